@@ -1,0 +1,1 @@
+"""GPUs: the catalogue of facts and detection through NVML."""

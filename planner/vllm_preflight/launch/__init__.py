@@ -1,0 +1,1 @@
+"""A vLLM launch: its arguments and the defaults vLLM fills in."""

@@ -1,0 +1,1 @@
+"""Memory: weights, KV cache, overhead and the start-up budget."""

@@ -1,0 +1,1 @@
+"""Model facts: where configs come from and what they say."""

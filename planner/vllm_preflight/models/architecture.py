@@ -1,0 +1,230 @@
+"""The frozen facts of a model: what each layer stores and which weights it holds.
+
+An `Architecture` is everything the engine knows about a model. It is read from
+`config.json` by `config_reader`, holds whole-model numbers (never per GPU) and no
+policy. Two views are derived from it elsewhere: `memory.weights` (bytes per rank)
+and `memory.kv_cache` (pages per rank).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+
+class Split(StrEnum):
+    """How vLLM divides a weight over tensor-parallel ranks."""
+
+    REPLICATED = "replicated"  # full copy on every rank
+    COLUMN = "column"  # output features divided
+    ROW = "row"  # input features divided
+    KV_HEADS = "kv_heads"  # output divided by KV heads, replicated when tp exceeds them
+    VOCAB = "vocab"  # output padded to a multiple of 64, then divided
+
+
+class Role(StrEnum):
+    """What a weight is for; quantisation schemes treat roles differently."""
+
+    LINEAR = "linear"  # a vLLM linear layer: quantised when the scheme says so
+    EXPERT = "expert"  # a stacked MoE expert weight
+    PLAIN = "plain"  # norms, routers, convolutions, states: never quantised
+    EMBEDDING = "embedding"
+    LM_HEAD = "lm_head"
+    VISION = "vision"  # a linear layer of a vision or audio encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One weight of the checkpoint: `copies` matrices of `rows` × `columns` elements.
+
+    `name` is the Hugging Face path inside its layer (`self_attn.q_proj`), which is
+    what quantisation ignore-lists match. `fused` is the parameter vLLM stacks it
+    into (`self_attn.qkv_proj`); weights of one layer with the same `fused` share a
+    tensor. `units` counts the indivisible parts of the divided dimension (KV heads
+    for `Split.KV_HEADS`). A bias or a vector has `columns` 1. `extra_tp_copies`
+    is unused memory that is no checkpoint parameter.
+    `in_checkpoint` is false for what vLLM allocates but the checkpoint lacks.
+    """
+
+    name: str
+    rows: int
+    columns: int = 1
+    split: Split = Split.REPLICATED
+    role: Role = Role.PLAIN
+    copies: int = 1
+    units: int = 1
+    fused: str = ""
+    dtype: str | None = None
+    in_checkpoint: bool = True
+
+    @property
+    def elements(self) -> int:
+        """Elements over all copies, before any padding or splitting."""
+        return self.rows * self.columns * self.copies
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCache:
+    """Keys and values per token: full, sliding-window or chunked local attention.
+
+    `window` and `chunk` are in tokens. `sparse_index_dim` is the width of a
+    block-sparse indexer's key kept beside K and V (MiniMax M3), 0 without one.
+    """
+
+    num_kv_heads: int
+    head_dim: int
+    head_dim_v: int
+    num_heads: int
+    window: int | None = None
+    chunk: int | None = None
+    kind: Literal["decoder", "encoder_only", "cross"] = "decoder"
+
+
+@dataclass(frozen=True, slots=True)
+class LatentCache:
+    """Multi-head latent attention: one compressed vector per token, the same on all ranks."""
+
+    num_heads: int
+    kv_lora_rank: int
+    qk_rope_head_dim: int
+    qk_nope_head_dim: int
+    v_head_dim: int
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexerCache:
+    """Keys of a sparse-attention indexer (DeepSeek V3.2, GLM-5): `head_dim` per token."""
+
+    head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateCache:
+    """A recurrent state of fixed size per request (Mamba, delta rules, short convolutions).
+
+    `conv_channels` × (`conv_kernel` − 1) is the convolution's window; `state_shape`
+    is the temporal state, its first entry divided over tensor-parallel ranks, empty
+    when there is none. `grouped_channels` of the conv channels belong to `groups`
+    groups, which are replicated when tp does not divide them (Mamba-2).
+    `state_dtype` is None for the model's dtype.
+    """
+
+    kind: Literal["mamba1", "mamba2", "gdn", "kda", "short_conv", "linear"]
+    conv_channels: int
+    conv_kernel: int
+    state_shape: tuple[int, ...] = ()
+    groups: int = 1
+    group_channels: int = 0
+    state_dtype: str | None = None
+    key_head_dim: int = 0
+
+
+Cache = AttentionCache | LatentCache | IndexerCache | StateCache
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureOfExperts:
+    """Routed experts of a layer: how many there are and how many a token visits."""
+
+    num_experts: int
+    experts_per_token: int
+    intermediate_size: int
+    shared_intermediate_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One decoder (or encoder) layer: what it caches and which weights it holds."""
+
+    caches: tuple[Cache, ...]
+    weights: tuple[Weight, ...]
+    moe: MixtureOfExperts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """A rotary table vLLM keeps on the GPU: positions × dim in the model's dtype."""
+
+    positions: int
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A vision or audio tower with its projector.
+
+    `tensor_parallel` says whether vLLM divides it (`mm_encoder_tp_mode=weights`).
+    `max_tokens_per_item` is the most language-model tokens one item becomes.
+    """
+
+    kind: Literal["vision", "audio"]
+    weights: tuple[Weight, ...]
+    hidden_size: int = 0
+    max_tokens_per_item: int | None = None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model as the engine sees it. Counts and shapes only; nothing per GPU.
+
+    `max_position` is the length vLLM derives as the model's own maximum.
+    `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
+    objects, so callers can compute per distinct layer. `predictor_layers` are
+    multi-token-prediction layers, loaded only when speculating.
+    """
+
+    model_type: str
+    architecture: str
+    dtype: str
+    hidden_size: int
+    vocab_size: int
+    max_position: int
+    num_attention_heads: int
+    num_kv_heads: int
+    embeddings: tuple[Weight, ...]
+    layers: tuple[Layer, ...]
+    head: tuple[Weight, ...]
+    tied_embeddings: bool
+    intermediate_size: int = 0
+    predictor_layers: tuple[Layer, ...] = ()
+    encoders: tuple[Encoder, ...] = ()
+    ropes: tuple[Rope, ...] = ()
+    task: Literal["generate", "embed"] = "generate"
+    family_notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def layer_counts(self) -> Counter[Layer]:
+        """Distinct layers with how often each occurs."""
+        return Counter(self.layers)
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether any layer keeps a recurrent state."""
+        return any(isinstance(cache, StateCache) for layer in self.layers for cache in layer.caches)
+
+    @property
+    def moe(self) -> MixtureOfExperts | None:
+        """The widest mixture of experts of the model, if it has one."""
+        found = [layer.moe for layer in self.layers if layer.moe]
+        return max(found, key=lambda moe: moe.num_experts, default=None)
+
+    def all_weights(self) -> Iterator[tuple[str, Weight, int]]:
+        """Every checkpoint weight as (where, weight, repetitions)."""
+        for weight in self.embeddings:
+            yield "embeddings", weight, 1
+        for layer, count in self.layer_counts.items():
+            for weight in layer.weights:
+                yield "layers", weight, count
+        for weight in self.head:
+            yield "head", weight, 1
+        for encoder in self.encoders:
+            for weight in encoder.weights:
+                yield encoder.kind, weight, 1
+        for layer, count in Counter(self.predictor_layers).items():
+            for weight in layer.weights:
+                yield "predictor", weight, count

@@ -1,0 +1,1 @@
+"""One reader per family of architectures, built from shared blocks."""

@@ -1,0 +1,1 @@
+"""The surfaces of vllm-preflight: MCP server and command line, both thin."""
