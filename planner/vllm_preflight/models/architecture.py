@@ -45,9 +45,9 @@ class Weight:
     what quantisation ignore-lists match. `fused` is the parameter vLLM stacks it
     into (`self_attn.qkv_proj`); weights of one layer with the same `fused` share a
     tensor. `units` counts the indivisible parts of the divided dimension (KV heads
-    for `Split.KV_HEADS`). A bias or a vector has `columns` 1. `extra_tp_copies`
-    is unused memory that is no checkpoint parameter.
-    `in_checkpoint` is false for what vLLM allocates but the checkpoint lacks.
+    for `Split.KV_HEADS`). A bias or a vector has `columns` 1. `in_checkpoint` is
+    false for what vLLM allocates although the checkpoint holds no such tensor.
+    `dtype` is set where it differs from the model's ("float32").
     """
 
     name: str
@@ -71,8 +71,7 @@ class Weight:
 class AttentionCache:
     """Keys and values per token: full, sliding-window or chunked local attention.
 
-    `window` and `chunk` are in tokens. `sparse_index_dim` is the width of a
-    block-sparse indexer's key kept beside K and V (MiniMax M3), 0 without one.
+    `window` and `chunk` are in tokens.
     """
 
     num_kv_heads: int
