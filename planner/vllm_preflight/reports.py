@@ -1,0 +1,226 @@
+"""What a user is answered: the models behind every tool, command and file.
+
+Fields say their unit (`_gib`, `_bytes`, `_tokens`). Optional fields are left out when
+there is nothing to say, never null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vllm_preflight.terms import Basis, Term
+from vllm_preflight.units import bytes_to_gib
+
+
+class Report(BaseModel):
+    """Base of all answers: closed, and serialised without empty optional fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The answer as plain JSON values, empty optional fields left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class TermReport(Report):
+    """One number of an answer and where it comes from."""
+
+    name: str = Field(description="What the figure is.")
+    formula: str = Field(description="How it was computed.")
+    basis: Basis = Field(description="exact, derived, fitted, measured or assumed.")
+    source: str = Field(description="Where formula or figure come from.")
+    bytes: int | None = Field(default=None, description="Memory in bytes.")
+    gib: float | None = Field(default=None, description="The same in GiB.")
+    value: float | int | None = Field(default=None, description="A figure that is no memory.")
+    unit: str | None = Field(default=None, description="Unit of value.")
+
+
+def report_terms(terms: Iterable[Term]) -> list[TermReport]:
+    """Terms as they appear in an answer."""
+    return [
+        TermReport(
+            name=term.name,
+            formula=term.formula,
+            basis=term.basis,
+            source=term.source,
+            bytes=term.bytes,
+            gib=None if term.bytes is None else bytes_to_gib(term.bytes, 3),
+            value=term.value,
+            unit=term.unit or None,
+        )
+        for term in terms
+    ]
+
+
+class ModelReport(Report):
+    """The model as it was read."""
+
+    model: str = Field(description="Id or folder as asked.")
+    origin: Literal["local", "cache", "catalog", "hub"] = Field(description="Where it was read.")
+    revision: str | None = Field(default=None, description="Commit on the Hub, when known.")
+    provenance: str = Field(description="Source of the facts and how complete they are.")
+    architecture: str = Field(description="Model class, as vLLM names it.")
+    model_type: str = Field(description="Hugging Face model type.")
+    params_total: int = Field(description="Parameters, from the shapes.")
+    params_published: int | None = Field(default=None, description="Parameters as published.")
+    checkpoint_bytes: int | None = Field(default=None, description="Stored weights, when known.")
+    dtype: str = Field(description="Dtype vLLM will use.")
+    quantization: str = Field(description="Weight scheme, or none.")
+    max_position: int = Field(description="The model's own maximum length in tokens.")
+    layers: int = Field(description="Decoder layers.")
+    attention: str = Field(description="Kinds of layers and what they cache.")
+    kv_bytes_per_token: int = Field(description="Whole model at full length, in KV dtype.")
+    experts: str | None = Field(default=None, description="Routed experts, for mixtures.")
+
+
+class GPUInfo(Report):
+    """One GPU, detected or from the catalogue."""
+
+    name: str = Field(description="Name as the driver or the catalogue gives it.")
+    vram_mib: int = Field(description="Memory in MiB: NVML's total when known.")
+    free_mib: int | None = Field(default=None, description="Free memory in MiB now.")
+    used_mib: int | None = Field(default=None, description="Used memory in MiB now.")
+    visible_gib: float | None = Field(
+        default=None, description="GiB that CUDA shows to vLLM, of which utilisation is a share."
+    )
+    compute_capability: str | None = Field(default=None, description="Such as 9.0.")
+    driver_version: str | None = Field(default=None, description="NVIDIA driver.")
+    cuda_version: str | None = Field(default=None, description="CUDA version of the driver.")
+    index: int | None = Field(default=None, description="Index on this machine.")
+    uuid: str | None = Field(default=None, description="Only when asked for.")
+    catalog_name: str | None = Field(default=None, description="Matching catalogue entry.")
+    mig_instances: list[str] | None = Field(default=None, description="MIG instances, if any.")
+    nvlink_peers: list[int] | None = Field(
+        default=None, description="Indices of GPUs linked by NVLink."
+    )
+    process_mib: int | None = Field(default=None, description="Memory held by processes, MiB.")
+
+
+class DetectReport(Report):
+    """What this machine has."""
+
+    gpus: list[GPUInfo] = Field(description="GPUs found; empty when none is usable.")
+    reason: str | None = Field(default=None, description="Why the list is empty or partial.")
+    driver_version: str | None = Field(default=None, description="NVIDIA driver.")
+    cuda_version: str | None = Field(default=None, description="CUDA version of the driver.")
+    next_steps: list[str] = Field(default_factory=list, description="What to do next.")
+
+
+class OverheadReport(Report):
+    """compute_overhead's answer."""
+
+    overhead_bytes: int = Field(description="Bytes over the tensor-parallel group.")
+    overhead_gib: float = Field(description="The same in GiB.")
+    method: Literal["formula", "fixed"] = Field(description="Formula, or the value given.")
+    terms: list[TermReport] = Field(description="Each part with its formula.")
+
+
+class HardwareReport(Report):
+    """The GPUs a plan is for."""
+
+    gpu: str = Field(description="GPU name.")
+    gpus: int = Field(description="GPUs the plan uses.")
+    gpus_available: int | None = Field(default=None, description="GPUs there are.")
+    visible_gib_per_gpu: float = Field(description="GiB CUDA shows per GPU.")
+    visible_basis: str = Field(description="Whether that is measured, derived or given.")
+    compute_capability: str | None = Field(default=None, description="Such as 9.0.")
+    memory_bandwidth_gb_s: float | None = Field(default=None, description="GB/s per GPU.")
+    interconnect: str = Field(description="Link between GPUs.")
+    nodes: int = Field(description="Machines.")
+
+
+class FeasibilityReport(Report):
+    """Whether the workload fits, over the whole tensor-parallel group."""
+
+    fits: bool = Field(description="Headroom is at least headroom_gb.")
+    oom_risk: Literal["low", "medium", "high"] = Field(
+        description="low: 2 GiB or more left; medium: 0 to 2; high: short."
+    )
+    vram_total_gib: float = Field(description="Memory of the group.")
+    vram_target_alloc_gib: float = Field(description="What vLLM may use of it.")
+    weights_gib: float = Field(description="Weights.")
+    kv_cache_gib: float = Field(description="KV cache for the workload, with fragmentation.")
+    overhead_gib: float = Field(description="Runtime overhead.")
+    required_gib: float = Field(description="weights + kv_cache + overhead.")
+    headroom_gib: float = Field(description="Left over; negative when short.")
+    context_tokens: int = Field(description="Tokens per request that were sized.")
+    concurrency: int = Field(description="Requests that were sized.")
+    max_concurrency_at_context: int = Field(description="Most requests of that length.")
+    max_concurrency_at_full_length: int = Field(description="Most requests of max_model_len.")
+    max_concurrency_at_typical_length: int = Field(
+        description="Most requests of prompt_tokens + gen_tokens."
+    )
+    decided_by: Literal["max_model_len", "typical_length"] = Field(
+        description="Which length the verdict is for."
+    )
+    max_context_at_concurrency: int = Field(description="Longest request at the concurrency.")
+    warnings: list[str] = Field(default_factory=list, description="What to look out for.")
+
+
+class VLLMConfig(Report):
+    """Recommended vLLM arguments, each explained."""
+
+    model: str = Field(description="Model id or folder.")
+    revision: str | None = Field(default=None, description="Pinned revision.")
+    tokenizer: str | None = Field(default=None, description="Tokenizer when not the model's.")
+    trust_remote_code: bool | None = Field(default=None, description="As asked.")
+    dtype: str | None = Field(default=None, description="When not the model's own.")
+    quantization: str | None = Field(default=None, description="When not the checkpoint's own.")
+    kv_cache_dtype: str | None = Field(default=None, description="When not auto.")
+    tensor_parallel_size: int = Field(description="Tensor-parallel size.")
+    pipeline_parallel_size: int = Field(default=1, description="Pipeline-parallel size.")
+    data_parallel_size: int = Field(default=1, description="Replicas.")
+    enable_expert_parallel: bool | None = Field(default=None, description="Expert parallelism.")
+    max_model_len: int = Field(description="Longest request in tokens.")
+    gpu_memory_utilization: float = Field(description="Share of GPU memory.")
+    max_num_seqs: int = Field(description="Most sequences per batch.")
+    max_num_batched_tokens: int = Field(description="Most tokens per step.")
+    block_size: int | None = Field(default=None, description="When pinned.")
+    enforce_eager: bool | None = Field(default=None, description="When pinned.")
+    enable_prefix_caching: bool | None = Field(default=None, description="When pinned.")
+    cpu_offload_gb: float | None = Field(default=None, description="When pinned.")
+    explanations: dict[str, str] = Field(description="Why each setting is what it is.")
+
+
+class Remedy(Report):
+    """A change that makes it fit, checked by running the engine again."""
+
+    change: str = Field(description="What to change, as flags or request fields.")
+    effect: str = Field(description="What it gives.")
+
+
+class Artifacts(Report):
+    """Things to run."""
+
+    serve_command: str = Field(description="vllm serve, quoted for a POSIX shell.")
+
+
+class PlanResponse(Report):
+    """plan_deployment's answer."""
+
+    model: ModelReport = Field(description="What was read, from where.")
+    hardware: HardwareReport = Field(description="The GPUs planned for.")
+    feasibility: FeasibilityReport = Field(description="Whether it fits, and by how much.")
+    config: VLLMConfig = Field(description="Recommended arguments with reasons.")
+    artifacts: Artifacts = Field(description="Commands to run.")
+    remedies: list[Remedy] | None = Field(
+        default=None, description="When it does not fit: what would, checked by the engine."
+    )
+    terms: list[TermReport] | None = Field(
+        default=None, description="Every number with formula, basis and source (detail=full)."
+    )
+    warnings: list[str] = Field(default_factory=list, description="What to look out for.")
+    next_steps: list[str] = Field(default_factory=list, description="What to do next.")
+
+
+class InspectReport(Report):
+    """inspect_model's answer."""
+
+    model: ModelReport = Field(description="What was read, from where.")
+    parameters: dict[str, int] = Field(description="Parameters by part.")
+    layer_groups: list[str] = Field(description="Layers of a kind, with their caches.")
+    terms: list[TermReport] | None = Field(default=None, description="Numbers (detail=full).")
+    warnings: list[str] = Field(default_factory=list, description="What to look out for.")

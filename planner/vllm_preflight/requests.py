@@ -1,0 +1,238 @@
+"""What a user may ask: the flat request models behind every tool and command.
+
+Field names follow vLLM's arguments. `*_gb` inputs are GiB, as vLLM users write them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vllm_preflight.errors import InvalidRequest
+
+Count = Annotated[int, Field(ge=1, le=1024)]
+Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+Gib = Annotated[float, Field(ge=0, le=1_000_000)]
+RequestT = TypeVar("RequestT", bound="RequestModel")
+
+Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
+KvCacheDtype = Literal[
+    "auto",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_ds_mla",
+    "fp8_inc",
+    "bfloat16",
+    "float16",
+    "bf16",
+    "fp16",
+    "int8",
+    "nvfp4",
+]
+
+
+class RequestModel(BaseModel):
+    """A strict model: an unknown field or a non-finite number is an error."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class ModelInput(RequestModel):
+    """Which model, and in which precision."""
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="Hugging Face id, local folder with a config.json, or catalogue id; "
+        "for example Qwen/Qwen3-32B.",
+    )
+    revision: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Branch, tag or commit on the Hub. Default: main."
+    )
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Passed on to vLLM; this tool never runs code from a model repository.",
+    )
+    dtype: Dtype = Field(
+        default="auto", description="Weight and activation dtype. auto: what the config says."
+    )
+    quantization: Annotated[str, Field(max_length=60)] = Field(
+        default="auto",
+        description="Weight quantisation: auto (what the checkpoint says), none, fp8, awq, gptq, "
+        "int8, bitsandbytes, mxfp4, nvfp4, compressed-tensors, ….",
+    )
+    kv_cache_dtype: KvCacheDtype = Field(
+        default="auto", description="KV cache dtype. auto: the model's dtype, or what it says."
+    )
+    max_model_len: Tokens | None = Field(
+        default=None,
+        description="Longest request in tokens (prompt and output). Default: the model's maximum "
+        "for a start-up, prompt_tokens + gen_tokens for sizing.",
+    )
+    tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="Tokenizer id or folder, when not the model's own."
+    )
+    params_b: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None,
+        description="Total parameters in billions, to override the count from the config's shapes.",
+    )
+
+
+class HardwareInput(RequestModel):
+    """Which GPUs, how many, and how the model is spread over them."""
+
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
+        default="auto",
+        description="GPU name such as H100, A100-40GB or RTX 4090; auto detects this machine's.",
+    )
+    gpus: Count | None = Field(
+        default=None,
+        description="How many GPUs there are in all. Default: those detected, or as many as the "
+        "parallel sizes ask for.",
+    )
+    vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None,
+        description="GiB of memory per GPU that CUDA shows; overrides the catalogue.",
+    )
+    interconnect: Literal["nvlink", "pcie", "unknown"] = Field(
+        default="unknown", description="Link between the GPUs of a node."
+    )
+    tensor_parallel_size: Count | None = Field(
+        default=None, description="Tensor-parallel size (-tp). Default: recommended, or vLLM's 1."
+    )
+    pipeline_parallel_size: Count | None = Field(
+        default=None, description="Pipeline-parallel size (-pp). Default 1."
+    )
+    data_parallel_size: Count | None = Field(
+        default=None,
+        description="Data-parallel size (-dp): full replicas of the engine. Default 1.",
+    )
+    enable_expert_parallel: bool | None = Field(
+        default=None, description="Give whole experts to ranks instead of slices of each."
+    )
+    nodes: Count | None = Field(
+        default=None, description="Machines the GPUs are spread over evenly. Default 1."
+    )
+
+
+class WorkloadInput(RequestModel):
+    """What the deployment has to carry."""
+
+    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")
+    concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1, description="Requests in flight at the same time."
+    )
+    target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="Wanted time for a whole typical request, in milliseconds."
+    )
+    streaming: bool = Field(default=True, description="Whether answers are streamed.")
+    batching_mode: Literal["throughput", "latency", "balanced"] = Field(
+        default="balanced", description="What the recommended batch limits favour."
+    )
+
+
+class PolicyInput(RequestModel):
+    """How much margin sizing keeps."""
+
+    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
+        default=0.90, description="Share of each GPU's memory vLLM may use, 0.5 to 0.98."
+    )
+    overhead_gb: Gib | None = Field(
+        default=None, description="GiB of runtime overhead, instead of the formula's."
+    )
+    fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
+        default=1.15, description="KV cache is sized this many times what the tokens need."
+    )
+    headroom_gb: Gib = Field(
+        default=1.0, description="GiB that must stay free for a plan to count as fitting."
+    )
+
+
+class EngineInput(RequestModel):
+    """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
+
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="vLLM release such as 0.19.0. Default: the newest known."
+    )
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1.0)] | None = Field(
+        default=None, description="Share of each GPU's memory vLLM may use. Default: the version's."
+    )
+    max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Most sequences in one batch."
+    )
+    max_num_batched_tokens: Tokens | None = Field(
+        default=None, description="Most tokens in one step."
+    )
+    block_size: Annotated[int, Field(ge=1, le=1_048_576)] | None = Field(
+        default=None, description="Tokens per KV-cache block."
+    )
+    enforce_eager: bool | None = Field(default=None, description="Run without CUDA graphs.")
+    enable_prefix_caching: bool | None = Field(
+        default=None, description="Reuse the KV cache of shared prefixes."
+    )
+    cpu_offload_gb: Gib | None = Field(
+        default=None, description="GiB of weights per GPU kept in host memory."
+    )
+    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
+        default=None, description="KV cache size per GPU in bytes; overrides the utilisation."
+    )
+    enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
+    max_loras: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="LoRA adapters in one batch. vLLM's default: 1."
+    )
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = Field(
+        default=None, description="Largest LoRA rank. vLLM's default: 16."
+    )
+    speculative_config: Annotated[str, Field(max_length=10_000)] | None = Field(
+        default=None,
+        description="vLLM's speculative_config as a JSON string, for example "
+        '{"method": "mtp", "num_speculative_tokens": 1}.',
+    )
+    limit_mm_per_prompt: Annotated[str, Field(max_length=10_000)] | None = Field(
+        default=None,
+        description='Most items per prompt and modality as a JSON string, for example {"image": 0}.',
+    )
+    decode_context_parallel_size: Count | None = Field(
+        default=None, description="Ranks of a TP group that share each request's KV cache (-dcp)."
+    )
+    free_vram_gb: Gib | None = Field(
+        default=None, description="GiB free per GPU when vLLM starts. Default: all of it."
+    )
+
+
+class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput):
+    """What should I run so that my workload fits with margin?"""
+
+
+class StartupRequest(ModelInput, HardwareInput, EngineInput):
+    """What will vLLM do with exactly these arguments?"""
+
+
+def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:
+    """`data` as a request, or InvalidRequest in a sentence a person can act on.
+
+    Every faulty field is named with its value and the rule it breaks; an unknown
+    field is answered with the nearest known one.
+    """
+    try:
+        return request_class.model_validate(dict(data))
+    except ValidationError as error:
+        problems = [_problem(request_class, dict(item)) for item in error.errors()]
+        raise InvalidRequest(" ".join(problems), "Correct the value and ask again.") from error
+
+
+def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
+    field = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
+    if item["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, request_class.model_fields, n=1, cutoff=0.5)
+        known = f"; did you mean {near[0]!r}?" if near else "."
+        return f"There is no field {field!r}{known}"
+    if item["type"] == "missing":
+        return f"The field {field!r} is required."
+    shown = repr(item.get("input"))
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    rule = str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{field} is {shown}, but must be {rule}."
