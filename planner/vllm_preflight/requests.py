@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from vllm_preflight.errors import InvalidRequest
 
@@ -35,13 +35,11 @@ KvCacheDtype = Literal[
 ]
 
 
-class RequestModel(BaseModel):
+class RequestModel(BaseModel, extra="forbid", allow_inf_nan=False, frozen=True):
     """A strict model: an unknown field or a non-finite number is an error."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
-
-class ModelInput(RequestModel):
+class ModelInput(RequestModel, frozen=True):
     """Which model, and in which precision."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
@@ -80,7 +78,7 @@ class ModelInput(RequestModel):
     )
 
 
-class HardwareInput(RequestModel):
+class HardwareInput(RequestModel, frozen=True):
     """Which GPUs, how many, and how the model is spread over them."""
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
@@ -117,7 +115,7 @@ class HardwareInput(RequestModel):
     )
 
 
-class WorkloadInput(RequestModel):
+class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
@@ -134,7 +132,7 @@ class WorkloadInput(RequestModel):
     )
 
 
-class PolicyInput(RequestModel):
+class PolicyInput(RequestModel, frozen=True):
     """How much margin sizing keeps."""
 
     gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
@@ -151,7 +149,7 @@ class PolicyInput(RequestModel):
     )
 
 
-class EngineInput(RequestModel):
+class EngineInput(RequestModel, frozen=True):
     """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
 
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
@@ -193,7 +191,7 @@ class EngineInput(RequestModel):
     )
     limit_mm_per_prompt: Annotated[str, Field(max_length=10_000)] | None = Field(
         default=None,
-        description='Most items per prompt and modality as a JSON string, for example {"image": 0}.',
+        description='Most items per prompt and modality as JSON, for example {"image": 0}.',
     )
     decode_context_parallel_size: Count | None = Field(
         default=None, description="Ranks of a TP group that share each request's KV cache (-dcp)."
@@ -203,11 +201,16 @@ class EngineInput(RequestModel):
     )
 
 
-class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput):
+class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
     """What should I run so that my workload fits with margin?"""
 
+    # Sizing keeps DESIGN's 0.90 where a simulation takes the version's default.
+    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = PolicyInput.model_fields[
+        "gpu_memory_utilization"
+    ].get_default()
 
-class StartupRequest(ModelInput, HardwareInput, EngineInput):
+
+class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
     """What will vLLM do with exactly these arguments?"""
 
 

@@ -110,7 +110,8 @@ class StateCache:
     is the temporal state, its first entry divided over tensor-parallel ranks, empty
     when there is none. `grouped_channels` of the conv channels belong to `groups`
     groups, which are replicated when tp does not divide them (Mamba-2).
-    `state_dtype` is None for the model's dtype.
+    `state_dtype` is None for the model's dtype. `gate_bounded` marks a KDA whose gate
+    has a lower bound: its prefill kernel keeps a checkpoint of the state.
     """
 
     kind: Literal["mamba1", "mamba2", "gdn", "kda", "short_conv", "linear"]
@@ -121,6 +122,7 @@ class StateCache:
     group_channels: int = 0
     state_dtype: str | None = None
     key_head_dim: int = 0
+    gate_bounded: bool = False
 
 
 Cache = AttentionCache | LatentCache | IndexerCache | StateCache
@@ -174,7 +176,8 @@ class Architecture:
     `max_position` is the length vLLM derives as the model's own maximum.
     `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
     objects, so callers can compute per distinct layer. `predictor_layers` are
-    multi-token-prediction layers, loaded only when speculating.
+    multi-token-prediction layers, loaded only when speculating. `packed_kv_layout`
+    marks models whose back end keeps pages of different sizes in one block.
     """
 
     model_type: str
@@ -194,6 +197,7 @@ class Architecture:
     encoders: tuple[Encoder, ...] = ()
     ropes: tuple[Rope, ...] = ()
     task: Literal["generate", "embed"] = "generate"
+    packed_kv_layout: bool = False
     family_notes: tuple[str, ...] = field(default=())
 
     @cached_property

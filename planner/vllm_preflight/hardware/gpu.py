@@ -1,0 +1,47 @@
+"""The facts of one GPU that the engine reckons with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+ComputeCapability = tuple[int, int]
+
+# Where `visible_bytes` comes from: printed by a run on such a card, taken from the
+# driver now, derived from NVML's total or the marketing size, or given by the user.
+VisibleBasis = Literal["measured", "detected", "derived", "given"]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU model, or one detected GPU.
+
+    Attributes:
+        name: the catalogue's name, such as "H100-80GB-SXM".
+        vendor: "NVIDIA", "AMD", ….
+        vram_mib: what NVML reports as total, in MiB; None when nobody published it.
+        visible_bytes: what CUDA shows to vLLM (`cudaMemGetInfo` total), of which
+            gpu_memory_utilization is a share. Smaller than NVML's total.
+        visible_basis: where `visible_bytes` comes from.
+        compute_capability: (major, minor); None for other vendors.
+        memory_bandwidth_gb_s: GB/s (10**9), None when not known.
+        dense_tflops: dense (not sparse) TFLOPS by dtype: "fp16", "fp8", "fp4", "int8" (TOPS).
+        nvlink_gb_s: bidirectional NVLink total per GPU in GB/s, None without NVLink.
+        pcie_gen: PCIe generation.
+        sources: field name to where its value comes from.
+        nvml_names: names NVML gives this card.
+    """
+
+    name: str
+    vendor: str
+    visible_bytes: int
+    visible_basis: VisibleBasis
+    vram_mib: int | None = None
+    compute_capability: ComputeCapability | None = None
+    memory_bandwidth_gb_s: float | None = None
+    dense_tflops: Mapping[str, float] = field(default_factory=dict[str, float])
+    nvlink_gb_s: float | None = None
+    pcie_gen: int | None = None
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    nvml_names: tuple[str, ...] = ()

@@ -1,0 +1,92 @@
+"""Reading a model's JSON files with bounds, and merging what belongs to its config.
+
+Sizes in a file or a server's answer are never trusted: a file is read up to its cap
+and refused above it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.units import BYTES_TO_MIB
+
+CONFIG_NAME = "config.json"
+MODELOPT_NAME = "hf_quant_config.json"
+# The largest published config.json we know, with one entry per expert, has 2.4 MB.
+CONFIG_CAP = 16 * BYTES_TO_MIB
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json, with hf_quant_config.json merged into it when present.
+
+    Raises:
+        InvalidRequest: a file is unreadable, too large, or not a JSON object.
+    """
+    config = read_json_object(folder / CONFIG_NAME, CONFIG_CAP)
+    modelopt_path = folder / MODELOPT_NAME
+    if modelopt_path.is_file():
+        config = with_modelopt(config, read_json_object(modelopt_path, CONFIG_CAP))
+    return config
+
+
+def with_modelopt(config: Mapping[str, Any], modelopt: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with ModelOpt's hf_quant_config.json as its `quantization_config`.
+
+    ModelOpt writes `{"producer": ..., "quantization": {...}}` beside a config that does
+    not name it; a config that has a `quantization_config` of its own keeps it.
+    """
+    quantization = modelopt.get("quantization")
+    if config.get("quantization_config") is not None or not isinstance(quantization, Mapping):
+        return dict(config)
+    scheme = {"quant_method": "modelopt", **cast(Mapping[str, Any], quantization)}
+    return {**config, "quantization_config": scheme}
+
+
+def read_json_object(path: Path, cap: int) -> dict[str, Any]:
+    """The JSON object in `path`, read up to `cap` bytes.
+
+    Raises:
+        InvalidRequest: the file is unreadable, larger than `cap`, not JSON, or JSON but
+            not an object.
+    """
+    return parse_json_object(read_bounded(path, cap), str(path))
+
+
+def read_bounded(path: Path, cap: int) -> bytes:
+    """All bytes of a regular file of at most `cap` bytes; raises InvalidRequest."""
+    if not path.is_file():
+        raise InvalidRequest(
+            f"{path} is not a file.", "Point at a folder that holds the model's config.json."
+        )
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(cap + 1)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the file's permissions."
+        ) from error
+    if len(data) > cap:
+        raise InvalidRequest(
+            f"{path} is larger than {cap // BYTES_TO_MIB} MiB, more than any file of its kind.",
+            "Check that it is the file a model repository publishes under that name.",
+        )
+    return data
+
+
+def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
+    """`data` as a JSON object; `name` is what the error calls it. Raises InvalidRequest."""
+    hint = "Download the file again, or repair it."
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        # Bad UTF-8 and numbers of thousands of digits are ValueErrors too.
+        reason = str(error).partition(". ")[0] or type(error).__name__
+        raise InvalidRequest(f"{name} is not valid JSON: {reason}.", hint) from error
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise InvalidRequest(f"{name} holds a JSON {kind} where an object is needed.", hint)
+    return cast(dict[str, Any], value)

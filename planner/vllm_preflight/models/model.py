@@ -1,0 +1,46 @@
+"""A model as it was found: its architecture, its precision and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.quantization import Quantization
+
+Origin = Literal["local", "cache", "catalog", "hub"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What the engine knows of one model. Equal only to itself, so it can key caches.
+
+    Attributes:
+        id: the id or folder, in the source's own spelling.
+        origin: where it was read: a local folder, the Hub's local cache, the embedded
+            catalogue, or the Hub.
+        provenance: the source of the facts and how complete they are, as a sentence.
+        config: the raw config.json (merged with hf_quant_config.json).
+        architecture: shapes of layers, caches and weights.
+        quantization: how the checkpoint stores its weights.
+        revision: the commit on the Hub, when known.
+        params_published: stored parameters as published, when known.
+        checkpoint_bytes: bytes of all tensors, when known.
+        bytes_by_dtype: bytes of tensors by safetensors dtype ("BF16"), empty when unknown.
+        gated: whether the Hub asks for a licence to be accepted; None when not known.
+        notes: what a reader of the answer should know about the facts.
+    """
+
+    id: str
+    origin: Origin
+    provenance: str
+    config: Mapping[str, Any]
+    architecture: Architecture
+    quantization: Quantization
+    revision: str | None = None
+    params_published: int | None = None
+    checkpoint_bytes: int | None = None
+    bytes_by_dtype: Mapping[str, int] = field(default_factory=dict[str, int])
+    gated: bool | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,262 @@
+"""Write the embedded model catalogue from the shared folder of public configs.
+
+    python scripts/build_model_catalog.py --shared ../shared --date 2026-11-24
+
+Reads `data/models/{index,configs,hf_quant}.jsonl` and writes
+`planner/vllm_preflight/models/catalog/models.jsonl`: facts only, in our own short form.
+Keys that say nothing about memory, shape or speed are dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from vllm_preflight.models.catalog.compact import decode, encode
+from vllm_preflight.models.config_files import with_modelopt
+
+Json = dict[str, Any]
+TARGET = Path(__file__).parent.parent / "planner/vllm_preflight/models/catalog/models.jsonl"
+
+# Keys without bearing on memory, shape or speed: tokens, training, labels, names, text.
+DROPPED = re.compile(
+    r".*_token_ids?|.*_token_index|.*_placeholder.*|vit_token|ignore_index"
+    r"|(bos|eos|pad|sep|im_start|im_end|im_newline|text_end|text_start|video_end|video_start"
+    r"|mask_init|eod|image_newline)_id"
+    r"|.*dropout.*|.*_pdrop|layerdrop|.*dropped_token|.*_init_scale|.*xavier_init"
+    r"|init_.*(std|config|device|gain)|initializer.*|emb_init.*|rescale_prenorm_residual"
+    r"|.*aux_loss.*|seq_aux|.*jitter.*|moe_loss_weight|mtp_loss_scaling_factor|z_loss.*"
+    r"|id2label|label2id|problem_type|finetuning_task|task_specific_params|num_labels|class_num"
+    r"|summary_.*|output_(attentions|hidden_states|scores|past|router_logits)|return_dict.*"
+    r"|use_cache|gradient_checkpointing|pretraining_tp|ep_size|torchscript|pruned_heads"
+    r"|tf_legacy_loss|prefix|verbose|time_step_(min|max|floor|limit)|cache_implementation|is_decoder"
+    r"|transformers_version|_name_or_path|model_name.*|model_file_.*|tokenizer_.*|vit_path"
+    r"|_attn_implementation.*|attn_implementation|_from_model_config|producer|auto_map"
+)
+# Generation settings, dropped only beside `top_p`: elsewhere `top_k` counts experts.
+GENERATION = re.compile(
+    r"top_[pk]|temperature|typical_p|do_sample|early_stopping|.*_penalty|(max|min)_length"
+    r"|num_beams|num_beam_groups|num_return_sequences|.*ngram_size|bad_words_ids"
+    r"|.*suppress_tokens|remove_invalid_values"
+)
+# Words in a name that say its weights are stored otherwise than its lender's.
+PRECISION = re.compile(
+    r"awq|gptq|fp8|fp4|int[48]|[348]-?bit|gguf|quant|bnb|bf16|mxfp|w[48]a|exl|mlx", re.IGNORECASE
+)
+# A context length this scrape writes where it could not read the config.
+UNREAD_CONTEXT = 4096
+DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--date", default=datetime.date.today().isoformat())
+    arguments = parser.parse_args()
+    entries = build(arguments.shared / "data" / "models", arguments.date)
+    lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
+    TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{len(entries)} models, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
+
+
+def build(folder: Path, date: str) -> list[Json]:
+    """All entries, sorted by id; each starts with its id."""
+    index = {row["model"]: row for row in read_rows(folder / "index.jsonl")}
+    configs = {
+        row["model"]: as_published(row["config"], index[row["model"]])
+        for row in read_rows(folder / "configs.jsonl")
+    }
+    modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
+    entries = [
+        own_entry(index[model], config, modelopt.get(model), date)
+        for model, config in configs.items()
+    ]
+    for row in index.values():
+        if row["completeness"] == "partial":
+            lender = lender_of(row, index, configs)
+            if lender is not None:
+                entries.append(borrowed_entry(row, index[lender], configs[lender], date))
+    return sorted(entries, key=lambda entry: entry["id"].lower())
+
+
+def read_rows(path: Path) -> Iterable[Json]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def as_published(config: Json, row: Json) -> Json:
+    """Undo the key names of the one source that renames and adds some (MLC's presets)."""
+    if "mlc-llm preset" not in (row.get("note") or ""):
+        return config
+    window = config.get("sliding_window_size")
+    if window is not None and "sliding_window" not in config:
+        config = {**config, "sliding_window": window}
+    added = {
+        "sliding_window_size",
+        "context_window_size",
+        "prefill_chunk_size",
+        "attention_sink_size",
+    }
+    return {key: value for key, value in config.items() if key not in added}
+
+
+def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json:
+    # The index also reports lists as collapsed that the config now has in full.
+    notes = [note for note in (row.get("note") or "").split("; ") if "collapsed" not in note]
+    merged = modelopt is not None and not config.get("quantization_config")
+    if merged:
+        config = with_modelopt(config, without_swallowing_names(modelopt))
+    quantization = json.dumps(config.get("quantization_config"))
+    if "layers.*." in quantization and (merged or "collapsed" in (row.get("note") or "")):
+        notes.append("layer numbers in the quantisation's lists of modules are collapsed to *")
+    return {
+        **head(row, config, row["completeness"], plain(row["source"]), date),
+        **stored_bytes(row, config),
+        **optional(note=plain("; ".join(notes))),
+    }
+
+
+def borrowed_entry(row: Json, lender: Json, config: Json, date: str) -> Json:
+    context = row.get("context_length_llmfit")
+    if context and (row["gated"] is False or context != UNREAD_CONTEXT):
+        config = {**config, "max_position_embeddings": context}
+    source = (
+        f"config of {lender['model']} ({plain(lender['source'])}), whose dimensions and "
+        f"published parameter total are equal"
+    )
+    return {
+        **head(row, config, "borrowed", source, date),
+        **optional(note="keys other than the main dimensions are not verified for this model"),
+    }
+
+
+def head(row: Json, config: Json, completeness: str, source: str, date: str) -> Json:
+    short = encode(kept(config))
+    if decode(short) != decode(encode(decode(short))):
+        raise ValueError(f"{row['model']}: the short form does not survive a round trip")
+    return {
+        "id": row["model"],
+        "completeness": completeness,
+        "source": source,
+        "date": date,
+        **optional(
+            params_total=row["params_total"],
+            # A remark on a total that was left out says nothing here.
+            params_note=plain((row["params_total"] and row.get("params_note")) or ""),
+            gated=row["gated"],
+        ),
+        "config": short,
+    }
+
+
+def optional(**fields: Any) -> Json:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def stored_bytes(row: Json, config: Json) -> Json:
+    """Bytes of all tensors: as published, else parameters times a uniform dtype."""
+    if row["safetensors_total_bytes"]:
+        basis = plain(row["bytes_source"])
+        return {"total_bytes": row["safetensors_total_bytes"], "bytes_basis": basis}
+    how = row.get("bytes_estimate_how") or ""
+    uniform = re.match(r"([24]) x params_total", how)
+    if uniform is None:
+        return {}
+    dtype = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    return {
+        "total_bytes": row["bytes_estimate"],
+        "bytes_basis": f"{uniform[1]} bytes x published parameter total",
+        **optional(stored_dtype=DTYPES.get(dtype)),
+    }
+
+
+def plain(text: str) -> str:
+    """A source's own name for itself, without numbers only an index understands."""
+    text = re.sub(r"public file \d+(, \d+)*( \(.*\))?", "a public file quoting the figures", text)
+    text = re.sub(r"\s*(quoted )?(by )?index id \d+", " published element counts", text)
+    return text.replace("github:", "github.com/").strip()
+
+
+def kept(value: Any) -> Any:
+    """A config without the keys that say nothing about memory, shape or speed."""
+    if isinstance(value, list):
+        return [kept(item) for item in cast(list[Any], value)]
+    if not isinstance(value, Mapping):
+        return value
+    members = cast(Mapping[str, Any], value)
+    generation = "top_p" in members
+    result = {
+        key: kept(member)
+        for key, member in members.items()
+        if not DROPPED.fullmatch(key) and not (generation and GENERATION.fullmatch(key))
+    }
+    # That the model ships its own code is a fact; whose files it names is not.
+    return {**result, "auto_map": {}} if "auto_map" in members else result
+
+
+def without_swallowing_names(modelopt: Json) -> Json:
+    """Drop names that became `layers.**` when digits were collapsed: they match all layers."""
+    quantization = dict(modelopt["quantization"])
+    names = quantization.get("exclude_modules")
+    if names:
+        quantization["exclude_modules"] = [name for name in names if "**" not in name]
+    return {**modelopt, "quantization": quantization}
+
+
+def lender_of(row: Json, index: Mapping[str, Json], configs: Mapping[str, Json]) -> str | None:
+    """The full config this model may borrow, the most alike by name, or None."""
+    if row.get("quant_from_name") or not row["params_total"]:
+        return None
+    candidates = [
+        name
+        for name in row.get("same_dims_as") or []
+        if index[name]["completeness"] == "full"
+        and index[name]["params_total"] == row["params_total"]
+        and may_borrow(row, name, configs[name])
+    ]
+    context = row.get("context_length_llmfit")
+
+    def likeness(name: str) -> tuple[bool, bool, int]:
+        shared = len(set(re.split(r"[-/_.]", name)) & set(re.split(r"[-/_.]", row["model"])))
+        same_context = configs[name].get("max_position_embeddings") == context
+        return same_context, organisation(name) == organisation(row["model"]), shared
+
+    return max(candidates, key=likeness, default=None)
+
+
+def may_borrow(row: Json, lender: str, config: Json) -> bool:
+    """Whether keys beyond the dimensions are safe to take from `lender`.
+
+    A uniform sliding window and a quantisation are switches that siblings flip; a scaled
+    rope makes the context length mean something else.
+    """
+    same_organisation = organisation(lender) == organisation(row["model"])
+    if config.get("quantization_config") and (
+        not same_organisation or PRECISION.search(row["model"])
+    ):
+        return False
+    window_is_uniform = config.get("sliding_window") and "layer_types" not in config
+    if window_is_uniform and config.get("use_sliding_window") is not False:
+        return False
+    context = row.get("context_length_llmfit")
+    if not context or (context == UNREAD_CONTEXT and row["gated"] is not False):
+        return same_organisation
+    inner = config.get("text_config") or config
+    if inner.get("max_position_embeddings") == context:
+        return True
+    scaled = (inner.get("rope_scaling") or {}) or (inner.get("rope_parameters") or {}).get("factor")
+    return not scaled and "text_config" not in config and "max_position_embeddings" in config
+
+
+def organisation(model: str) -> str:
+    return model.partition("/")[0]
+
+
+if __name__ == "__main__":
+    main()
