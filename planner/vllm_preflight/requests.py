@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vllm_preflight.errors import InvalidRequest
 
@@ -147,6 +147,11 @@ class PolicyInput(RequestModel, frozen=True):
     headroom_gb: Gib = Field(
         default=1.0, description="GiB that must stay free for a plan to count as fitting."
     )
+    overhead_method: Literal["formula", "fitted"] = Field(
+        default="formula",
+        description="formula: max(1, 2 % of memory) and 0.25 GiB per further GPU; fitted: the "
+        "runtime memory predicted for this model, GPU and vLLM version.",
+    )
 
 
 class EngineInput(RequestModel, frozen=True):
@@ -197,7 +202,13 @@ class EngineInput(RequestModel, frozen=True):
         default=None, description="Ranks of a TP group that share each request's KV cache (-dcp)."
     )
     free_vram_gb: Gib | None = Field(
-        default=None, description="GiB free per GPU when vLLM starts. Default: all of it."
+        default=None,
+        description="GiB free per GPU when vLLM starts. Default: detected, or all of it.",
+    )
+    calibration: Annotated[str, Field(max_length=10_000)] | None = Field(
+        default=None,
+        description="A calibration returned by explain_startup_log, as JSON: corrects the "
+        "predicted terms by what that log measured.",
     )
 
 
@@ -212,6 +223,23 @@ class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineI
 
 class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
     """What will vLLM do with exactly these arguments?"""
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default="",
+        description="Hugging Face id, local folder with a config.json, or catalogue id; "
+        "for example Qwen/Qwen3-32B. Required unless command names it.",
+    )
+    command: Annotated[str, Field(max_length=100_000)] | None = Field(
+        default=None,
+        description="A literal vllm serve line, parsed with vLLM's flag names; for example "
+        "'vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len 32k'. Never executed.",
+    )
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if not self.model and not self.command:
+            raise ValueError("either model or command is required")
+        return self
 
 
 def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:
@@ -235,6 +263,8 @@ def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
         return f"There is no field {field!r}{known}"
     if item["type"] == "missing":
         return f"The field {field!r} is required."
+    if not field:
+        return f"In this request {item['msg'].removeprefix('Value error, ')}."
     shown = repr(item.get("input"))
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     rule = str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
