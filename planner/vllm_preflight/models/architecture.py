@@ -97,9 +97,48 @@ class LatentCache:
 
 @dataclass(frozen=True, slots=True)
 class IndexerCache:
-    """Keys of a sparse-attention indexer (DeepSeek V3.2, GLM-5): `head_dim` per token."""
+    """Keys of a sparse-attention indexer (DeepSeek V3.2, GLM-5): `head_dim` per token.
+
+    `compress_ratio` tokens share one key. `packed` keys are FP8 with a float32 scale per
+    128; others (MiniMax M3) stay in the model's dtype.
+    """
 
     head_dim: int
+    compress_ratio: int = 1
+    packed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedCache:
+    """One shared key-and-value vector per `compress_ratio` tokens (DeepSeek V4).
+
+    `head_dim` includes `rope_dim`. With a `window` only its last tokens are kept.
+    """
+
+    head_dim: int
+    rope_dim: int
+    compress_ratio: int = 1
+    window: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompressorCache:
+    """Float32 values waiting to be compressed (DeepSeek V4): `width` per token.
+
+    A window of `window` tokens in blocks of `block_size`.
+    """
+
+    width: int
+    block_size: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class RingCache:
+    """A ring of a request's last `tokens` tokens, `width` elements each (GLM-5 Next)."""
+
+    width: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +164,15 @@ class StateCache:
     gate_bounded: bool = False
 
 
-Cache = AttentionCache | LatentCache | IndexerCache | StateCache
+Cache = (
+    AttentionCache
+    | LatentCache
+    | IndexerCache
+    | CompressedCache
+    | CompressorCache
+    | RingCache
+    | StateCache
+)
 
 
 @dataclass(frozen=True, slots=True)
