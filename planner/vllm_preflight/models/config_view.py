@@ -8,6 +8,7 @@ an `UnsupportedArchitecture` naming the aliases; nothing is ever guessed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, cast
 
 from vllm_preflight.errors import UnsupportedArchitecture
@@ -72,6 +73,16 @@ class ConfigView:
             raise self._wrong(keys, value, "a whole number of a plausible size")
         return value
 
+    def integer_at(self, index: int, *keys: str, default: int | None = None) -> int:
+        """Entry `index` of a list of whole numbers, or the one number that serves all."""
+        value = self.get(*keys)
+        if not isinstance(value, list | tuple):
+            return self.integer(*keys, default=default)
+        entries = cast(list[Any], value)
+        if index >= len(entries):
+            raise self._wrong(keys, entries, f"a list of more than {index} entries")
+        return ConfigView({keys[0]: entries[index]}, where=self.where).integer(keys[0])
+
     def number(self, *keys: str, default: float | None = None) -> float:
         """A finite number; raises UnsupportedArchitecture when absent."""
         value = self.get(*keys)
@@ -79,7 +90,9 @@ class ConfigView:
             if default is None:
                 raise self._missing(keys)
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(keys, value, "a number")
+        if not isfinite(value):
             raise self._wrong(keys, value, "a number")
         return float(value)
 

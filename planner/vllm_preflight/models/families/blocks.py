@@ -6,6 +6,7 @@ them (vLLM 0.33, `model_executor/layers/linear.py` and `fused_moe/layer.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,9 +48,11 @@ class AttentionShape:
     """Heads and options of one grouped-query attention layer.
 
     `qk_norm`: none, one scale per head dimension, or one per projected feature.
-    `gated_output` doubles the query projection (Qwen3-Next); `sinks` adds one
-    learned logit per head (gpt-oss). `own_kv` is false for layers that read an
-    earlier layer's cache and have no K and V projections.
+    `qk_norm_split` divides the latter over ranks. `gated_output` doubles the query
+    projection (Qwen3-Next), `output_gate` adds a projection of one value per head or
+    per feature; `sinks` adds one learned logit per head (gpt-oss). `own_kv` is false
+    for layers that read an earlier layer's cache and have no K and V projections,
+    `own_v` for those whose keys serve as values.
     """
 
     hidden_size: int
@@ -61,9 +64,12 @@ class AttentionShape:
     output_bias: bool = False
     qk_norm: Literal["none", "head", "projection"] = "none"
     qk_norm_bias: bool = False
+    qk_norm_split: bool = False
     gated_output: bool = False
+    output_gate: Literal["none", "head", "projection"] = "none"
     sinks: bool = False
     own_kv: bool = True
+    own_v: bool = True
 
 
 def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple[Weight, ...]:
@@ -81,7 +87,7 @@ def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple
         fused=fused,
     )
     if shape.own_kv:
-        for name, rows in (("k_proj", k_rows), ("v_proj", v_rows)):
+        for name, rows in (("k_proj", k_rows), ("v_proj", v_rows))[: 1 + shape.own_v]:
             weights += linear(
                 f"{prefix}.{name}",
                 rows,
@@ -98,24 +104,36 @@ def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple
         split=Split.ROW,
         bias=shape.output_bias,
     )
-    if shape.qk_norm != "none":
-        per_head = shape.qk_norm == "head"
-        weights += (
-            norm(
-                f"{prefix}.q_norm", shape.head_dim if per_head else q_rows, bias=shape.qk_norm_bias
-            ),
+    if shape.output_gate != "none":
+        width = 1 if shape.output_gate == "head" else shape.head_dim_v
+        weights += linear(
+            f"{prefix}.g_proj", shape.num_heads * width, shape.hidden_size, split=Split.COLUMN
         )
-        if shape.own_kv:
-            weights += (
-                norm(
-                    f"{prefix}.k_norm",
-                    shape.head_dim if per_head else k_rows,
-                    bias=shape.qk_norm_bias,
-                ),
-            )
+    if shape.qk_norm != "none":
+        weights += _qk_norms(shape, prefix, q_rows, k_rows)
     if shape.sinks:
         weights += (Weight(f"{prefix}.sinks", shape.num_heads, split=Split.COLUMN),)
-    return weights
+    return (*weights, _scales(prefix))
+
+
+def _qk_norms(shape: AttentionShape, prefix: str, q_rows: int, k_rows: int) -> tuple[Weight, ...]:
+    names = (("q_norm", q_rows), ("k_norm", k_rows)) if shape.own_kv else (("q_norm", q_rows),)
+    per_head = shape.qk_norm == "head"
+    return tuple(
+        norm(
+            f"{prefix}.{name}",
+            shape.head_dim if per_head else rows,
+            bias=shape.qk_norm_bias,
+            split=Split.COLUMN if shape.qk_norm_split else Split.REPLICATED,
+        )
+        for name, rows in names
+    )
+
+
+def _scales(prefix: str) -> Weight:
+    # vLLM's attention layer keeps six float32 scalars (query, key, value, probabilities
+    # and two for the KV cache) on the GPU whatever the KV dtype.
+    return Weight(f"{prefix}.attn.scale", 1, copies=6, dtype="float32", in_checkpoint=False)
 
 
 def mlp_weights(
@@ -223,3 +241,15 @@ def lm_head(vocab_size: int, hidden_size: int, *, bias: bool = False) -> tuple[W
     if bias:
         weights += (Weight("lm_head.bias", vocab_size, split=Split.VOCAB),)
     return weights
+
+
+def inverse_frequencies(dims: Sequence[int]) -> tuple[Weight, ...]:
+    """What transformers' rotary modules keep instead of a table, for each rotated width.
+
+    The inverse frequencies (one per pair of dimensions) and a copy of the original
+    ones, in float32.
+    """
+    return tuple(
+        Weight(f"model.rotary_emb.{place}.inv_freq", dim, dtype="float32", in_checkpoint=False)
+        for place, dim in enumerate(dims)
+    )

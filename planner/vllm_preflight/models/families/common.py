@@ -24,8 +24,9 @@ _LENGTH_KEYS = (
 )
 # Rope types whose factor is already in max_position_embeddings, or must not be applied.
 _UNSCALED_ROPES = frozenset(
-    {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", ""}
+    {"llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", ""}
 )
+_LONG_ROPES = frozenset({"longrope", "su"})
 _DTYPES = {"float16", "bfloat16", "float32"}
 
 
@@ -40,36 +41,79 @@ def model_dtype(config: ConfigView, outer: ConfigView | None = None) -> str:
     return "float32"
 
 
-def rope_parameters(config: ConfigView) -> ConfigView | None:
-    """The rope section under its old or new name, if it is a single one."""
+def rope_sections(config: ConfigView) -> list[ConfigView]:
+    """The rope sections of a config under their old or new name, one per kind of layer."""
     section = config.section("rope_scaling", "rope_parameters")
-    if section is not None and section.section("full_attention") is not None:
-        return section.section("full_attention")
-    return section
+    if section is None:
+        return []
+    kinds = ("full_attention", "sliding_attention")
+    nested = [found for kind in kinds if (found := section.section(kind)) is not None]
+    return nested or [section]
 
 
 def max_position(config: ConfigView, outer: ConfigView | None = None) -> int:
     """The longest length vLLM derives from the config, in tokens.
 
     The smallest of the known length keys, times the rope factor where the rope type
-    asks for it (vLLM 0.33 config/model.py, _get_and_verify_max_len). A config without
-    any gets vLLM's fallback of 2048.
+    asks for it; LongRoPE models get the length they were trained at (vLLM 0.33
+    config/model.py, _get_and_verify_max_len). A config without any gets vLLM's
+    fallback of 2048.
     """
+    length = _stated_length(config)
+    for rope in rope_sections(config)[:1]:
+        kind = rope.text("rope_type", "type")
+        if kind in _LONG_ROPES:
+            return _original_length(config, rope) or length
+        if kind not in _UNSCALED_ROPES and "gemma3" not in (outer or config).model_type:
+            return int(length * _factor(rope))
+    return length
+
+
+def _stated_length(config: ConfigView) -> int:
     lengths = [config.integer(key) for key in _LENGTH_KEYS if config.get(key) is not None]
-    length = min(lengths, default=0) or 2048
-    rope = rope_parameters(config)
-    if rope is None:
-        return length
-    rope_type = rope.text("rope_type", "type")
-    model_type = (outer or config).model_type
-    if rope_type == "longrope" or rope_type == "su":
-        original = config.integer("original_max_position_embeddings", default=0)
-        return original or length
-    if rope_type in _UNSCALED_ROPES or "gemma3" in model_type:
-        return length
-    original = rope.integer("original_max_position_embeddings", default=length)
+    return min(lengths, default=0) or 2048
+
+
+def _original_length(config: ConfigView, rope: ConfigView) -> int:
+    key = "original_max_position_embeddings"
+    return config.integer(key, default=0) or rope.integer(key, default=0)
+
+
+def _factor(rope: ConfigView) -> float:
     factor = rope.number("factor", default=1.0)
-    return int((original if rope_type == "yarn" else length) * factor)
+    return factor if 0 < factor < 2**20 else 1.0
+
+
+def rope_tables(config: ConfigView, dims: Sequence[int]) -> tuple[Rope, ...]:
+    """The rotary tables vLLM keeps on the GPU, one per distinct rope.
+
+    A table holds the stated positions, times the factor for linear scaling; YaRN's
+    holds its original length times its factor, LongRoPE keeps a short and a long one,
+    and multimodal rotary tables (mrope) reserve four times the positions (vLLM 0.33
+    layers/rotary_embedding). `dims` are the rotated dimensions, one entry per rope.
+    """
+    sections = rope_sections(config)
+    tables: list[Rope] = []
+    for place, dim in enumerate(dims):
+        rope = sections[min(place, len(sections) - 1)] if sections else None
+        tables += [Rope(positions, dim) for positions in _table_lengths(config, rope)]
+    return tuple(tables)
+
+
+def _table_lengths(config: ConfigView, rope: ConfigView | None) -> tuple[int, ...]:
+    length = _stated_length(config)
+    if rope is None:
+        return (length,)
+    kind = rope.text("rope_type", "type")
+    if kind in _LONG_ROPES:
+        return (_original_length(config, rope) or length, length)
+    if kind == "yarn" and _original_length(config, rope):
+        return (int(_original_length(config, rope) * _factor(rope)),)
+    if rope.get("mrope_section") is not None:
+        return (4 * length,)
+    if kind == "linear":
+        return (int(length * _factor(rope)),)
+    return (length,)
 
 
 def head_dim(config: ConfigView, hidden_size: int, num_heads: int) -> int:
@@ -87,16 +131,25 @@ def head_dim(config: ConfigView, hidden_size: int, num_heads: int) -> int:
     return hidden_size // num_heads
 
 
-def rotary_dim(config: ConfigView, width: int) -> int:
-    """How many of a head's `width` dimensions are rotated (partial rotary factor)."""
+def rope_dims(config: ConfigView, width: int) -> tuple[int, ...]:
+    """How many of a head's `width` dimensions are rotated, one entry per distinct rope.
+
+    Models with sliding layers of another base frequency keep a second rope.
+    """
+    sections = rope_sections(config)
+    two = len(sections) > 1 or config.get("rope_local_base_freq") is not None
+    dims = tuple(rotary_dim(config, width, section) for section in sections or [None])
+    return (*dims, dims[0]) if two and len(dims) == 1 else dims
+
+
+def rotary_dim(config: ConfigView, width: int, rope: ConfigView | None = None) -> int:
+    """How many of a head's `width` dimensions one rope rotates (partial rotary factor)."""
     explicit = config.integer("rotary_dim", "rope_dim", default=0)
     if explicit:
         return explicit
-    rope = rope_parameters(config)
-    factor = config.number("partial_rotary_factor", "rotary_pct", "rope_pct", default=0.0)
-    if not factor and rope is not None:
-        factor = rope.number("partial_rotary_factor", default=0.0)
-    return int(width * factor) if factor else width
+    factor = rope.number("partial_rotary_factor", default=0.0) if rope else 0.0
+    factor = factor or config.number("partial_rotary_factor", "rotary_pct", "rope_pct", default=0.0)
+    return int(width * factor) if 0 < factor <= 1 else width
 
 
 def layer_kinds(config: ConfigView, num_layers: int) -> list[str]:
@@ -123,6 +176,22 @@ def num_hidden_layers(config: ConfigView) -> int:
     return count
 
 
+def _check_positive(hidden_size: int, vocab_size: int, num_heads: int, num_kv_heads: int) -> None:
+    shape = {
+        "hidden_size": hidden_size,
+        "vocab_size": vocab_size,
+        "num_attention_heads": num_heads,
+        "num_key_value_heads": num_kv_heads,
+    }
+    for key, value in shape.items():
+        if value < 1:
+            raise UnsupportedArchitecture(
+                f"The config's {key} is {value}.",
+                "Give a complete config.json; the number must be at least 1.",
+                keys=(key,),
+            )
+
+
 def assemble(
     config: ConfigView,
     layers: Sequence[Layer],
@@ -147,13 +216,14 @@ def assemble(
     `outer` is the wrapper's config for multimodal models. `tied` is the family's
     default for `tie_word_embeddings`.
     """
-    hidden_size = config.integer("hidden_size", "n_embd", "d_model", "dim")
+    hidden_size = config.integer("hidden_size", "n_embd", "n_embed", "d_model", "dim")
     vocab_size = config.integer("padded_vocab_size", "vocab_size")
     tie = config.get("tie_word_embeddings")
     if tie is None and outer is not None:
         tie = outer.get("tie_word_embeddings")
     is_tied = tied if tie is None else bool(tie)
     width = embedding_size or hidden_size
+    _check_positive(hidden_size, vocab_size, num_heads, num_kv_heads)
     head: tuple[Weight, ...] = (norm("model.norm", hidden_size, bias=norm_bias),) * final_norm
     if not is_tied:
         head += lm_head(vocab_size, width, bias=lm_head_bias)

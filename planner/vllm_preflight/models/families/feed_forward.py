@@ -26,6 +26,7 @@ _TOP_K_KEYS = (
     "experts_per_token",
     "moe_k",
     "moe_topk",
+    "moe_top_k",
     "top_k",
     "top_k_experts",
 )
@@ -41,39 +42,47 @@ class FeedForward:
 
 def dense_intermediate(config: ConfigView, hidden_size: int) -> int:
     """Width of a dense feed-forward block; four times hidden where the class says so."""
-    return config.integer(
-        "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", default=4 * hidden_size
+    width = config.integer(
+        "intermediate_size",
+        "ffn_hidden_size",
+        "ff_intermediate_size",
+        "n_inner",
+        "ffn_dim",
+        default=config.integer("expansion_ratio", default=4) * hidden_size,
     )
+    # Qwen 1 states the width of gate and up together.
+    return width // 2 if config.model_type == "qwen" else width
 
 
 def is_moe_layer(config: ConfigView, index: int) -> bool:
     """Whether layer `index` routes to experts, by the keys the families use.
 
     Qwen (`mlp_only_layers`, `decoder_sparse_step`), DeepSeek (`first_k_dense_replace`,
-    `moe_layer_freq`), Ernie (`moe_layer_start_index`, …), Llama 4
-    (`interleave_moe_layer_step`), and lists naming each layer (`mlp_layer_types`).
+    `moe_layer_freq`), Ernie (`moe_layer_start_index`, …), Llama 4 (`moe_layers`,
+    `interleave_moe_layer_step`), Step 3 (`moe_layers_enum`), and lists naming each
+    layer (`mlp_layer_types`).
     """
     kinds = config.items("mlp_layer_types")
     if kinds:
-        return str(kinds[index]) in {"sparse", "moe"}
-    frequency = config.get("moe_layer_freq")
-    if isinstance(frequency, list):
-        return bool(config.items("moe_layer_freq")[index])
+        return index < len(kinds) and str(kinds[index]) in {"sparse", "moe"}
+    if config.items("moe_layer_freq"):
+        return config.integer_at(index, "moe_layer_freq") > 0
     if index in config.items("mlp_only_layers"):
         return False
-    if config.get("moe_layers"):
-        return index in config.items("moe_layers")
+    listed = config.items("moe_layers") or config.text("moe_layers_enum").split(",")
+    if listed != [""]:
+        return str(index) in {str(entry).strip() for entry in listed}
+    return _is_moe_by_range(config, index)
+
+
+def _is_moe_by_range(config: ConfigView, index: int) -> bool:
     first = config.integer("first_k_dense_replace", "num_dense_layers", default=0)
-    start = config.get("moe_layer_start_index")
+    start, end = config.get("moe_layer_start_index"), config.get("moe_layer_end_index")
     if start is not None:
-        first = min(
-            config.items("moe_layer_start_index") or [config.integer("moe_layer_start_index")]
-        )
-    end = (
-        config.integer("moe_layer_end_index", default=2**30)
-        if not config.items("moe_layer_end_index")
-        else max(config.items("moe_layer_end_index"))
-    )
+        first = config.integer_at(0, "moe_layer_start_index")
+    # Ernie counts the end from the back when it is negative: -1 is the last layer.
+    if isinstance(end, int) and end >= 0 and index > end:
+        return False
     step = config.integer(
         "decoder_sparse_step",
         "interleave_moe_layer_step",
@@ -81,7 +90,7 @@ def is_moe_layer(config: ConfigView, index: int) -> bool:
         "moe_layer_freq",
         default=1,
     )
-    if index < first or index > end or step == 0:
+    if index < first or step == 0:
         return False
     aligned = index if config.get("moe_layer_freq") is not None else index + 1
     return aligned % step == 0
@@ -89,10 +98,10 @@ def is_moe_layer(config: ConfigView, index: int) -> bool:
 
 def feed_forward(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForward:
     """The feed-forward block of layer `index`."""
-    hidden_size = config.integer("hidden_size", "n_embd", "d_model")
+    hidden_size = config.integer("hidden_size", "n_embd", "n_embed", "d_model")
     num_experts = config.integer(*_EXPERT_KEYS, default=0)
     if num_experts > 1 and is_moe_layer(config, index):
-        return moe_block(config, traits, hidden_size, num_experts)
+        return moe_block(config, traits, index)
     bias = traits.mlp_bias
     if bias is None:
         bias = config.flag("mlp_bias", "use_mlp_bias", "use_bias", "bias", "add_bias_linear")
@@ -103,19 +112,29 @@ def feed_forward(config: ConfigView, traits: DecoderTraits, index: int) -> FeedF
             size or dense_intermediate(config, hidden_size),
             gated=traits.gated_mlp,
             bias=bias,
+            split=traits.split_mlp,
         )
+        + _activation(traits)
     )
 
 
-def shared_intermediate(config: ConfigView, moe_intermediate: int) -> int:
+def _activation(traits: DecoderTraits) -> tuple[Weight, ...]:
+    # The xIELU activation learns two scalars and keeps two constants beside them.
+    count = traits.activation_parameters
+    return (Weight("mlp.act_fn", count),) if count else ()
+
+
+def shared_intermediate(config: ConfigView, moe_intermediate: int, index: int = 0) -> int:
     """Width of the shared expert (all shared experts as one block), 0 without."""
     explicit = config.integer(
         "shared_expert_intermediate_size",
         "moe_shared_expert_intermediate_size",
         "shared_intermediate_size",
+        "share_expert_dim",
         default=0,
     )
-    count = config.integer(
+    count = config.integer_at(
+        index,
         "n_shared_experts",
         "num_shared_experts",
         "num_shared_expert",
@@ -125,21 +144,27 @@ def shared_intermediate(config: ConfigView, moe_intermediate: int) -> int:
     return explicit or count * moe_intermediate
 
 
-def moe_block(
-    config: ConfigView, traits: DecoderTraits, hidden_size: int, num_experts: int
-) -> FeedForward:
-    """Router, routed experts and shared expert of one layer."""
-    intermediate = config.integer("moe_intermediate_size", "expert_intermediate_size", default=0)
+def moe_block(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForward:
+    """Router, routed experts and shared expert of layer `index`."""
+    hidden_size = config.integer("hidden_size", "d_model")
+    num_experts = config.integer(*_EXPERT_KEYS)
+    intermediate = config.integer_at(
+        index, "moe_intermediate_size", "expert_intermediate_size", default=0
+    )
     intermediate = intermediate or dense_intermediate(config, hidden_size)
-    shared = shared_intermediate(config, intermediate)
+    shared = shared_intermediate(config, intermediate, index)
     correction = traits.correction_bias or config.flag(
-        "use_routing_bias", "moe_router_enable_expert_bias", "moe_use_aux_free"
+        "use_routing_bias",
+        "moe_router_enable_expert_bias",
+        "moe_use_aux_free",
+        "use_moe_router_bias",
     )
     weights = router_weights(
         hidden_size,
         num_experts,
         bias=traits.router_bias,
         correction_bias=correction,
+        dtype=traits.router_dtype,
     )
     weights += expert_weights(
         hidden_size,
@@ -154,7 +179,5 @@ def moe_block(
         )
         if traits.shared_expert_gate:
             weights += linear("mlp.shared_expert_gate", 1, hidden_size)
-    moe = MixtureOfExperts(
-        num_experts, config.integer(*_TOP_K_KEYS, default=1), intermediate, shared
-    )
-    return FeedForward(weights, moe)
+    top_k = config.integer_at(index, *_TOP_K_KEYS, default=1)
+    return FeedForward(weights, MixtureOfExperts(num_experts, top_k, intermediate, shared))

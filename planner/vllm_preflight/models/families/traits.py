@@ -20,8 +20,16 @@ class DecoderTraits:
 
     `qkv_bias` and `output_bias` are None where the config's own key decides.
     `norms` counts hidden-size norms per layer. `mlp_bias` likewise None for the key.
-    `learned_positions` is the offset of a learned position table, None without one.
-    `window_layers` says how sliding windows are laid out when no `layer_types` does.
+    `qk_norm_split` says the norm of a whole projection is divided with its heads;
+    `output_gate` adds a gate on the attention's output, one value per head or per
+    feature. `learned_positions` is the offset of a learned position table, None
+    without one. `activation_parameters` counts learned scalars of the activation.
+    `window_layers` says how sliding windows are laid out when no `layer_types` does: in
+    a pattern, layer i is global where (i + `window_phase`) is a multiple of
+    `window_pattern`, from the end where the layers left after i are.
+    `predictor` names the layout of multi-token-prediction layers, which load only when
+    speculating. `transformers_backend` marks families vLLM 0.33 runs through
+    transformers' own modules, which keep inverse frequencies instead of a rotary table.
     """
 
     qkv_bias: bool | None = None
@@ -29,7 +37,11 @@ class DecoderTraits:
     mlp_bias: bool | None = None
     qk_norm: Literal["none", "head", "projection"] = "none"
     qk_norm_key: str = ""
+    qk_norm_split: bool = False
+    output_gate: Literal["none", "head", "projection"] = "none"
     gated_mlp: bool = True
+    split_mlp: bool = True
+    activation_parameters: int = 0
     norms: int = 2
     norm_bias: bool = False
     norm_weight: bool = True
@@ -43,14 +55,20 @@ class DecoderTraits:
     expert_bias: bool = False
     correction_bias: bool = False
     router_bias: bool = False
+    router_dtype: str | None = None
     shared_expert_gate: bool = False
-    gated_output: bool = False
-    window_layers: Literal["none", "all", "even", "pattern", "max_window_layers"] = "none"
+    predictor: Literal["none", "glm", "mimo"] = "none"
+    transformers_backend: bool = False
+    window_layers: Literal["none", "all", "even", "pattern", "from_end", "max_window_layers"] = (
+        "none"
+    )
     window_pattern: int = 0
+    window_phase: int = 1
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-_GPT2 = {"n_ctx": 1024}
+_GPT2 = {"n_positions": 1024}
+_GLM = {"attention_bias": True, "partial_rotary_factor": 0.5}
 
 TRAITS: Mapping[str, DecoderTraits] = {
     # dense
@@ -87,46 +105,84 @@ TRAITS: Mapping[str, DecoderTraits] = {
         norms=1,
         norm_bias=True,
         lm_head_bias=True,
+        transformers_backend=True,
     ),
     "phi3small": DecoderTraits(
         qkv_bias=True, output_bias=True, mlp_bias=True, norm_bias=True, tied=True
     ),
-    "glm": DecoderTraits(output_bias=False, defaults={"attention_bias": True}),
-    "glm4": DecoderTraits(norms=4, output_bias=False, defaults={"attention_bias": True}),
-    "glm4v_text": DecoderTraits(norms=4, qkv_bias=True, output_bias=False),
-    "chatglm": DecoderTraits(output_bias=False),
+    "glm": DecoderTraits(output_bias=False, defaults=_GLM),
+    "glm4": DecoderTraits(norms=4, output_bias=False, defaults=_GLM),
+    "glm4v_text": DecoderTraits(norms=4, qkv_bias=True, output_bias=False, defaults=_GLM),
+    "chatglm": DecoderTraits(output_bias=False, defaults={"partial_rotary_factor": 0.5}),
     "granite": DecoderTraits(),
-    "granite_swa": DecoderTraits(window_layers="all"),
-    "olmo": DecoderTraits(norm_weight=False),
-    "olmo2": DecoderTraits(qk_norm="projection"),
-    "olmo3": DecoderTraits(qk_norm="projection", window_layers="pattern", window_pattern=4),
-    "cohere": DecoderTraits(norms=1, tied=True, qk_norm="projection", qk_norm_key="use_qk_norm"),
+    "granite_swa": DecoderTraits(
+        tied=True, sinks=True, window_layers="pattern", window_pattern=4, window_phase=0
+    ),
+    "olmo": DecoderTraits(norm_weight=False, transformers_backend=True),
+    "olmo2": DecoderTraits(qk_norm="projection", transformers_backend=True),
+    "olmo3": DecoderTraits(
+        qk_norm="projection", window_layers="pattern", window_pattern=4, transformers_backend=True
+    ),
+    "cohere": DecoderTraits(
+        norms=1, tied=True, qk_norm="projection", qk_norm_key="use_qk_norm", qk_norm_split=True
+    ),
     "cohere2": DecoderTraits(norms=1, tied=True, window_layers="pattern", window_pattern=4),
     "internlm": DecoderTraits(),
     "internlm2": DecoderTraits(),
     "internlm3": DecoderTraits(),
     "exaone": DecoderTraits(qkv_bias=False, output_bias=False),
     "exaone4": DecoderTraits(qk_norm="head", window_layers="pattern", window_pattern=4),
-    "smollm3": DecoderTraits(),
-    "seed_oss": DecoderTraits(defaults={"attention_bias": True, "attention_out_bias": False}),
-    "mimo": DecoderTraits(qkv_bias=True, output_bias=False),
-    "apertus": DecoderTraits(qk_norm="head", gated_mlp=False),
-    "hunyuan_v1_dense": DecoderTraits(qk_norm="head", qk_norm_key="use_qk_norm"),
+    "smollm3": DecoderTraits(tied=True, transformers_backend=True),
+    "seed_oss": DecoderTraits(
+        defaults={"attention_bias": True, "attention_out_bias": False}, transformers_backend=True
+    ),
+    "mimo": DecoderTraits(qkv_bias=True, output_bias=False, predictor="mimo"),
+    "apertus": DecoderTraits(qk_norm="head", gated_mlp=False, activation_parameters=4),
+    "hunyuan_v1_dense": DecoderTraits(qk_norm="head", transformers_backend=True),
     "ernie4_5": DecoderTraits(tied=True),
     "minicpm": DecoderTraits(),
     "baichuan": DecoderTraits(qkv_bias=False, output_bias=False),
     "qwen": DecoderTraits(qkv_bias=True, output_bias=False),
     "iquestcoder": DecoderTraits(),
-    "bitnet": DecoderTraits(tied=True),
-    "stablelm": DecoderTraits(output_bias=False, norm_bias=True),
-    "starcoder2": DecoderTraits(
-        gated_mlp=False, norm_bias=True, tied=True, window_layers="all", defaults={"use_bias": True}
+    "muse_glimmer_text": DecoderTraits(
+        norms=4,
+        output_gate="projection",
+        window_layers="from_end",
+        window_pattern=4,
+        transformers_backend=True,
     ),
-    "nemotron": DecoderTraits(gated_mlp=False, norm_bias=True),
+    "molmo2_text": DecoderTraits(qk_norm="head", output_bias=False),
+    "cwm": DecoderTraits(
+        window_layers="pattern", window_pattern=4, window_phase=0, transformers_backend=True
+    ),
+    "bitnet": DecoderTraits(tied=True),
+    "stablelm": DecoderTraits(
+        output_bias=False,
+        norm_bias=True,
+        qk_norm="projection",
+        qk_norm_key="qk_layernorm",
+        qk_norm_split=True,
+        defaults={"partial_rotary_factor": 0.25},
+    ),
+    "starcoder2": DecoderTraits(
+        gated_mlp=False,
+        norm_bias=True,
+        tied=True,
+        window_layers="all",
+        transformers_backend=True,
+        defaults={"use_bias": True},
+    ),
+    "nemotron": DecoderTraits(
+        gated_mlp=False, norm_bias=True, defaults={"partial_rotary_factor": 0.5}
+    ),
     "arcee": DecoderTraits(gated_mlp=False),
     "falcon": DecoderTraits(gated_mlp=False, norm_bias=True, tied=True),
     "gpt_neox": DecoderTraits(
-        gated_mlp=False, mlp_bias=True, norm_bias=True, defaults={"attention_bias": True}
+        gated_mlp=False,
+        mlp_bias=True,
+        norm_bias=True,
+        transformers_backend=True,
+        defaults={"attention_bias": True},
     ),
     "gptj": DecoderTraits(
         qkv_bias=False,
@@ -152,6 +208,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         qkv_bias=True,
         output_bias=True,
         mlp_bias=True,
+        split_mlp=False,
         gated_mlp=False,
         norm_bias=True,
         tied=True,
@@ -196,14 +253,24 @@ TRAITS: Mapping[str, DecoderTraits] = {
     "qwen3_vl_text": DecoderTraits(qk_norm="head"),
     "qwen2_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
     "qwen2_5_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
-    "granitemoe": DecoderTraits(tied=True),
-    "granitemoeshared": DecoderTraits(tied=True),
+    "granitemoe": DecoderTraits(),
+    "granitemoeshared": DecoderTraits(),
     "phimoe": DecoderTraits(norm_bias=True, window_layers="all"),
     "olmoe": DecoderTraits(qk_norm="projection"),
-    "flex_olmo": DecoderTraits(qk_norm="projection"),
-    "minimax_m2": DecoderTraits(qk_norm="projection", correction_bias=True),
+    "flex_olmo": DecoderTraits(qk_norm="projection", transformers_backend=True),
+    "minimax_m2": DecoderTraits(
+        qk_norm="projection", qk_norm_split=True, correction_bias=True, router_dtype="float32"
+    ),
     "glm4_moe": DecoderTraits(
-        output_bias=False, qk_norm="head", qk_norm_key="use_qk_norm", correction_bias=True
+        output_bias=False,
+        qk_norm="head",
+        qk_norm_key="use_qk_norm",
+        correction_bias=True,
+        router_dtype="float32",
+        predictor="glm",
+    ),
+    "glm4v_moe_text": DecoderTraits(
+        output_bias=False, correction_bias=True, router_dtype="float32", predictor="glm"
     ),
     "gpt_oss": DecoderTraits(
         sinks=True,
@@ -212,13 +279,60 @@ TRAITS: Mapping[str, DecoderTraits] = {
         window_layers="even",
         defaults={"attention_bias": True},
     ),
-    "ernie4_5_moe": DecoderTraits(tied=True, correction_bias=True),
+    "ernie4_5_moe": DecoderTraits(tied=True, correction_bias=True, router_dtype="float32"),
     "bailing_moe": DecoderTraits(),
     "deepseek": DecoderTraits(),
     "hunyuan": DecoderTraits(qk_norm="head", qk_norm_key="use_qk_norm"),
     "hunyuan_v1_moe": DecoderTraits(qk_norm="head", qk_norm_key="use_qk_norm"),
-    "dbrx": DecoderTraits(norms=2),
-    "solar_open": DecoderTraits(correction_bias=True),
-    "kolibri1": DecoderTraits(),
-    "mellum": DecoderTraits(qk_norm="head"),
+    "dbrx": DecoderTraits(),
+    "dots1": DecoderTraits(qk_norm="head", correction_bias=True),
+    "hy_v3": DecoderTraits(
+        qk_norm="head",
+        correction_bias=True,
+        router_dtype="float32",
+        transformers_backend=True,
+        defaults={"first_k_dense_replace": 1},
+    ),
+    "exaone_moe": DecoderTraits(
+        qk_norm="head",
+        correction_bias=True,
+        window_layers="pattern",
+        window_pattern=4,
+        defaults={"first_k_dense_replace": 1},
+    ),
+    "afmoe": DecoderTraits(
+        norms=4,
+        qk_norm="head",
+        output_gate="projection",
+        correction_bias=True,
+        window_layers="pattern",
+        window_pattern=4,
+        defaults={"num_dense_layers": 1},
+    ),
+    "laguna": DecoderTraits(
+        qk_norm="head",
+        output_gate="head",
+        correction_bias=True,
+        transformers_backend=True,
+        defaults={"first_k_dense_replace": 1},
+    ),
+    "step3p7": DecoderTraits(
+        qk_norm="head",
+        output_gate="head",
+        correction_bias=True,
+        predictor="mimo",
+        transformers_backend=True,
+        defaults={"first_k_dense_replace": 3},
+    ),
+    "mimo_v2_flash": DecoderTraits(output_bias=False, correction_bias=True),
+    "solar_open": DecoderTraits(correction_bias=True, transformers_backend=True),
+    "kolibri1": DecoderTraits(
+        norms=4,
+        qk_norm="head",
+        correction_bias=True,
+        window_layers="pattern",
+        window_pattern=5,
+        transformers_backend=True,
+    ),
+    "mellum": DecoderTraits(qk_norm="head", transformers_backend=True),
 }

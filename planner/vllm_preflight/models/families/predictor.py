@@ -1,0 +1,43 @@
+"""Multi-token-prediction layers: stored in the checkpoint, loaded only when speculating."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vllm_preflight.models.architecture import Layer, Role, Split, Weight
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.blocks import linear, norm
+from vllm_preflight.models.families.traits import DecoderTraits
+
+
+def predictor_layer(last: Layer, hidden_size: int, vocab_size: int = 0) -> Layer:
+    """A prediction layer that repeats the decoder's `last` layer.
+
+    It merges the token's embedding with the hidden state (`eh_proj` and three norms).
+    With `vocab_size`, the checkpoint may also store copies of the embedding and the
+    output head in it (DeepSeek V3, GLM-4.5), told apart by their roles.
+    """
+    weights = (
+        *last.weights,
+        *linear("eh_proj", hidden_size, 2 * hidden_size),
+        norm("enorm", hidden_size),
+        norm("hnorm", hidden_size),
+        norm("shared_head.norm", hidden_size),
+    )
+    if vocab_size:
+        weights += (
+            Weight("embed_tokens", vocab_size, hidden_size, Split.VOCAB, Role.EMBEDDING),
+            Weight("shared_head.head", vocab_size, hidden_size, Split.VOCAB, Role.LM_HEAD),
+        )
+    return Layer(last.caches, weights, last.moe)
+
+
+def predictor_layers(
+    config: ConfigView, traits: DecoderTraits, layers: Sequence[Layer]
+) -> tuple[Layer, ...]:
+    """The prediction layers behind a decoder's own `layers`, as its config counts them."""
+    count = config.integer("num_nextn_predict_layers", "num_mtp_layers", default=0)
+    if traits.predictor == "none" or not count:
+        return ()
+    vocab_size = config.integer("vocab_size") if traits.predictor == "glm" else 0
+    return (predictor_layer(layers[-1], config.integer("hidden_size"), vocab_size),) * count
