@@ -18,7 +18,7 @@ class Gpu:
     """One GPU model, or one detected GPU.
 
     Attributes:
-        name: the catalogue's name, such as "H100-80GB-SXM".
+        name: the catalogue's name, such as "H100 SXM5 80GB".
         vendor: "NVIDIA", "AMD", ….
         vram_mib: what NVML reports as total, in MiB; None when nobody published it.
         visible_bytes: what CUDA shows to vLLM (`cudaMemGetInfo` total), of which

@@ -1,0 +1,95 @@
+"""Which GPU a person means by a name.
+
+A name is read as words of a card's known names, in any order, in any case, with any or
+no punctuation: "rtx4090", "A100-80g" and "NVIDIA GeForce RTX 4090" are words of one
+card each. Words that tell products apart ("4070", "ti", "super") must all be said;
+vendor, brand, memory size and form may be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+# Words nobody has to say. "pro" is not among them for NVIDIA: RTX PRO 6000 is another
+# card than RTX 6000 Ada.
+BRANDS = {
+    "NVIDIA": {"nvidia", "geforce", "rtx", "gtx", "tesla", "quadro"},
+    "AMD": {"amd", "radeon", "instinct", "rx", "pro", "ai", "gcd", "oam"},
+    "Intel": {"intel", "arc", "pro", "hpu"},
+    "Huawei": {"huawei", "ascend", "npu"},
+    "Google": {"google", "tpu"},
+}
+ANYWHERE = {"gpu", "generation", "edition", "blackwell", "hbm2", "hbm2e", "hbm3", "hbm3e"}
+# Forms a card comes in, the usual one first: a name without a form means that one.
+FORMS = ("sxm", "pcie", "nvl", "server", "workstation")
+MEMORY_WORD = re.compile(r"(\d+)(g|gb|gib)")
+# Far longer than any name of a GPU; keeps a search over word orders short.
+LONGEST_NAME = 80
+
+
+def squash(text: str) -> str:
+    """Letters and digits of `text` in lower case: what is left of a name in any writing."""
+    return re.sub(r"[\W_]+", "", text.lower())
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One known name of a GPU as words: those that must be said and those that may."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+    def matches(self, squashed: str) -> bool:
+        """Whether `squashed` consists of these words, each once, all required ones said."""
+        if len(squashed) > LONGEST_NAME or not all(word in squashed for word in self.required):
+            return False
+        return self._consume(squashed, frozenset())
+
+    def _consume(self, rest: str, used: frozenset[str]) -> bool:
+        if not rest:
+            return used >= self.required
+        return any(
+            self._consume(rest[len(word) :], used | {word})
+            for word in self._words
+            if word not in used and rest.startswith(word)
+        )
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return self.required | self.optional
+
+
+def spelling(name: str, vendor: str, also: Iterable[str] = ()) -> Spelling:
+    """The words of one of a GPU's names; `also` may be said though this name lacks them."""
+    brands = BRANDS.get(vendor, set[str]()) | ANYWHERE
+    optional = brands | set(also)
+    required: set[str] = set()
+    for word in split_words(name):
+        if sized := MEMORY_WORD.fullmatch(word):
+            optional |= memory_words(sized[1])
+        elif form := re.fullmatch(r"(sxm)\d?", word):
+            optional |= {form[1], word}
+        elif word in FORMS or word in brands:
+            optional.add(word)
+        else:
+            required.add(word)
+    return Spelling(frozenset(required), frozenset(optional))
+
+
+def split_words(name: str) -> list[str]:
+    """The words of a full name: "H100 SXM5 80GB" gives h100, sxm5, 80gb."""
+    return re.findall(r"[a-z0-9]+", name.lower())
+
+
+def memory_words(size: str) -> set[str]:
+    """The ways to say a size: "80gb", "80g", "80gib", "80"."""
+    return {size, f"{size}g", f"{size}gb", f"{size}gib"}
+
+
+def form_of(name: str) -> int | None:
+    """Rank of the form a card's name says, the usual one lowest; None when it says none."""
+    words = [re.sub(r"^(sxm)\d$", r"\1", word) for word in split_words(name)]
+    return min((FORMS.index(word) for word in words if word in FORMS), default=None)
