@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 # (major, minor, patch) of a vLLM release.
 Version = tuple[int, int, int]
+
+MambaCacheMode = Literal["none", "align", "all"]
+ModelRunner = Literal["v1", "v2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,25 @@ class Lora:
     fully_sharded: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LaunchProblem:
+    """Why vLLM refuses these arguments, in its own words, and what would be accepted."""
+
+    message: str
+    remedies: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Launch:
     """vLLM's arguments, with its defaults for the version, GPU and model filled in.
 
     `dtype` and `kv_cache_dtype` are resolved ("auto" only remains for a KV cache in the
     model's dtype). `quantization` is the user's --quantization or None for the
-    checkpoint's own. `defaulted` names the arguments the user did not give.
+    checkpoint's own. `defaulted` names the arguments the user did not give, `reasons`
+    says where each resolved value comes from. `problems` are vLLM's refusals: a launch
+    that has any does not start. `max_model_len_auto` marks `--max-model-len auto`:
+    `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
+    `cudagraph_sizes` and `max_cudagraph_capture_size` are only set when the user gave them.
     """
 
     version: Version
@@ -63,8 +79,47 @@ class Launch:
     mm_encoder_tp_mode: str = "weights"
     skip_mm_profiling: bool = False
     defaulted: frozenset[str] = frozenset()
+    max_model_len_auto: bool = False
+    mamba_cache_mode: MambaCacheMode = "none"
+    mamba_ssm_cache_dtype: str | None = None
+    model_runner: ModelRunner = "v2"
+    cudagraph_mode: str = "FULL_AND_PIECEWISE"
+    cudagraph_sizes: tuple[int, ...] | None = None
+    max_cudagraph_capture_size: int | None = None
+    cudagraph_memory_charged: bool = True
+    num_gpu_blocks_override: int | None = None
+    free_bytes: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    problems: tuple[LaunchProblem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def world_size(self) -> int:
         """GPUs of one replica."""
         return self.tensor_parallel_size * self.pipeline_parallel_size
+
+    @property
+    def speculative_tokens(self) -> int:
+        """Tokens drafted per step, 0 without speculation."""
+        return self.speculation.num_speculative_tokens if self.speculation else 0
+
+    @property
+    def max_concurrent_batches(self) -> int:
+        """Batches in flight: one per pipeline stage, one more with async scheduling.
+
+        Source: vLLM 0.33 config/vllm.py. The V1 runner runs async only without stages.
+        """
+        stages = self.pipeline_parallel_size
+        if not self.async_scheduling:
+            return stages
+        return stages + 1 if self.model_runner == "v2" or stages == 1 else stages
+
+    @property
+    def max_in_flight_tokens(self) -> int:
+        """Tokens scheduled but not finished, which windowed layers must also keep.
+
+        Batches in flight × max_num_batched_tokens since 0.26; one batch before.
+        """
+        batches = self.max_concurrent_batches if self.version >= (0, 26, 0) else 1
+        return batches * self.max_num_batched_tokens

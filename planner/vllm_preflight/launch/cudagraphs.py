@@ -1,0 +1,64 @@
+"""Which batch sizes vLLM captures CUDA graphs for.
+
+Source: vLLM 0.33 config/vllm.py (_set_cudagraph_sizes,
+adjust_cudagraph_sizes_for_spec_decode), config/compilation.py.
+"""
+
+from __future__ import annotations
+
+from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.launch.defaults import default_for, model_fact
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.units import round_up
+
+_USUAL_MAXIMUM = 512
+_BLACKWELL_MAXIMUM = 1024
+_NO_GRAPHS = "NONE"
+
+
+def cudagraph_capture_sizes(
+    launch: Launch, capability: ComputeCapability | None, model_type: str
+) -> tuple[int, ...]:
+    """Batch sizes (tokens) that get a graph, ascending; empty when none is captured.
+
+    With piecewise graphs every size is captured once; see `full_graph_sizes` for the
+    full decode graphs among them.
+    """
+    if launch.enforce_eager or launch.cudagraph_mode == _NO_GRAPHS:
+        return ()
+    if launch.cudagraph_sizes is not None:
+        kept = {size for size in launch.cudagraph_sizes if size <= launch.max_num_batched_tokens}
+        return tuple(sorted(kept))
+    rule = default_for("cudagraph_size_rule", launch.version).value
+    if rule == "steps8":
+        limit = min(
+            launch.max_cudagraph_capture_size or _USUAL_MAXIMUM, launch.max_num_batched_tokens
+        )
+        return tuple(size for size in (1, 2, 4, *range(8, limit + 1, 8)) if size <= limit)
+    maximum = _maximum(launch, capability, model_type, rule)
+    sizes = {1, 2, 4, *range(8, min(maximum + 1, 256), 8), *range(256, maximum + 1, 16)}
+    if rule == "seqs_and_limits":
+        sizes |= {launch.max_num_batched_tokens, launch.max_num_seqs}
+    # A decode step of a drafted sequence has 1 + drafted tokens; sizes follow that.
+    step = 1 + launch.speculative_tokens
+    rounded = {round_up(size, step) for size in sizes if size <= maximum}
+    return tuple(sorted(size for size in rounded if size <= maximum))
+
+
+def full_graph_sizes(launch: Launch, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of `sizes` that also get a full decode graph: up to the largest decode batch."""
+    if "FULL" not in launch.cudagraph_mode:
+        return ()
+    largest = launch.max_num_seqs * (1 + launch.speculative_tokens)
+    return tuple(size for size in sizes if size <= largest)
+
+
+def _maximum(
+    launch: Launch, capability: ComputeCapability | None, model_type: str, rule: str
+) -> int:
+    maximum = launch.max_cudagraph_capture_size or model_fact("cudagraph_maximum").get(model_type)
+    if maximum is None:
+        blackwell = capability is not None and capability[0] == 10
+        cap = _BLACKWELL_MAXIMUM if blackwell and rule == "seqs_and_limits" else _USUAL_MAXIMUM
+        maximum = min(launch.max_num_seqs * (1 + launch.speculative_tokens) * 2, cap)
+    return min(maximum, launch.max_num_batched_tokens)

@@ -1,0 +1,109 @@
+"""vLLM's defaults by release, GPU and model, read from `defaults.json`.
+
+Everything here is a lookup; the rules that combine the values are in `resolve`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.units import BYTES_TO_GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A default for one release: its value, where it was read, and whether that is sure.
+
+    `bracketed` says that the release lies between two releases that were read, one
+    without the change and one with it, so the value may already be the later one.
+    """
+
+    name: str
+    value: Any
+    source: str
+    bracketed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDefault:
+    """Tokens per step and sequences that `vllm serve` takes on a GPU, and why."""
+
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    reason: str
+    bracketed: bool = False
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    text = resources.files("vllm_preflight.launch").joinpath("defaults.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def default_for(name: str, version: Version) -> Default:
+    """The default of `name` in `version`; KeyError for a name the table does not have."""
+    history = _table()["settings"][name]["history"]
+    entry = [item for item in history if parse_version(item["since"]) <= version][-1]
+    return Default(
+        name,
+        entry["value"],
+        f"vLLM {entry['source']}",
+        any(_inside_bracket(item, version) for item in history),
+    )
+
+
+def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
+    """`vllm serve`'s max_num_batched_tokens and max_num_seqs for the release and GPU.
+
+    By the memory CUDA shows, the GPU's name and its capability, before any argument
+    changes them. Source: vLLM engine/arg_utils.py:get_batch_defaults.
+    """
+    rows = _table()["batch"]["rows"]
+    row = next(row for row in rows if _row_applies(row, version, gpu))
+    reason = (
+        f"vllm serve's default in {format_version(version)} for a GPU of "
+        f"{gpu.visible_bytes / BYTES_TO_GIB:.0f} GiB"
+    )
+    if _is_a100(gpu) and row["min_total_gib"] == 0 and gpu.visible_bytes >= 70 * BYTES_TO_GIB:
+        reason += " (an A100 counts as a small GPU)"
+    bracketed = any(
+        _inside_bracket(item, version) and gpu.visible_bytes >= item["min_total_gib"] * BYTES_TO_GIB
+        for item in rows
+    )
+    return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason, bracketed)
+
+
+def model_fact(name: str) -> Any:
+    """A list or table of model types that vLLM treats specially."""
+    return _table()["models"][name]["value"]
+
+
+def _row_applies(row: Mapping[str, Any], version: Version, gpu: Gpu) -> bool:
+    if "since" in row and version < parse_version(row["since"]):
+        return False
+    if "until" in row and version >= parse_version(row["until"]):
+        return False
+    if gpu.visible_bytes < row["min_total_gib"] * BYTES_TO_GIB:
+        return False
+    if row.get("name_without") == "a100" and _is_a100(gpu):
+        return False
+    return "capability_not" not in row or gpu.compute_capability != tuple(row["capability_not"])
+
+
+def _is_a100(gpu: Gpu) -> bool:
+    return any("a100" in name.lower() for name in (gpu.name, *gpu.nvml_names))
+
+
+def _inside_bracket(entry: Mapping[str, Any], version: Version) -> bool:
+    if "bracket" not in entry:
+        return False
+    without, with_change = (parse_version(text) for text in entry["bracket"])
+    return without < version < with_change

@@ -1,0 +1,100 @@
+"""Combinations of parallel sizes that vLLM refuses whatever the memory.
+
+Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.py
+(QKVParallelLinear), layers/vocab_parallel_embedding.py, config/parallel.py.
+"""
+
+from __future__ import annotations
+
+from vllm_preflight.launch.notes import Notes
+from vllm_preflight.models.architecture import Architecture, AttentionCache
+from vllm_preflight.units import round_up
+
+_VOCAB_MULTIPLE = 64
+
+
+def check_parallel_sizes(
+    architecture: Architecture,
+    tensor_parallel_size: int,
+    pipeline_parallel_size: int,
+    decode_context_parallel_size: int,
+    notes: Notes,
+) -> None:
+    """Note vLLM's refusals of the parallel sizes for this model.
+
+    TP must divide the attention heads and the padded vocabulary, and be a divisor or a
+    multiple of the KV heads of every attention layer; DCP must divide TP; there must be
+    a layer for each pipeline stage.
+    """
+    tp = tensor_parallel_size
+    heads = architecture.num_attention_heads
+    accepted = _accepted_sizes(architecture, tp)
+    if heads and heads % tp:
+        notes.refuse(
+            f"Total number of attention heads ({heads}) must be divisible by tensor parallel "
+            f"size ({tp}).",
+            *accepted,
+        )
+    elif uneven := [kv for kv in sorted(_kv_heads(architecture)) if kv % tp and tp % kv]:
+        notes.refuse(
+            f"{max(uneven[0], tp)} is not divisible by {min(uneven[0], tp)}: the tensor parallel "
+            f"size must be a divisor or a multiple of the {uneven[0]} KV heads.",
+            *accepted,
+        )
+    elif _padded_vocabulary(architecture) % tp:
+        notes.refuse(
+            f"{_padded_vocabulary(architecture)} is not divisible by {tp}: the padded vocabulary "
+            "is divided over the tensor parallel ranks.",
+            *accepted,
+        )
+    if tp % decode_context_parallel_size:
+        notes.refuse(
+            f"tp_size={tp} must be divisible by dcp_size={decode_context_parallel_size}.",
+            "--decode-context-parallel-size 1",
+        )
+    if pipeline_parallel_size > len(architecture.layers) > 0:
+        notes.refuse(
+            f"pipeline_parallel_size ({pipeline_parallel_size}) is larger than the number of "
+            f"layers ({len(architecture.layers)}).",
+            "--pipeline-parallel-size 1",
+        )
+
+
+def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool:
+    """Whether vLLM accepts this tensor-parallel size for the model's heads and vocabulary."""
+    tp = tensor_parallel_size
+    return (
+        architecture.num_attention_heads % tp == 0
+        and all(kv % tp == 0 or tp % kv == 0 for kv in _kv_heads(architecture))
+        and _padded_vocabulary(architecture) % tp == 0
+    )
+
+
+def _accepted_sizes(architecture: Architecture, tensor_parallel_size: int) -> tuple[str, ...]:
+    """The nearest accepted sizes below and above the refused one."""
+    below = next(
+        (tp for tp in range(tensor_parallel_size - 1, 0, -1) if divides_model(architecture, tp)), 1
+    )
+    above = next(
+        (
+            tp
+            for tp in range(tensor_parallel_size + 1, 2 * tensor_parallel_size + 1)
+            if divides_model(architecture, tp)
+        ),
+        None,
+    )
+    sizes = (below,) if above is None else (below, above)
+    return tuple(f"--tensor-parallel-size {size}" for size in sizes)
+
+
+def _kv_heads(architecture: Architecture) -> set[int]:
+    return {
+        cache.num_kv_heads
+        for layer in architecture.layer_counts
+        for cache in layer.caches
+        if isinstance(cache, AttentionCache) and cache.num_kv_heads
+    }
+
+
+def _padded_vocabulary(architecture: Architecture) -> int:
+    return round_up(architecture.vocab_size, _VOCAB_MULTIPLE)
