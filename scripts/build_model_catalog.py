@@ -107,7 +107,9 @@ def as_published(config: Json, row: Json) -> Json:
 
 def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json:
     # The index also reports lists as collapsed that the config now has in full.
-    notes = [note for note in (row.get("note") or "").split("; ") if "collapsed" not in note]
+    notes = [
+        note for note in (row.get("note") or "").split("; ") if note and "collapsed" not in note
+    ]
     merged = modelopt is not None and not config.get("quantization_config")
     if merged:
         config = with_modelopt(config, without_swallowing_names(modelopt))

@@ -90,3 +90,8 @@ def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
         kind = type(value).__name__
         raise InvalidRequest(f"{name} holds a JSON {kind} where an object is needed.", hint)
     return cast(dict[str, Any], value)
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """A member of a JSON object as an object itself, empty when it is anything else."""
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}

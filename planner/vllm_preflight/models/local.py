@@ -1,0 +1,159 @@
+"""Reading a model from a local folder: its config and the headers of its weights.
+
+Only the folder's own files are read. A link that leads out of the folder is refused,
+except into the blobs of the Hugging Face cache that the folder is a snapshot of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.models.config_files import (
+    CONFIG_NAME,
+    MODELOPT_NAME,
+    read_config,
+    read_json_object,
+)
+from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.model import Model
+from vllm_preflight.models.quantization import read_quantization
+from vllm_preflight.models.repository_files import (
+    INDEX_CAP,
+    INDEX_NAME,
+    SAFETENSORS,
+    WeightIndex,
+    missing_shards,
+    other_formats,
+    read_index,
+    weight_files,
+    without_config,
+)
+from vllm_preflight.models.safetensors_files import StoredTensors, combined, read_stored
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FolderFacts:
+    """What a folder says of a model.
+
+    Attributes:
+        config: config.json, with hf_quant_config.json merged into it.
+        stored: bytes and elements of all tensors, None when not all files are there.
+        checkpoint_bytes: bytes of all tensors, from the headers or else from the index.
+        notes: what a reader of the facts should know.
+    """
+
+    config: Mapping[str, Any]
+    stored: StoredTensors | None
+    checkpoint_bytes: int | None
+    notes: tuple[str, ...]
+
+
+def load_folder(folder: Path, progress: Progress) -> Model:
+    """The model in a local folder.
+
+    Raises:
+        InvalidRequest: no config.json there, or a file is damaged or leads elsewhere.
+        UnsupportedArchitecture: the config is of an architecture that is not understood.
+    """
+    progress(f"reading {CONFIG_NAME} and safetensors headers in {folder}")
+    facts = read_folder(folder)
+    return Model(
+        id=str(folder),
+        origin="local",
+        provenance=f"{CONFIG_NAME} in the local folder {folder}",
+        config=facts.config,
+        architecture=read_architecture(facts.config),
+        quantization=read_quantization(facts.config),
+        params_published=facts.stored.elements if facts.stored else None,
+        checkpoint_bytes=facts.checkpoint_bytes,
+        bytes_by_dtype=facts.stored.bytes_by_dtype if facts.stored else {},
+        notes=facts.notes,
+    )
+
+
+def read_folder(folder: Path) -> FolderFacts:
+    """The facts in a folder's config, index and safetensors headers; raises InvalidRequest."""
+    names = file_names(folder)
+    if CONFIG_NAME not in names:
+        reason, hint = without_config(names)
+        raise InvalidRequest(f"The folder {folder} has no {CONFIG_NAME}: {reason}.", hint)
+    _refuse_links_outside(folder, names)
+    config = read_config(folder)
+    index: WeightIndex | None = None
+    if INDEX_NAME in names:
+        path = folder / INDEX_NAME
+        index = read_index(read_json_object(path, INDEX_CAP), str(path))
+    files = index.files if index else weight_files(names)
+    absent = [name for name in files if name not in names] if index else missing_shards(files)
+    notes: list[str] = []
+    stored: StoredTensors | None = None
+    if not files:
+        formats = other_formats(names)
+        there = f"only {formats} weights" if formats else "no weights"
+        notes.append(f"The folder has {there}: what is stored follows from the config alone.")
+    elif absent:
+        notes.append(
+            f"{len(absent)} of {len(set(files).union(absent))} safetensors files are missing "
+            f"from the folder, {absent[0]} first."
+        )
+    else:
+        stored = combined(read_stored(folder / name) for name in files)
+    indexed = index.total_size if index else None
+    if stored and indexed and indexed != stored.total_bytes:
+        notes.append(
+            f"{INDEX_NAME} says {indexed:,} bytes, the files hold {stored.total_bytes:,}; the "
+            "files count."
+        )
+    checkpoint_bytes = stored.total_bytes if stored else indexed
+    return FolderFacts(config, stored, checkpoint_bytes, tuple(notes))
+
+
+def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of every file that is read; equal while nothing changed."""
+    marks: list[tuple[str, int, int]] = []
+    for name in sorted(file_names(folder)):
+        if name in (CONFIG_NAME, MODELOPT_NAME, INDEX_NAME) or name.endswith(SAFETENSORS):
+            try:
+                status = (folder / name).stat()
+            except OSError:
+                continue  # A dangling link: reading it says what is wrong.
+            marks.append((name, status.st_size, status.st_mtime_ns))
+    return tuple(marks)
+
+
+def file_names(folder: Path) -> frozenset[str]:
+    """The names in a folder; raises InvalidRequest when it cannot be listed."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError as error:
+        raise InvalidRequest(
+            f"The folder {folder} cannot be listed: {error.strerror or error}.",
+            "Check its permissions.",
+        ) from error
+
+
+def _refuse_links_outside(folder: Path, names: frozenset[str]) -> None:
+    roots = [folder.resolve()]
+    if roots[0].parent.name == "snapshots":
+        # <cache>/models--org--name/snapshots/<commit>, with blobs beside it or shared.
+        repository = roots[0].parent.parent
+        roots += [repository / "blobs", repository.parent / "blobs"]
+    for name in names:
+        if not (name.endswith(SAFETENSORS) or name in (CONFIG_NAME, MODELOPT_NAME, INDEX_NAME)):
+            continue
+        try:
+            target = (folder / name).resolve()
+        except (OSError, RuntimeError):  # A loop of links.
+            target = Path("/")
+        if not any(target.is_relative_to(root) for root in roots):
+            raise InvalidRequest(
+                f"{folder / name} is a link to a file outside the folder.",
+                "Copy the file into the folder, or give the folder that really holds it.",
+            )
