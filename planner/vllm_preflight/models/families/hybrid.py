@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vllm_preflight.models.families import (
+    deepseek_v4,
+    kimi,
+    lfm2,
+    mamba,
+    minimax,
+    nemotron_h,
+    qwen_hybrid,
+)
 from vllm_preflight.models.families.reader import Reader
 
-READERS: Mapping[str, Reader] = {}
+READERS: Mapping[str, Reader] = {
+    **mamba.READERS,
+    **nemotron_h.READERS,
+    **qwen_hybrid.READERS,
+    **kimi.READERS,
+    **lfm2.READERS,
+    **minimax.READERS,
+    **deepseek_v4.READERS,
+}

@@ -1,9 +1,203 @@
-"""Families with multi-head latent attention: DeepSeek V2 to V4, Kimi K2, GLM-5."""
+"""Families with multi-head latent attention: DeepSeek V2 to V3.2, Kimi K2, GLM-5 and kin."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from vllm_preflight.models.architecture import (
+    Architecture,
+    AttentionCache,
+    Layer,
+    MixtureOfExperts,
+    Rope,
+    Weight,
+)
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.blocks import (
+    AttentionShape,
+    attention_weights,
+    expert_weights,
+    mlp_weights,
+    norm,
+    router_weights,
+)
+from vllm_preflight.models.families.common import assemble, max_position, num_hidden_layers
+from vllm_preflight.models.families.feed_forward import dense_intermediate, feed_forward
+from vllm_preflight.models.families.latent import (
+    LatentShape,
+    has_own_indexer,
+    indexer_weights,
+    latent_caches,
+    latent_shape,
+    latent_weights,
+)
+from vllm_preflight.models.families.predictor import predictor_layer
 from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.families.traits import DecoderTraits
 
-READERS: Mapping[str, Reader] = {}
+
+@dataclass(frozen=True)
+class LatentTraits:
+    """What a latent family fixes in its model class.
+
+    `absorbed` is false where vLLM expands the latent into ordinary heads (MiniCPM3).
+    `correction_bias` is None where the config's `topk_method` decides.
+    """
+
+    absorbed: bool = True
+    correction_bias: bool | None = None
+    norms: int = 2
+    tied: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+_DEEPSEEK = {"first_k_dense_replace": 0, "moe_layer_freq": 1}
+
+TRAITS: Mapping[str, LatentTraits] = {
+    "deepseek_v2": LatentTraits(defaults=_DEEPSEEK),
+    "deepseek_v3": LatentTraits(defaults=_DEEPSEEK),
+    "deepseek_v32": LatentTraits(defaults=_DEEPSEEK),
+    "kimi_k2": LatentTraits(defaults=_DEEPSEEK),
+    "glm_moe_dsa": LatentTraits(
+        correction_bias=True, defaults={"first_k_dense_replace": 3, "moe_layer_freq": 1}
+    ),
+    "glm4_moe_lite": LatentTraits(correction_bias=True, defaults={"first_k_dense_replace": 1}),
+    "axk1": LatentTraits(
+        correction_bias=True, norms=3, defaults={"first_k_dense_replace": 1, "moe_layer_freq": 1}
+    ),
+    "mistral4": LatentTraits(defaults=_DEEPSEEK),
+    "youtu": LatentTraits(tied=True),
+    "minicpm3": LatentTraits(absorbed=False, tied=True),
+}
+
+
+def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
+    """The architecture of a family listed in `TRAITS`."""
+    traits = TRAITS[config.model_type]
+    config = config.with_defaults(traits.defaults)
+    num_layers = num_hidden_layers(config)
+    if not config.flag("use_mla", default=True) or config.get("kv_lora_rank") is None:
+        return _read_expanded(config, outer, traits, num_layers)
+    shape = latent_shape(config)
+    attention = latent_weights(shape, absorbed=traits.absorbed)
+    sparse = config.get("index_topk") is not None
+    own_indexer = has_own_indexer(config, num_layers)
+    layers: list[Layer] = []
+    for index in range(num_layers):
+        block = feed_forward(config, _feed_forward_traits(config, traits), index)
+        weights = (*attention, *block.weights, *_norms(traits, shape.hidden_size))
+        if sparse and own_indexer[index]:
+            weights += indexer_weights(config)
+        caches = (
+            latent_caches(shape, config, sparse=sparse, own_indexer=own_indexer[index])
+            if traits.absorbed
+            else (_expanded_cache(shape),)
+        )
+        layers.append(Layer(caches, weights, block.moe))
+    return _assembled(config, outer, traits, layers, shape.qk_rope_head_dim)
+
+
+def _norms(traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
+    return tuple(norm(f"norm_{number}", hidden_size) for number in range(traits.norms))
+
+
+def _feed_forward_traits(config: ConfigView, traits: LatentTraits) -> DecoderTraits:
+    correction = traits.correction_bias
+    if correction is None:
+        correction = config.text("topk_method") == "noaux_tc"
+    return DecoderTraits(mlp_bias=False, correction_bias=correction)
+
+
+def _expanded_cache(shape: LatentShape) -> AttentionCache:
+    """The cache of a latent layer run as ordinary attention: every head, values padded."""
+    width = shape.qk_nope_head_dim + shape.qk_rope_head_dim
+    return AttentionCache(shape.num_heads, width, width, shape.num_heads)
+
+
+def _read_expanded(
+    config: ConfigView, outer: ConfigView | None, traits: LatentTraits, num_layers: int
+) -> Architecture:
+    """A DeepSeek V2 without latent attention (`use_mla` false): plain heads."""
+    hidden_size = config.integer("hidden_size")
+    num_heads = config.integer("num_attention_heads")
+    num_kv_heads = config.integer("num_key_value_heads", default=num_heads)
+    width = hidden_size // max(1, num_heads)
+    attention = attention_weights(
+        AttentionShape(hidden_size, num_heads, num_kv_heads, width, width)
+    )
+    cache = AttentionCache(num_kv_heads, width, width, num_heads)
+    layers: list[Layer] = []
+    for index in range(num_layers):
+        block = feed_forward(config, _feed_forward_traits(config, traits), index)
+        weights = (*attention, *block.weights, *_norms(traits, hidden_size))
+        layers.append(Layer((cache,), weights, block.moe))
+    return _assembled(config, outer, traits, layers, width)
+
+
+def _assembled(
+    config: ConfigView,
+    outer: ConfigView | None,
+    traits: LatentTraits,
+    layers: Sequence[Layer],
+    rotary: int,
+) -> Architecture:
+    hidden_size = config.integer("hidden_size")
+    num_heads = config.integer("num_attention_heads")
+    predictors = config.integer("num_nextn_predict_layers", default=0)
+    predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
+    return assemble(
+        config,
+        layers,
+        tied=traits.tied,
+        num_heads=num_heads,
+        num_kv_heads=config.integer("num_key_value_heads", default=num_heads),
+        outer=outer,
+        ropes=(Rope(max_position(config), rotary),),
+        predictor_layers=(predictor,) * predictors,
+        intermediate_size=dense_intermediate(config, hidden_size),
+    )
+
+
+def read_longcat(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
+    """LongCat-Flash: two latent attentions and two dense blocks beside one mixture a layer.
+
+    Zero experts take part in routing but hold no weights.
+    """
+    shape = latent_shape(config)
+    hidden_size = shape.hidden_size
+    dense = config.integer("ffn_hidden_size", "intermediate_size")
+    width = config.integer("expert_ffn_hidden_size", "moe_intermediate_size")
+    experts = config.integer("n_routed_experts")
+    routed = experts + config.integer("zero_expert_num", default=0)
+    weights: tuple[Weight, ...] = ()
+    for half in range(2):
+        weights += latent_weights(shape, f"self_attn.{half}")
+        weights += mlp_weights(hidden_size, dense, prefix=f"mlps.{half}")
+        weights += (
+            norm(f"input_layernorm.{half}", hidden_size),
+            norm(f"post_attention_layernorm.{half}", hidden_size),
+        )
+    weights += router_weights(
+        hidden_size, routed, correction_bias=True, name="mlp.router.classifier", dtype="float32"
+    )
+    weights += expert_weights(hidden_size, width, experts)
+    moe = MixtureOfExperts(experts, config.integer("moe_topk", "num_experts_per_tok"), width)
+    layer = Layer((shape.cache(), shape.cache()), weights, moe)
+    return assemble(
+        config,
+        (layer,) * num_hidden_layers(config),
+        tied=False,
+        num_heads=shape.num_heads,
+        num_kv_heads=shape.num_heads,
+        outer=outer,
+        ropes=(Rope(max_position(config), shape.qk_rope_head_dim),),
+        intermediate_size=dense,
+    )
+
+
+READERS: Mapping[str, Reader] = {
+    **dict.fromkeys(TRAITS, read_latent),
+    "longcat_flash": read_longcat,
+}
