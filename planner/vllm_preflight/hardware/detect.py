@@ -1,0 +1,155 @@
+"""Detect this machine's GPUs and make planner facts of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vllm_preflight.errors import NoGpuDetected
+from vllm_preflight.hardware.catalog import gpus_with_nvml_name
+from vllm_preflight.hardware.detected import DetectedGpu, Detection
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.hardware.nvml import read_gpus
+from vllm_preflight.hardware.visible_devices import visible_gpus
+from vllm_preflight.hardware.visible_memory import visible_bytes_from_total
+from vllm_preflight.units import BYTES_TO_MIB
+
+# Totals of one card differ by driver up to 1.6 % (T4) and by ECC 6.7 % (A10, A40); a card
+# that only shares the name, such as a laptop's, is further off.
+SAME_MEMORY = 0.02
+SAME_CARD = 0.08
+RULE = "NVML's total less the driver's reserve"
+
+
+def detect_gpus(*, include_uuid: bool = False) -> Detection:
+    """The NVIDIA GPUs a CUDA process started here would see, in its order.
+
+    Honours CUDA_VISIBLE_DEVICES. UUIDs are left out unless `include_uuid`. Never raises:
+    without a driver, a GPU or a permission the list is empty or partial and `reason` says
+    why in a sentence.
+    """
+    found = read_gpus()
+    gpus, hidden = visible_gpus(found.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    reasons = [found.reason, hidden if found.gpus else "", _order_remark(found.gpus)]
+    usable: list[DetectedGpu] = []
+    for gpu in gpus:
+        if gpu.mig_enabled and not gpu.mig_instances:
+            reasons.append(f"GPU {gpu.index} is in MIG mode without an instance to run on.")
+            continue
+        if len(gpu.mig_instances) > 1:
+            reasons.append(
+                f"GPU {gpu.index} is split by MIG: a process uses one instance; choose it "
+                "with CUDA_VISIBLE_DEVICES."
+            )
+        usable.append(gpu if include_uuid else _without_uuid(gpu))
+    reason = " ".join(sentence for sentence in reasons if sentence)
+    return replace(found, gpus=tuple(usable), reason=reason or None)
+
+
+def as_gpu(detected: DetectedGpu) -> Gpu:
+    """The planner's facts of a detected GPU; what is free now stays in `detected`.
+
+    Speed facts come from the catalogue when NVML's name and total fit an entry. What CUDA
+    shows is the entry's when it was measured on such a card with that total, the system's
+    memory where it is unified, NVML's total under WSL, and else
+    `visible_bytes_from_total`. Of a GPU split by MIG it is the first instance.
+    """
+    if detected.mig_instances:
+        first = detected.mig_instances[0]
+        return _bare(first.name, first.total_mib, detected)
+    match = catalog_match(detected)
+    if match is None:
+        gpu = _bare(detected.name, detected.total_mib, detected)
+    else:
+        capability = detected.compute_capability or match.compute_capability
+        gpu = replace(match, vram_mib=detected.total_mib, compute_capability=capability)
+    if detected.unified:
+        return _showing(gpu, detected.total_mib * BYTES_TO_MIB, "the system's memory")
+    if detected.shows_total:
+        return _showing(gpu, detected.total_mib * BYTES_TO_MIB, "NVML's total, as under WSL")
+    if match and match.visible_basis == "measured" and _is_same_memory(match, detected):
+        return gpu
+    derived = visible_bytes_from_total(detected.total_mib)
+    return replace(_showing(gpu, derived, RULE), visible_basis="derived")
+
+
+def catalog_match(detected: DetectedGpu) -> Gpu | None:
+    """The catalogue's entry for this card, by NVML's name and nearest total, or None.
+
+    None too when the total is so far off that only the name is shared, and for an
+    instance of a GPU split by MIG.
+    """
+    named = gpus_with_nvml_name(detected.name)
+    if not named or detected.mig_enabled:
+        return None
+    if detected.unified:
+        return named[0]
+    best = min(named, key=lambda gpu: _difference(gpu, detected))
+    return best if _difference(best, detected) <= SAME_CARD else None
+
+
+def smallest(gpus: Sequence[DetectedGpu]) -> DetectedGpu:
+    """The GPU with the least memory for CUDA, the first of equals.
+
+    vLLM splits a model evenly, so the smallest GPU of a group decides what fits.
+
+    Raises:
+        NoGpuDetected: `gpus` is empty.
+    """
+    if not gpus:
+        raise NoGpuDetected(
+            "No usable GPU was found on this machine.",
+            'Name one of the catalogue instead, such as gpu="H100".',
+        )
+    return min(gpus, key=lambda gpu: as_gpu(gpu).visible_bytes)
+
+
+def _bare(name: str, total_mib: int, detected: DetectedGpu) -> Gpu:
+    """Facts of a GPU the catalogue does not have: nothing but what the driver says."""
+    return Gpu(
+        name=name,
+        vendor="NVIDIA",
+        visible_bytes=visible_bytes_from_total(total_mib),
+        visible_basis="derived",
+        vram_mib=total_mib,
+        compute_capability=detected.compute_capability,
+        sources={"visible_mib": RULE},
+        nvml_names=(detected.name,),
+    )
+
+
+def _showing(gpu: Gpu, visible_bytes: int, source: str) -> Gpu:
+    return replace(
+        gpu,
+        visible_bytes=visible_bytes,
+        visible_basis="detected",
+        sources={**gpu.sources, "visible_mib": source},
+    )
+
+
+def _difference(gpu: Gpu, detected: DetectedGpu) -> float:
+    """How far the entry's memory is from the detected total, as a share of the entry's."""
+    if gpu.vram_mib is not None:
+        return abs(detected.total_mib - gpu.vram_mib) / gpu.vram_mib
+    visible = visible_bytes_from_total(detected.total_mib)
+    return abs(visible - gpu.visible_bytes) / gpu.visible_bytes
+
+
+def _is_same_memory(gpu: Gpu, detected: DetectedGpu) -> bool:
+    return _difference(gpu, detected) <= SAME_MEMORY
+
+
+def _without_uuid(gpu: DetectedGpu) -> DetectedGpu:
+    instances = tuple(replace(instance, uuid=None) for instance in gpu.mig_instances)
+    return replace(gpu, uuid=None, mig_instances=instances)
+
+
+def _order_remark(gpus: Sequence[DetectedGpu]) -> str:
+    """CUDA numbers different GPUs by speed, NVML by slot, unless it is told otherwise."""
+    if os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len({gpu.name for gpu in gpus}) < 2:
+        return ""
+    return (
+        "The GPUs differ and CUDA numbers the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID "
+        "so that indices here and in vLLM mean the same GPU."
+    )
