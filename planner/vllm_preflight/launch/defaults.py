@@ -44,7 +44,11 @@ class BatchDefault:
 
 @cache
 def _table() -> Mapping[str, Any]:
-    text = resources.files("vllm_preflight.launch").joinpath("defaults.json").read_text(encoding="utf-8")
+    text = (
+        resources.files("vllm_preflight.launch")
+        .joinpath("defaults.json")
+        .read_text(encoding="utf-8")
+    )
     return json.loads(text)
 
 

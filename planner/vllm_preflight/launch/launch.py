@@ -49,6 +49,7 @@ class Launch:
     says where each resolved value comes from. `problems` are vLLM's refusals: a launch
     that has any does not start. `max_model_len_auto` marks `--max-model-len auto`:
     `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
+    `pooling` marks embedding, scoring and classifying: no logits, no sampler.
     `cudagraph_sizes` and `max_cudagraph_capture_size` are only set when the user gave them.
     """
 
@@ -78,6 +79,7 @@ class Launch:
     limit_mm_per_prompt: Mapping[str, int] = field(default_factory=dict[str, int])
     mm_encoder_tp_mode: str = "weights"
     skip_mm_profiling: bool = False
+    pooling: bool = False
     defaulted: frozenset[str] = frozenset()
     max_model_len_auto: bool = False
     mamba_cache_mode: MambaCacheMode = "none"

@@ -7,59 +7,38 @@ config/vllm.py, with the differences of earlier releases in `defaults.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from vllm_preflight.errors import InvalidRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
-from vllm_preflight.launch.dtypes import full_dtype_name, resolve_dtype, resolve_kv_cache_dtype
-from vllm_preflight.launch.launch import Launch, Lora, MambaCacheMode, ModelRunner
+from vllm_preflight.launch.caching import (
+    chunked_prefill,
+    mamba_cache_mode,
+    mamba_ssm_cache_dtype,
+    prefix_caching,
+)
+from vllm_preflight.launch.compilation import (
+    capture_sizes,
+    cudagraph_mode,
+    graphs_charged,
+    largest_capture_size,
+)
+from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
+from vllm_preflight.launch.inputs import LaunchInputs
+from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import check_parallel_sizes
 from vllm_preflight.launch.versions import format_version, parse_version
-from vllm_preflight.models.architecture import Architecture, AttentionCache, StateCache
+from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.requests import StartupRequest
 from vllm_preflight.units import gib_to_bytes
 
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
-_GRAPH_ESTIMATE_VARIABLE = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
 _RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 # Drafting methods the V1 runner can schedule asynchronously.
 _ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
-# Tasks and runners under which a model pools instead of generating.
-_POOLING = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Everything that decides a launch, and the notes taken on the way."""
-
-    request: StartupRequest
-    architecture: Architecture
-    gpu: Gpu
-    extra: Mapping[str, Any]
-    environment: Mapping[str, str]
-    config: Mapping[str, Any]
-    notes: Notes
-
-    def flag(self, name: str) -> bool | None:
-        value = self.extra.get(name)
-        return value if isinstance(value, bool) else None
-
-    def number(self, name: str) -> int | None:
-        value = self.extra.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-    def text(self, name: str) -> str | None:
-        value = self.extra.get(name)
-        return value if isinstance(value, str) else None
-
-    def switch(self, variable: str) -> bool | None:
-        value = self.environment.get(variable)
-        return None if value is None else value.strip().lower() in {"1", "true"}
 
 
 def resolve_launch(
@@ -84,18 +63,17 @@ def resolve_launch(
     does not parse.
     """
     notes = Notes(parse_version(request.vllm_version))
-    inputs = _Inputs(
+    inputs = LaunchInputs(
         request, architecture, gpu, extra or {}, environment or {}, config or {}, notes
     )
-    pooling = _is_pooling(inputs)
-    dtype = resolve_dtype(request.dtype, architecture, gpu, pooling, notes)
+    dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
     max_model_len, auto_length = _max_model_len(inputs)
     speculation = (
         read_speculation(request.speculative_config, architecture, notes)
         if request.speculative_config
         else None
     )
-    chunked = _chunked_prefill(inputs, pooling)
+    chunked = chunked_prefill(inputs)
     tokens, seqs = resolve_batch(
         BatchLimits(
             request.max_num_seqs,
@@ -112,9 +90,9 @@ def resolve_launch(
     pp = notes.choose("pipeline_parallel_size", request.pipeline_parallel_size, 1, "vLLM's default")
     dcp = request.decode_context_parallel_size or 1
     check_parallel_sizes(architecture, tp, pp, dcp, notes)
-    prefix_caching = _prefix_caching(inputs, pooling)
+    prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
-    eager, graph_mode = _cudagraph_mode(inputs)
+    eager, graph_mode = cudagraph_mode(inputs)
     return Launch(
         version=notes.version,
         dtype=dtype,
@@ -134,10 +112,10 @@ def resolve_launch(
         quantization=None if request.quantization in {"auto", "none"} else request.quantization,
         block_size=request.block_size,
         enforce_eager=eager,
-        enable_prefix_caching=prefix_caching,
+        enable_prefix_caching=prefix_cached,
         enable_chunked_prefill=chunked,
         async_scheduling=_async_scheduling(
-            inputs, pooling, pp, runner, speculation.method if speculation else None
+            inputs, pp, runner, speculation.method if speculation else None
         ),
         disable_hybrid_kv_cache_manager=inputs.flag("disable_hybrid_kv_cache_manager") or False,
         cpu_offload_bytes=gib_to_bytes(request.cpu_offload_gb or 0),
@@ -149,13 +127,14 @@ def resolve_launch(
         ),
         mm_encoder_tp_mode=inputs.text("mm_encoder_tp_mode") or "weights",
         skip_mm_profiling=inputs.flag("skip_mm_profiling") or False,
-        mamba_cache_mode=_mamba_cache_mode(inputs, prefix_caching),
-        mamba_ssm_cache_dtype=_mamba_ssm_cache_dtype(inputs),
+        pooling=inputs.pooling,
+        mamba_cache_mode=mamba_cache_mode(inputs, prefix_cached),
+        mamba_ssm_cache_dtype=mamba_ssm_cache_dtype(inputs),
         model_runner=runner,
         cudagraph_mode=graph_mode,
-        cudagraph_sizes=_cudagraph_sizes(inputs),
-        max_cudagraph_capture_size=_compilation_number(inputs, "max_cudagraph_capture_size"),
-        cudagraph_memory_charged=_graphs_charged(inputs),
+        cudagraph_sizes=capture_sizes(inputs),
+        max_cudagraph_capture_size=largest_capture_size(inputs),
+        cudagraph_memory_charged=graphs_charged(inputs),
         num_gpu_blocks_override=inputs.number("num_gpu_blocks_override"),
         free_bytes=None if request.free_vram_gb is None else gib_to_bytes(request.free_vram_gb),
         environment=dict(inputs.environment),
@@ -166,14 +145,7 @@ def resolve_launch(
     )
 
 
-def _is_pooling(inputs: _Inputs) -> bool:
-    asked = inputs.text("runner") or inputs.text("task")
-    if asked and asked != "auto":
-        return asked in _POOLING
-    return inputs.architecture.task == "embed"
-
-
-def _utilization(inputs: _Inputs) -> float:
+def _utilization(inputs: LaunchInputs) -> float:
     default = inputs.notes.versioned("gpu_memory_utilization")
     return inputs.notes.choose(
         "gpu_memory_utilization",
@@ -183,7 +155,7 @@ def _utilization(inputs: _Inputs) -> float:
     )
 
 
-def _max_model_len(inputs: _Inputs) -> tuple[int, bool]:
+def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request, and whether vLLM is to lower it to what fits."""
     longest = inputs.architecture.max_position
     asked = inputs.request.max_model_len
@@ -214,66 +186,7 @@ def _max_model_len(inputs: _Inputs) -> tuple[int, bool]:
     return asked, False
 
 
-def _has_cache(architecture: Architecture, kind: str) -> bool:
-    return any(
-        isinstance(cache, AttentionCache) and cache.kind == kind
-        for layer in architecture.layer_counts
-        for cache in layer.caches
-    )
-
-
-def _whole_prompts(inputs: _Inputs, pooling: bool) -> bool:
-    """Whether the model must see a prompt at once: encoders, and pooling over all tokens."""
-    bidirectional = _has_cache(inputs.architecture, "encoder_only")
-    return bidirectional or (pooling and inputs.architecture.task == "embed")
-
-
-def _chunked_prefill(inputs: _Inputs, pooling: bool) -> bool:
-    whole = _whole_prompts(inputs, pooling)
-    crossed = _has_cache(inputs.architecture, "cross")
-    if crossed:
-        inputs.notes.default("enable_chunked_prefill", "off for encoder-decoder models")
-        return False
-    return inputs.notes.choose(
-        "enable_chunked_prefill",
-        inputs.flag("enable_chunked_prefill"),
-        not whole,
-        "off for models that pool over the whole prompt" if whole else "vLLM's default",
-    )
-
-
-def _prefix_caching(inputs: _Inputs, pooling: bool) -> bool:
-    caches = [cache for layer in inputs.architecture.layer_counts for cache in layer.caches]
-    default, reason = True, "vLLM's default"
-    if _whole_prompts(inputs, pooling):
-        default, reason = False, "off for models that pool over the whole prompt"
-    elif caches and all(isinstance(cache, StateCache) for cache in caches):
-        default, reason = False, "off for models without attention"
-    elif inputs.architecture.is_hybrid:
-        default = bool(inputs.notes.versioned("hybrid_prefix_caching").value)
-        reason = f"{'on' if default else 'off'} for hybrid models in this release"
-    return inputs.notes.choose(
-        "enable_prefix_caching", inputs.request.enable_prefix_caching, default, reason
-    )
-
-
-def _mamba_cache_mode(inputs: _Inputs, prefix_caching: bool) -> MambaCacheMode:
-    if not inputs.architecture.is_hybrid:
-        return "none"
-    asked = inputs.text("mamba_cache_mode")
-    if asked in {"none", "align", "all"}:
-        return cast(MambaCacheMode, asked)
-    if not prefix_caching:
-        return "none"
-    return inputs.notes.versioned("prefix_cached_mamba_mode").value
-
-
-def _mamba_ssm_cache_dtype(inputs: _Inputs) -> str | None:
-    asked = inputs.text("mamba_ssm_cache_dtype") or inputs.text("mamba_cache_dtype")
-    return None if asked in {None, "auto"} else full_dtype_name(cast(str, asked))
-
-
-def _model_runner(inputs: _Inputs) -> ModelRunner:
+def _model_runner(inputs: LaunchInputs) -> ModelRunner:
     asked = inputs.switch(_RUNNER_VARIABLE)
     if asked is not None:
         return "v2" if asked else "v1"
@@ -281,7 +194,7 @@ def _model_runner(inputs: _Inputs) -> ModelRunner:
 
 
 def _async_scheduling(
-    inputs: _Inputs, pooling: bool, stages: int, runner: ModelRunner, method: str | None
+    inputs: LaunchInputs, stages: int, runner: ModelRunner, method: str | None
 ) -> bool:
     notes = inputs.notes
     asked = inputs.flag("async_scheduling")
@@ -291,7 +204,7 @@ def _async_scheduling(
     default = bool(notes.versioned("async_scheduling").value)
     executor = inputs.text("distributed_executor_backend")
     reason = f"vLLM {format_version(notes.version)}'s default"
-    if default and pooling:
+    if default and inputs.pooling:
         default, reason = False, "off for pooling models"
     elif default and executor is not None and executor not in _ASYNC_EXECUTORS:
         default, reason = False, f"off with the {executor} executor"
@@ -303,7 +216,7 @@ def _async_scheduling(
     return default
 
 
-def _lora(inputs: _Inputs) -> Lora | None:
+def _lora(inputs: LaunchInputs) -> Lora | None:
     request, notes = inputs.request, inputs.notes
     if not request.enable_lora:
         if request.max_loras is not None or request.max_lora_rank is not None:
@@ -315,45 +228,3 @@ def _lora(inputs: _Inputs) -> Lora | None:
         notes.choose("max_lora_rank", request.max_lora_rank, int(rank.value), "vLLM's default"),
         inputs.flag("fully_sharded_loras") or False,
     )
-
-
-def _compilation(inputs: _Inputs) -> Mapping[str, Any]:
-    value = inputs.extra.get("compilation_config")
-    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
-
-
-def _compilation_number(inputs: _Inputs, name: str) -> int | None:
-    value = inputs.extra.get(name, _compilation(inputs).get(name))
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _cudagraph_mode(inputs: _Inputs) -> tuple[bool, str]:
-    """Whether the launch is eager, and vLLM's cudagraph_mode."""
-    mode = _compilation(inputs).get("cudagraph_mode")
-    if inputs.request.enforce_eager or inputs.extra.get("optimization_level") == 0:
-        return bool(inputs.request.enforce_eager), "NONE"
-    if isinstance(mode, str):
-        return False, mode.upper()
-    return False, inputs.notes.versioned("cudagraph_mode").value
-
-
-def _cudagraph_sizes(inputs: _Inputs) -> tuple[int, ...] | None:
-    name = "cudagraph_capture_sizes"
-    value = inputs.extra.get(name, _compilation(inputs).get(name))
-    if value is None:
-        return None
-    sizes = cast(list[object], value) if isinstance(value, list | tuple) else [value]
-    whole = [size for size in sizes if isinstance(size, int) and not isinstance(size, bool)]
-    if len(whole) != len(sizes) or any(size < 1 for size in whole):
-        raise InvalidRequest(
-            f"{name} is {value!r}, but must be a list of whole numbers of at least 1.",
-            "For example [1, 2, 4, 8].",
-        )
-    return tuple(whole)
-
-
-def _graphs_charged(inputs: _Inputs) -> bool:
-    asked = inputs.switch(_GRAPH_ESTIMATE_VARIABLE)
-    if asked is not None:
-        return asked
-    return bool(inputs.notes.versioned("cudagraph_memory_charged").value)

@@ -1,0 +1,77 @@
+"""Whether prefill is chunked and prefixes are cached, and how states are kept.
+
+Source: vLLM 0.33 config/model.py (is_chunked_prefill_supported,
+is_prefix_caching_supported), config/scheduler.py, config/cache.py.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from vllm_preflight.launch.dtypes import full_dtype_name
+from vllm_preflight.launch.inputs import LaunchInputs
+from vllm_preflight.launch.launch import MambaCacheMode
+from vllm_preflight.models.architecture import Architecture, AttentionCache, StateCache
+
+
+def chunked_prefill(inputs: LaunchInputs) -> bool:
+    """Whether a prompt may be spread over several steps."""
+    whole = _whole_prompts(inputs)
+    crossed = _has_cache(inputs.architecture, "cross")
+    if crossed:
+        inputs.notes.default("enable_chunked_prefill", "off for encoder-decoder models")
+        return False
+    return inputs.notes.choose(
+        "enable_chunked_prefill",
+        inputs.flag("enable_chunked_prefill"),
+        not whole,
+        "off for models that pool over the whole prompt" if whole else "vLLM's default",
+    )
+
+
+def prefix_caching(inputs: LaunchInputs) -> bool:
+    """Whether vLLM keeps the KV cache of shared prefixes."""
+    caches = [cache for layer in inputs.architecture.layer_counts for cache in layer.caches]
+    default, reason = True, "vLLM's default"
+    if _whole_prompts(inputs):
+        default, reason = False, "off for models that pool over the whole prompt"
+    elif caches and all(isinstance(cache, StateCache) for cache in caches):
+        default, reason = False, "off for models without attention"
+    elif inputs.architecture.is_hybrid:
+        default = bool(inputs.notes.versioned("hybrid_prefix_caching").value)
+        reason = f"{'on' if default else 'off'} for hybrid models in this release"
+    return inputs.notes.choose(
+        "enable_prefix_caching", inputs.request.enable_prefix_caching, default, reason
+    )
+
+
+def mamba_cache_mode(inputs: LaunchInputs, prefix_cached: bool) -> MambaCacheMode:
+    """How recurrent states are cached: none, align or (up to 0.14) all."""
+    if not inputs.architecture.is_hybrid:
+        return "none"
+    asked = inputs.text("mamba_cache_mode")
+    if asked in {"none", "align", "all"}:
+        return cast(MambaCacheMode, asked)
+    if not prefix_cached:
+        return "none"
+    return inputs.notes.versioned("prefix_cached_mamba_mode").value
+
+
+def mamba_ssm_cache_dtype(inputs: LaunchInputs) -> str | None:
+    """The dtype the user forces on recurrent states, None for the model's own."""
+    asked = inputs.text("mamba_ssm_cache_dtype") or inputs.text("mamba_cache_dtype")
+    return None if asked in {None, "auto"} else full_dtype_name(cast(str, asked))
+
+
+def _whole_prompts(inputs: LaunchInputs) -> bool:
+    """Whether the model must see a prompt at once: encoders, and pooling over all tokens."""
+    bidirectional = _has_cache(inputs.architecture, "encoder_only")
+    return bidirectional or (inputs.pooling and inputs.architecture.task == "embed")
+
+
+def _has_cache(architecture: Architecture, kind: str) -> bool:
+    return any(
+        isinstance(cache, AttentionCache) and cache.kind == kind
+        for layer in architecture.layer_counts
+        for cache in layer.caches
+    )
