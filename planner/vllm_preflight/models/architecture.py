@@ -196,10 +196,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """A rotary table vLLM keeps on the GPU: positions × dim in the model's dtype."""
+    """A rotary table vLLM keeps on the GPU: positions × dim.
+
+    `dtype` is None for the model's.
+    """
 
     positions: int
     dim: int
+    dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,9 @@ class Architecture:
     objects, so callers can compute per distinct layer. `predictor_layers` are
     multi-token-prediction layers, loaded only when speculating. `packed_kv_layout`
     marks models whose back end keeps pages of different sizes in one block.
+    `unloaded` are weights the checkpoint stores and vLLM leaves out. The model object
+    keeps a buffer of `batch_buffer_width` elements in the model's dtype for each token
+    of a batch (`max_num_batched_tokens`), whole on every rank.
     """
 
     model_type: str
@@ -243,9 +250,15 @@ class Architecture:
     predictor_layers: tuple[Layer, ...] = ()
     encoders: tuple[Encoder, ...] = ()
     ropes: tuple[Rope, ...] = ()
+    unloaded: tuple[Weight, ...] = ()
+    batch_buffer_width: int = 0
     task: Literal["generate", "embed"] = "generate"
     packed_kv_layout: bool = False
     family_notes: tuple[str, ...] = field(default=())
+
+    def __hash__(self) -> int:
+        # Cheap, so that architectures can key caches; equality compares everything.
+        return hash((self.model_type, self.hidden_size, self.vocab_size, len(self.layers)))
 
     @cached_property
     def layer_counts(self) -> Counter[Layer]:

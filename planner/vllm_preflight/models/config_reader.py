@@ -12,13 +12,11 @@ from typing import Any
 from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families import decoder, hybrid, mla, multimodal
+from vllm_preflight.models.families import multimodal
 from vllm_preflight.models.families.reader import Reader
 
 READERS: Mapping[str, Reader] = {
-    **decoder.READERS,
-    **mla.READERS,
-    **hybrid.READERS,
+    **multimodal.TEXT_READERS,
     **multimodal.READERS,
 }
 

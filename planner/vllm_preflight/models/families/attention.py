@@ -113,6 +113,24 @@ def layer_windows(config: ConfigView, traits: DecoderTraits, num_layers: int) ->
     return _patterned_windows(config, traits, window, num_layers)
 
 
+def layer_chunks(config: ConfigView, num_layers: int) -> list[int | None]:
+    """The chunk of each layer in tokens, None for full attention (Llama 4).
+
+    Layers without rotary positions attend to everything: those `layer_types` or
+    `no_rope_layers` (0) names, else every fourth.
+    """
+    chunk = config.integer("attention_chunk_size", default=0) or None
+    kinds = layer_kinds(config, num_layers)
+    if kinds:
+        return [chunk if "chunked" in kind else None for kind in kinds]
+    if config.items("no_rope_layers"):
+        local = [config.integer_at(index, "no_rope_layers") for index in range(num_layers)]
+    else:
+        step = config.integer("no_rope_layer_interval", default=4) or 4
+        local = [(index + 1) % step for index in range(num_layers)]
+    return [chunk if is_local else None for is_local in local]
+
+
 def _qwen_windows(config: ConfigView, window: int, num_layers: int) -> list[int | None]:
     if not config.flag("use_sliding_window"):
         return [None] * num_layers

@@ -88,15 +88,17 @@ def rope_tables(config: ConfigView, dims: Sequence[int]) -> tuple[Rope, ...]:
     """The rotary tables vLLM keeps on the GPU, one per distinct rope.
 
     A table holds the stated positions, times the factor for linear scaling; YaRN's
-    holds its original length times its factor, LongRoPE keeps a short and a long one,
+    holds its original length times its factor, LongRoPE joins a short and a long one,
     and multimodal rotary tables (mrope) reserve four times the positions (vLLM 0.33
     layers/rotary_embedding). `dims` are the rotated dimensions, one entry per rope.
     """
     sections = rope_sections(config)
     tables: list[Rope] = []
+    # gpt-oss asks for its table in float32 (vLLM models/gpt_oss.py).
+    dtype = "float32" if config.model_type == "gpt_oss" else None
     for place, dim in enumerate(dims):
         rope = sections[min(place, len(sections) - 1)] if sections else None
-        tables += [Rope(positions, dim) for positions in _table_lengths(config, rope)]
+        tables += [Rope(positions, dim, dtype) for positions in _table_lengths(config, rope)]
     return tuple(tables)
 
 
@@ -106,7 +108,7 @@ def _table_lengths(config: ConfigView, rope: ConfigView | None) -> tuple[int, ..
         return (length,)
     kind = rope.text("rope_type", "type")
     if kind in _LONG_ROPES:
-        return (_original_length(config, rope) or length, length)
+        return ((_original_length(config, rope) or length) + length,)
     if kind == "yarn" and _original_length(config, rope):
         return (int(_original_length(config, rope) * _factor(rope)),)
     if rope.get("mrope_section") is not None:
@@ -210,6 +212,8 @@ def assemble(
     lm_head_bias: bool = False,
     intermediate_size: int = 0,
     embedding_size: int = 0,
+    unloaded: Sequence[Weight] = (),
+    batch_buffer_width: int = 0,
 ) -> Architecture:
     """An Architecture from its layers and what all decoders share.
 
@@ -245,4 +249,6 @@ def assemble(
         predictor_layers=tuple(predictor_layers),
         encoders=tuple(encoders),
         ropes=tuple(ropes),
+        unloaded=tuple(unloaded),
+        batch_buffer_width=batch_buffer_width,
     )

@@ -8,6 +8,7 @@ from vllm_preflight.models.architecture import Architecture, AttentionCache, Lay
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.attention import (
     attention_shape,
+    layer_chunks,
     layer_shape,
     layer_windows,
 )
@@ -40,9 +41,14 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
     config = flattened(config).with_defaults(traits.defaults)
     shape = attention_shape(config, traits)
     num_layers = num_hidden_layers(config)
+    spans = (
+        layer_chunks(config, num_layers)
+        if traits.chunked
+        else layer_windows(config, traits, num_layers)
+    )
     layers = [
-        decoder_layer(config, traits, layer_shape(config, shape, index, window), index, window)
-        for index, window in enumerate(layer_windows(config, traits, num_layers))
+        decoder_layer(config, traits, layer_shape(config, shape, index, span), index, span)
+        for index, span in enumerate(spans)
     ]
     has_ropes = traits.rotary and not config.flag("alibi")
     dims = rope_dims(config, shape.head_dim) if has_ropes else ()
@@ -81,12 +87,20 @@ def decoder_layer(
     traits: DecoderTraits,
     shape: AttentionShape,
     index: int,
-    window: int | None,
+    span: int | None,
 ) -> Layer:
-    """Layer `index`: attention, feed-forward and norms, with the cache it keeps."""
+    """Layer `index`: attention, feed-forward and norms, with the cache it keeps.
+
+    `span` is the window or chunk in tokens it attends to, None for all.
+    """
     block = feed_forward(config, traits, index)
     cache = AttentionCache(
-        shape.num_kv_heads, shape.head_dim, shape.head_dim_v, shape.num_heads, window
+        shape.num_kv_heads,
+        shape.head_dim,
+        shape.head_dim_v,
+        shape.num_heads,
+        window=None if traits.chunked else span,
+        chunk=span if traits.chunked else None,
     )
     return Layer(
         (cache,) if shape.own_kv else (),
@@ -94,6 +108,7 @@ def decoder_layer(
             *attention_weights(shape),
             *block.weights,
             *_layer_norms(config, traits, shape.hidden_size),
+            *_unscaled_norms(config, traits, shape.head_dim),
         ),
         block.moe,
     )
@@ -111,6 +126,12 @@ def _layer_norms(config: ConfigView, traits: DecoderTraits, hidden_size: int) ->
     return tuple(
         norm(f"norm_{number}", hidden_size, bias=traits.norm_bias) for number in range(count)
     )
+
+
+def _unscaled_norms(config: ConfigView, traits: DecoderTraits, width: int) -> tuple[Weight, ...]:
+    if not traits.qk_norm_unscaled or not config.flag("use_qk_norm", default=True):
+        return ()
+    return (Weight("self_attn.qk_norm", width, in_checkpoint=False),)
 
 
 def _falcon_norms(config: ConfigView) -> int:

@@ -21,6 +21,8 @@ class DecoderTraits:
     `qkv_bias` and `output_bias` are None where the config's own key decides.
     `norms` counts hidden-size norms per layer. `mlp_bias` likewise None for the key.
     `qk_norm_split` says the norm of a whole projection is divided with its heads;
+    `qk_norm_unscaled` norms have no weight, but vLLM builds one of ones. `chunked`
+    layers attend within chunks of `attention_chunk_size` tokens.
     `output_gate` adds a gate on the attention's output, one value per head or per
     feature. `learned_positions` is the offset of a learned position table, None
     without one. `activation_parameters` counts learned scalars of the activation.
@@ -38,6 +40,8 @@ class DecoderTraits:
     qk_norm: Literal["none", "head", "projection"] = "none"
     qk_norm_key: str = ""
     qk_norm_split: bool = False
+    qk_norm_unscaled: bool = False
+    chunked: bool = False
     output_gate: Literal["none", "head", "projection"] = "none"
     gated_mlp: bool = True
     split_mlp: bool = True
@@ -248,6 +252,12 @@ TRAITS: Mapping[str, DecoderTraits] = {
         window_layers="max_window_layers",
     ),
     "qwen3_moe": DecoderTraits(qk_norm="head", window_layers="max_window_layers"),
+    "llama4_text": DecoderTraits(
+        mlp_bias=False,
+        qk_norm_unscaled=True,
+        chunked=True,
+        defaults={"n_shared_experts": 1, "num_local_experts": 16, "num_experts_per_tok": 1},
+    ),
     "qwen3_omni_moe_text": DecoderTraits(qk_norm="head"),
     "qwen3_vl_moe_text": DecoderTraits(qk_norm="head"),
     "qwen3_vl_text": DecoderTraits(qk_norm="head"),

@@ -1,0 +1,183 @@
+"""Vision towers with dynamic resolution: Qwen2-VL to Qwen3.5, GLM-4V."""
+
+from __future__ import annotations
+
+from vllm_preflight.models.architecture import Encoder, Split, Weight
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.blocks import norm
+from vllm_preflight.models.families.encoders import (
+    TowerShape,
+    patches,
+    projection,
+    split_pair,
+    tower_layers,
+)
+
+# The largest image the processors accept by default, in pixels
+# (preprocessor_config.json of the released checkpoints).
+_QWEN2_MAX_PIXELS = 12_845_056
+_QWEN3_MAX_PIXELS = 16_777_216
+_GLM_MAX_PIXELS = 9_633_792
+
+
+def _max_tokens(config: ConfigView, pixels: int) -> int:
+    side = config.integer("patch_size", default=14) * config.integer(
+        "spatial_merge_size", default=2
+    )
+    return pixels // (side * side) if side else 0
+
+
+def _patch_columns(config: ConfigView) -> int:
+    patch = config.integer("patch_size", default=14)
+    frames = config.integer("temporal_patch_size", default=2)
+    return config.integer("in_channels", "in_chans", default=3) * frames * patch * patch
+
+
+def _merged(config: ConfigView, hidden_size: int) -> int:
+    return hidden_size * config.integer("spatial_merge_size", default=2) ** 2
+
+
+def qwen2_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Qwen2-VL: LayerNorm blocks, a merger of two projections."""
+    width = config.integer("embed_dim", default=1280)
+    shape = TowerShape(
+        hidden_size=width,
+        depth=config.integer("depth", default=32),
+        intermediate_size=width * config.integer("mlp_ratio", default=4),
+    )
+    merged = _merged(config, width)
+    weights = (
+        *patches("visual.patch_embed", width, _patch_columns(config), bias=False),
+        *tower_layers(shape),
+        norm("visual.merger.ln_q", width, bias=True),
+        *split_pair("visual.merger.mlp", merged, text_hidden, merged),
+    )
+    return Encoder("vision", weights, width, _max_tokens(config, _QWEN2_MAX_PIXELS))
+
+
+def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Qwen2.5-VL: RMSNorm and gated blocks."""
+    width = config.integer("hidden_size", default=1280)
+    shape = TowerShape(
+        hidden_size=width,
+        depth=config.integer("depth", default=32),
+        intermediate_size=config.integer("intermediate_size", default=3420),
+        gated=True,
+        norm_bias=False,
+    )
+    merged = _merged(config, width)
+    weights = (
+        *patches("visual.patch_embed", width, _patch_columns(config), bias=False),
+        *tower_layers(shape),
+        norm("visual.merger.ln_q", width),
+        *split_pair(
+            "visual.merger.mlp",
+            merged,
+            config.integer("out_hidden_size", default=text_hidden),
+            merged,
+        ),
+    )
+    return Encoder("vision", weights, width, _max_tokens(config, _QWEN2_MAX_PIXELS))
+
+
+def qwen3_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Qwen3-VL, Qwen3.5, Qwen3-Omni: learned positions, mergers at several depths."""
+    config = config.with_defaults(
+        {
+            "depth": 27,
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "patch_size": 16,
+            "num_position_embeddings": 2304,
+        }
+    )
+    width = config.integer("hidden_size")
+    shape = TowerShape(width, config.integer("depth"), config.integer("intermediate_size"))
+    merged = _merged(config, width)
+    out = config.integer("out_hidden_size", default=text_hidden)
+    weights: tuple[Weight, ...] = (
+        *patches("visual.patch_embed", width, _patch_columns(config)),
+        Weight("visual.pos_embed", config.integer("num_position_embeddings"), width),
+        *tower_layers(shape),
+        norm("visual.merger.norm", width, bias=True),
+        *split_pair("visual.merger.linear", merged, out, merged),
+    )
+    for level in range(deepstack_levels(config)):
+        name = f"visual.deepstack_merger_list.{level}"
+        weights += (
+            norm(f"{name}.norm", merged, bias=True),
+            *split_pair(f"{name}.linear", merged, out, merged),
+        )
+    return Encoder("vision", weights, width, _max_tokens(config, _QWEN3_MAX_PIXELS))
+
+
+def deepstack_levels(config: ConfigView) -> int:
+    """At how many depths image features enter the text model beside its input."""
+    return len(config.items("deepstack_visual_indexes"))
+
+
+def glm4_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """GLM-4.1V to 4.6V: gated blocks, a convolution that merges, a gated merger."""
+    width = config.integer("hidden_size", default=1536)
+    out = config.integer("out_hidden_size", default=text_hidden)
+    patch = config.integer("patch_size", default=14)
+    bias = config.flag("attention_bias")
+    shape = TowerShape(
+        hidden_size=width,
+        depth=config.integer("depth", default=24),
+        intermediate_size=out,
+        qkv_bias=bias,
+        output_bias=bias,
+        mlp_bias=False,
+        gated=True,
+        norm_bias=False,
+    )
+    positions = (config.integer("image_size", default=336) // max(1, patch)) ** 2
+    weights = (
+        *patches("visual.patch_embed", width, _patch_columns(config)),
+        Weight("visual.embeddings.position_embedding", positions, width),
+        norm("visual.post_conv_layernorm", width),
+        *tower_layers(shape),
+        *patches("visual.downsample", out, _merged(config, width)),
+        norm("visual.post_layernorm", width),
+        *_glm_merger(out, config.integer("intermediate_size", default=13696)),
+    )
+    return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
+
+
+def _glm_merger(out: int, context: int) -> tuple[Weight, ...]:
+    return (
+        *projection("visual.merger.proj", out, out, bias=False, split=Split.COLUMN),
+        norm("visual.merger.post_projection_norm", out, bias=True),
+        *projection("visual.merger.gate_proj", context, out, bias=False, split=Split.COLUMN),
+        *projection("visual.merger.up_proj", context, out, bias=False, split=Split.COLUMN),
+        *projection("visual.merger.down_proj", out, context, bias=False, split=Split.ROW),
+    )
+
+
+def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """GLM-5.3: as GLM-4V with norms on queries and keys, biases, no learned positions."""
+    width = config.integer("hidden_size", default=1024)
+    out = config.integer("out_hidden_size", default=text_hidden)
+    heads = max(1, config.integer("num_heads", default=16))
+    bias = config.flag("attention_bias", default=True)
+    shape = TowerShape(
+        hidden_size=width,
+        depth=config.integer("depth", default=24),
+        intermediate_size=config.integer("intermediate_size", default=4096),
+        qkv_bias=bias,
+        output_bias=bias,
+        mlp_bias=bias,
+        gated=True,
+        norm_bias=False,
+        qk_norm=2 * (width // heads),
+    )
+    context = config.integer("projection_intermediate_size", default=10240)
+    weights = (
+        *patches("visual.patch_embed", width, _patch_columns(config)),
+        *tower_layers(shape),
+        *patches("visual.downsample", out, _merged(config, width)),
+        norm("visual.post_layernorm", width),
+        *_glm_merger(out, context),
+    )
+    return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
