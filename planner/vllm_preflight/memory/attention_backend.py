@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
+    CompressedCache,
     IndexerCache,
     LatentCache,
     StateCache,
@@ -39,6 +40,8 @@ def attention_backend(
     caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
     quantised = kv_cache_dtype.startswith(("fp8", "int8", "nvfp4"))
     latent = [cache for cache in caches if isinstance(cache, LatentCache)]
+    if any(isinstance(cache, CompressedCache) for cache in caches):
+        return AttentionBackend("COMPRESSED_MLA", 256)
     if any(isinstance(cache, IndexerCache) for cache in caches) and not architecture.is_hybrid:
         return AttentionBackend("SPARSE_MLA", 64) if latent else AttentionBackend("SPARSE", 128)
     if latent:

@@ -2,30 +2,32 @@
 
 `KvPool` is what the model and the launch fix; `KvPlan` is what a given number of
 free bytes makes of it. Source: vLLM 0.33 v1/core/kv_cache_planning.py and
-kv_cache_utils.py; what earlier versions print differently is in `TokenReport`.
+kv_cache_utils.py; what earlier releases do differently is in `kv_versions`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import lru_cache
 
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.attention_backend import ComputeCapability
 from vllm_preflight.memory.kv_groups import (
-    GroupRule,
     KvGroup,
+    LayerSpec,
     block_stride_alignment,
     group_layers,
     pool_bytes_per_block,
 )
+from vllm_preflight.memory.kv_launch import kv_launch, request_shape
 from vllm_preflight.memory.kv_layout import KvLaunch, choose_block_size, layer_specs
 from vllm_preflight.memory.kv_specs import RequestShape
+from vllm_preflight.memory.kv_versions import TokenReport, kv_rules
+from vllm_preflight.memory.pipeline import pipeline_stages
 from vllm_preflight.models.architecture import Architecture
 
-# How "GPU KV cache size" is printed: from blocks (up to 0.19) or as concurrency × length.
-TokenReport = Literal["blocks", "concurrency"]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KvPool:
     """The pool of blocks of one engine: its groups and what a block costs per stage."""
 
@@ -61,13 +63,15 @@ class KvPool:
 class KvPlan:
     """What vLLM makes of `available_bytes` of KV memory per GPU.
 
-    `tokens` and `max_concurrency` are as vLLM prints them; None for a model that
-    caches nothing. `estimated_max_model_len` is the longest request that would start,
-    0 when not even one token fits.
+    `admissible_bytes` is what the admission check compares with `needed_bytes`: a block
+    less since 0.31. `tokens` and `max_concurrency` are as vLLM prints them; None for a
+    model that caches nothing. `estimated_max_model_len` is the longest request up to
+    max_model_len that would start, 0 when not even one token fits.
     """
 
     pool: KvPool
     available_bytes: int
+    admissible_bytes: int
     num_blocks: int
     needed_bytes: int
     fits: bool
@@ -75,32 +79,77 @@ class KvPlan:
     max_concurrency: float | None
     estimated_max_model_len: int
 
+    @property
+    def admission_bytes(self) -> int:
+        """Available bytes from which one request of full length is admitted."""
+        return self.needed_bytes + self.available_bytes - self.admissible_bytes
 
-def _grows(group: KvGroup) -> bool:
-    short = RequestShape(2**20, 1, 1)
-    long = replace(short, max_model_len=2**21)
-    return group.blocks_for(long) > group.blocks_for(short) + 1
+
+def kv_plan(
+    architecture: Architecture, launch: Launch, capability: ComputeCapability, available_bytes: int
+) -> KvPlan:
+    """The KV cache of a launch that has `available_bytes` per GPU left for it.
+
+    With pipeline parallelism every rank takes the number of blocks of the fullest.
+    `num_gpu_blocks_override` replaces the number of blocks.
+    """
+    rules = kv_rules(launch.version)
+    return plan_kv_cache(
+        kv_pool(architecture, kv_launch(launch, architecture, capability)),
+        request_shape(launch, architecture),
+        available_bytes,
+        null_block=rules.null_block,
+        report=rules.report,
+        blocks_override=launch.num_gpu_blocks_override,
+    )
 
 
-def kv_pool(
-    architecture: Architecture,
-    launch: KvLaunch,
-    *,
-    stages: tuple[range, ...] = (),
-    group_rule: GroupRule = "1.5",
-) -> KvPool:
-    """The pool of blocks of a launch; `stages` are the layers of each pipeline stage."""
+def longest_length(
+    architecture: Architecture, launch: Launch, capability: ComputeCapability, available_bytes: int
+) -> int:
+    """The longest `max_model_len`, up to the model's own maximum, that would start; 0 for none.
+
+    vLLM's own estimate stops at the length that was asked for.
+    """
+    whole = max(architecture.max_position, launch.max_model_len)
+    plan = kv_plan(architecture, replace(launch, max_model_len=whole), capability, available_bytes)
+    return plan.estimated_max_model_len
+
+
+def stage_layers(
+    architecture: Architecture, launch: Launch, capability: ComputeCapability
+) -> tuple[tuple[LayerSpec, ...], ...]:
+    """What each layer keeps on one rank, by pipeline stage, before vLLM groups layers."""
+    facts = kv_launch(launch, architecture, capability)
+    specs = layer_specs(architecture, facts, choose_block_size(architecture, facts))
+    stages = _stages(architecture, facts)
+    return tuple(tuple(item for item in specs if item.layer in stage) for stage in stages)
+
+
+def _stages(architecture: Architecture, launch: KvLaunch) -> tuple[range, ...]:
+    """The layers of each pipeline stage; prediction layers follow the last one."""
+    stages = pipeline_stages(len(architecture.layers), launch.pipeline_parallel_size)
+    if not launch.prediction_layers:
+        return stages
+    last = stages[-1]
+    extra = len(architecture.predictor_layers)
+    return (*stages[:-1], range(last.start, last.stop + extra))
+
+
+@lru_cache(maxsize=1024)
+def kv_pool(architecture: Architecture, launch: KvLaunch) -> KvPool:
+    """The pool of blocks of a launch."""
     block_size = choose_block_size(architecture, launch)
     layers = layer_specs(architecture, launch, block_size)
     packed = architecture.packed_kv_layout
-    groups = group_layers(layers, group_rule, packed=packed)
+    groups = group_layers(layers, launch.group_rule, packed=packed)
     alignment = block_stride_alignment(groups, packed)
     return KvPool(
         block_size,
         groups,
         tuple(
             pool_bytes_per_block(groups, alignment, stage)
-            for stage in stages or (range(len(architecture.layers)),)
+            for stage in _stages(architecture, launch)
         ),
     )
 
@@ -112,19 +161,24 @@ def plan_kv_cache(
     *,
     null_block: bool = True,
     report: TokenReport = "concurrency",
+    blocks_override: int | None = None,
 ) -> KvPlan:
     """Blocks, tokens, concurrency and longest length for `available_bytes` per GPU.
 
-    `null_block` (0.31 and later): the admission check sets one block aside, while
-    allocation and report still count it.
+    `null_block`: the admission check sets one block aside, while allocation and report
+    still count it.
     """
     per_block = pool.bytes_per_block
     if per_block == 0:
-        return KvPlan(pool, available_bytes, 1, 0, True, None, None, request.max_model_len)
-    num_blocks = max(0, available_bytes) // per_block
+        longest = request.max_model_len
+        return KvPlan(pool, available_bytes, available_bytes, 1, 0, True, None, None, longest)
+    num_blocks = blocks_override or max(0, available_bytes) // per_block
     admissible = available_bytes - per_block * null_block
-    needed = pool.needed_bytes(request)
-    concurrency = num_blocks / pool.blocks_per_request(request)
+    if blocks_override:
+        admissible = (blocks_override - null_block) * per_block
+    blocks_per_request = pool.blocks_per_request(request)
+    needed = per_block * blocks_per_request
+    concurrency = num_blocks / blocks_per_request
     if report == "concurrency":
         tokens = int(concurrency * request.max_model_len)
     else:
@@ -133,7 +187,17 @@ def plan_kv_cache(
         tokens = num_blocks // len(pool.groups) * smallest * dcp
     fits = available_bytes > 0 and needed <= admissible
     longest = request.max_model_len if fits else _longest(pool, request, admissible)
-    return KvPlan(pool, available_bytes, num_blocks, needed, fits, tokens, concurrency, longest)
+    return KvPlan(
+        pool,
+        available_bytes,
+        admissible,
+        num_blocks,
+        needed,
+        fits,
+        tokens,
+        concurrency,
+        longest,
+    )
 
 
 def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
@@ -148,10 +212,7 @@ def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
     return low
 
 
-def longest_length(
-    pool: KvPool, request: RequestShape, available_bytes: int, *, null_block: bool = True
-) -> int:
-    """The longest `max_model_len` up to `request`'s that would start, 0 for none."""
-    if pool.bytes_per_block == 0:
-        return request.max_model_len
-    return _longest(pool, request, available_bytes - pool.bytes_per_block * null_block)
+def _grows(group: KvGroup) -> bool:
+    short = RequestShape(2**20, 1, 1)
+    long = replace(short, max_model_len=2**21)
+    return group.blocks_for(long) > group.blocks_for(short) + 1

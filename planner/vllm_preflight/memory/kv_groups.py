@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from vllm_preflight.memory.kv_specs import FullSpec, KvSpec, LatentSpec, RequestShape
@@ -29,12 +30,17 @@ class LayerSpec:
     spec: KvSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KvGroup:
     """Layers that share block ids; a request holds the same number of blocks in each."""
 
     layers: tuple[LayerSpec, ...]
     uniform: bool = False
+
+    @cached_property
+    def specs(self) -> tuple[KvSpec, ...]:
+        """The distinct specs of the group's layers."""
+        return tuple(dict.fromkeys(item.spec for item in self.layers))
 
     @property
     def block_size(self) -> int:
@@ -49,7 +55,7 @@ class KvGroup:
 
     def blocks_for(self, request: RequestShape) -> int:
         """Blocks one request holds in this group."""
-        return max(spec.blocks_for(request) for spec in {item.spec for item in self.layers})
+        return max(spec.blocks_for(request) for spec in self.specs)
 
 
 def group_layers(
@@ -128,8 +134,11 @@ def _equal_groups(layers: Sequence[LayerSpec], rule: GroupRule) -> tuple[KvGroup
 
 
 def _deal(layers: list[LayerSpec], size: int) -> list[list[LayerSpec]]:
-    """Layers dealt round-robin into as few groups of at most `size` as needed."""
-    groups = ceil_div(len(layers), size)
+    """Layers dealt into as few groups of at most `size` as needed."""
+    return _round_robin(layers, ceil_div(len(layers), size))
+
+
+def _round_robin(layers: list[LayerSpec], groups: int) -> list[list[LayerSpec]]:
     return [layers[start::groups] for start in range(groups)]
 
 
@@ -141,14 +150,18 @@ def _packed_groups(layers: Sequence[LayerSpec]) -> tuple[KvGroup, ...]:
     """
     kinds = _by_kind(layers)
     together = [kind for kind in kinds if isinstance(kind[0].spec, FullSpec | LatentSpec)]
-    target = max(sum(item.spec.page_bytes for item in kind) for kind in together or kinds)
+    target = max(_page_sum(kind) for kind in together or kinds)
     groups: list[KvGroup] = []
     for kind in kinds:
-        parts = ceil_div(sum(item.spec.page_bytes for item in kind), target)
-        largest = max(item.spec.page_bytes for item in kind)
-        size = max(1, min(ceil_div(len(kind), parts), target // largest))
-        groups += [KvGroup(tuple(dealt), uniform=True) for dealt in _deal(kind, size)]
+        parts = 1
+        while max(_page_sum(dealt) for dealt in _round_robin(kind, parts)) > target:
+            parts += 1
+        groups += [KvGroup(tuple(dealt), uniform=True) for dealt in _round_robin(kind, parts)]
     return tuple(groups)
+
+
+def _page_sum(layers: Sequence[LayerSpec]) -> int:
+    return sum(item.spec.page_bytes for item in layers)
 
 
 def pool_bytes_per_block(

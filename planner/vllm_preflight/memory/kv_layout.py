@@ -16,13 +16,14 @@ from vllm_preflight.memory.attention_backend import (
     has_flashinfer_prefill,
     state_checkpoints,
 )
-from vllm_preflight.memory.kv_groups import LayerSpec
+from vllm_preflight.memory.kv_groups import GroupRule, LayerSpec
 from vllm_preflight.memory.kv_specs import (
     ChunkedSpec,
     CrossSpec,
     FullSpec,
     KvSpec,
     LatentSpec,
+    RingSpec,
     SlidingSpec,
     StateSpec,
 )
@@ -30,36 +31,45 @@ from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
     Cache,
+    CompressedCache,
+    CompressorCache,
     IndexerCache,
     LatentCache,
+    RingCache,
     StateCache,
 )
-from vllm_preflight.units import ceil_div
+from vllm_preflight.units import ceil_div, round_up
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _ONE_BYTE = ("fp8", "int8")
+# Tokens per block of DeepSeek V4's windows (vLLM 0.33, deepseek_v4).
+_COMPRESSED_WINDOW_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class KvLaunch:
     """Everything about a launch that decides the KV cache, as plain values.
 
-    `kv_cache_dtype` is resolved: "auto" means `dtype`. `mamba_cache_mode` is
-    "none" or "align"; `state_checkpoint_blocks` says whether the version keeps
-    prefill checkpoints (0.31 and later). `speculative_tokens` are drafted per step.
+    `kv_cache_dtype` is resolved: "auto" means `dtype`. `mamba_ssm_cache_dtype` is the
+    user's dtype of recurrent states, None for the model's own. `prediction_layers` says
+    whether the model's own prediction layers draft `speculative_tokens` per step. What
+    depends on the release is in `kv_versions.KvRules`.
     """
 
     dtype: str
     kv_cache_dtype: str
     tensor_parallel_size: int
     compute_capability: ComputeCapability
-    max_model_len: int
     block_size: int | None = None
     mamba_cache_mode: Literal["none", "align", "all"] = "align"
+    mamba_ssm_cache_dtype: str | None = None
     state_checkpoint_blocks: bool = True
     latent_hybrid_alignment: bool = True
     windows_as_full: bool = False
     speculative_tokens: int = 0
+    prediction_layers: bool = False
+    group_rule: GroupRule = "1.5"
+    pipeline_parallel_size: int = 1
 
 
 def element_bytes(kv_cache_dtype: str, dtype: str) -> int:
@@ -95,8 +105,24 @@ def latent_token_bytes(cache: LatentCache, launch: KvLaunch) -> int:
     return width * element_bytes(launch.kv_cache_dtype, launch.dtype)
 
 
-def indexer_token_bytes(cache: IndexerCache) -> int:
-    """Bytes of one indexer key: FP8 with one float32 scale per 128, whatever the KV dtype."""
+def compressed_token_bytes(cache: CompressedCache, launch: KvLaunch) -> int:
+    """Bytes of one stored vector of DeepSeek V4.
+
+    `fp8_ds_mla` stores FP8 with a scale byte per 64, padded to 8, and the rope in 16 bit.
+    """
+    if launch.kv_cache_dtype == "fp8_ds_mla":
+        plain = cache.head_dim - cache.rope_dim
+        return plain + round_up(ceil_div(plain, 64), 8) + 2 * cache.rope_dim
+    return cache.head_dim * element_bytes(launch.kv_cache_dtype, launch.dtype)
+
+
+def indexer_token_bytes(cache: IndexerCache, launch: KvLaunch) -> int:
+    """Bytes of one indexer key, whatever the KV dtype.
+
+    FP8 with one float32 scale per 128, or unpacked in the model's dtype.
+    """
+    if not cache.packed:
+        return cache.head_dim * DTYPE_BYTES[launch.dtype]
     return cache.head_dim + cache.head_dim // 128 * 4
 
 
@@ -111,31 +137,48 @@ def state_bytes(cache: StateCache, launch: KvLaunch) -> int:
     total = window * ceil_div(channels, tp) * DTYPE_BYTES[launch.dtype]
     if cache.state_shape:
         elements = math.prod(cache.state_shape[1:]) * ceil_div(cache.state_shape[0], tp)
-        total += elements * DTYPE_BYTES[cache.state_dtype or launch.dtype]
+        dtype = launch.mamba_ssm_cache_dtype or cache.state_dtype or launch.dtype
+        total += elements * DTYPE_BYTES[dtype]
     return total
+
+
+def _paged_attention(architecture: Architecture) -> LatentCache | AttentionCache | None:
+    """The attention whose pages a hybrid matches to its states: latent, else full."""
+    caches = [cache for layer in architecture.layer_counts for cache in layer.caches]
+    latent = next((cache for cache in caches if isinstance(cache, LatentCache)), None)
+    return latent or next(
+        (c for c in caches if isinstance(c, AttentionCache) and not c.window and not c.chunk), None
+    )
+
+
+def _paged_token_bytes(architecture: Architecture, launch: KvLaunch) -> int:
+    """Bytes of one token of that attention on one rank, 0 without one."""
+    cache = _paged_attention(architecture)
+    if cache is None:
+        return 0
+    if isinstance(cache, LatentCache):
+        return latent_token_bytes(cache, launch)
+    return attention_token_bytes(cache, launch)
 
 
 def hybrid_block_size(architecture: Architecture, launch: KvLaunch, base: int) -> int:
     """The attention block whose page holds a whole recurrent state.
 
     Hybrids share one pool, so attention blocks grow until they are as large as a
-    state, in steps of the kernel's block (0.33: at least 128 beside MLA, and a
+    state, in steps of the kernel's block (at least 128 beside MLA since 0.28, and a
     multiple of 64 where the state is checkpointed every 64 tokens).
     """
-    caches = [cache for layer in architecture.layer_counts for cache in layer.caches]
-    states = [cache for cache in caches if isinstance(cache, StateCache)]
-    latent = next((cache for cache in caches if isinstance(cache, LatentCache)), None)
-    full = next(
-        (c for c in caches if isinstance(c, AttentionCache) and not c.window and not c.chunk), None
-    )
-    if latent is not None:
-        token_bytes = latent_token_bytes(latent, launch)
-        step = max(base, 128) if launch.latent_hybrid_alignment else base
-    elif full is not None:
-        token_bytes = attention_token_bytes(full, launch)
-        step = base
-    else:
+    token_bytes = _paged_token_bytes(architecture, launch)
+    if not token_bytes:
         return base
+    latent = isinstance(_paged_attention(architecture), LatentCache)
+    step = max(base, 128) if latent and launch.latent_hybrid_alignment else base
+    states = {
+        cache
+        for layer in architecture.layer_counts
+        for cache in layer.caches
+        if isinstance(cache, StateCache)
+    }
     checkpointed = launch.state_checkpoint_blocks and launch.mamba_cache_mode == "align"
     if checkpointed and any(
         has_flashinfer_prefill(cache, launch.compute_capability) for cache in states
@@ -155,16 +198,19 @@ def choose_block_size(architecture: Architecture, launch: KvLaunch) -> int:
 
 
 def layer_specs(architecture: Architecture, launch: KvLaunch, block_size: int) -> list[LayerSpec]:
-    """What every layer keeps on one rank, in the model's order."""
+    """What every layer keeps on one rank, in the model's order, prediction layers last."""
+    layers = architecture.layers
+    if launch.prediction_layers:
+        layers += architecture.predictor_layers
     specs = {
         cache: spec
-        for layer in architecture.layer_counts
+        for layer in dict.fromkeys(layers)
         for cache in layer.caches
         if (spec := _spec(cache, architecture, launch, block_size)) is not None
     }
     return [
         LayerSpec(index, specs[cache])
-        for index, layer in enumerate(architecture.layers)
+        for index, layer in enumerate(layers)
         for cache in layer.caches
         if cache in specs
     ]
@@ -173,12 +219,20 @@ def layer_specs(architecture: Architecture, launch: KvLaunch, block_size: int) -
 def _spec(
     cache: Cache, architecture: Architecture, launch: KvLaunch, block_size: int
 ) -> KvSpec | None:
+    if isinstance(cache, AttentionCache):
+        return _attention_spec(cache, launch, block_size)
     if isinstance(cache, LatentCache):
         return LatentSpec(block_size, latent_token_bytes(cache, launch))
-    if isinstance(cache, IndexerCache):
-        return LatentSpec(block_size, indexer_token_bytes(cache))
     if isinstance(cache, StateCache):
         return _state_spec(cache, architecture, launch, block_size)
+    if isinstance(cache, RingCache):
+        return RingSpec(cache.tokens, cache.width * DTYPE_BYTES[launch.dtype])
+    if isinstance(cache, IndexerCache) and not cache.packed:
+        return FullSpec(block_size, indexer_token_bytes(cache, launch))
+    return _compressed_spec(cache, architecture, launch, block_size)
+
+
+def _attention_spec(cache: AttentionCache, launch: KvLaunch, block_size: int) -> KvSpec | None:
     token_bytes = attention_token_bytes(cache, launch)
     if cache.kind == "encoder_only":
         return None
@@ -191,14 +245,63 @@ def _spec(
     return FullSpec(block_size, token_bytes)
 
 
+def _compressed_spec(
+    cache: IndexerCache | CompressedCache | CompressorCache,
+    architecture: Architecture,
+    launch: KvLaunch,
+    block_size: int,
+) -> KvSpec:
+    """Pages of indexers and of DeepSeek V4, whose pages are padded to a common alignment."""
+    if isinstance(cache, CompressorCache):
+        spec: KvSpec = SlidingSpec(
+            cache.block_size, cache.width * 4, window=cache.window, latent=True
+        )
+    elif isinstance(cache, IndexerCache):
+        spec = LatentSpec(
+            block_size,
+            indexer_token_bytes(cache, launch),
+            compress_ratio=cache.compress_ratio,
+        )
+    elif cache.window:
+        token_bytes = compressed_token_bytes(cache, launch)
+        spec = SlidingSpec(_COMPRESSED_WINDOW_BLOCK, token_bytes, window=cache.window, latent=True)
+    else:
+        token_bytes = compressed_token_bytes(cache, launch)
+        spec = LatentSpec(block_size, token_bytes, compress_ratio=cache.compress_ratio)
+    if not _is_compressed(architecture):
+        return spec
+    alignment = 576 if launch.kv_cache_dtype == "fp8_ds_mla" else 512
+    return spec.padded_to(round_up(spec.raw_page_bytes, alignment))
+
+
+def _is_compressed(architecture: Architecture) -> bool:
+    return any(
+        isinstance(cache, CompressedCache)
+        for layer in architecture.layer_counts
+        for cache in layer.caches
+    )
+
+
 def _state_spec(
     cache: StateCache, architecture: Architecture, launch: KvLaunch, block_size: int
 ) -> StateSpec:
+    """A state's page, padded to the attention's; how many a request holds by the mode.
+
+    "align" (0.16 and later) keeps the last two and a prefill checkpoint, "all" one for
+    every block of tokens.
+    """
     blocks = 1 + launch.speculative_tokens
     if launch.mamba_cache_mode == "align":
         blocks = 2 + launch.speculative_tokens
         if launch.state_checkpoint_blocks:
             blocks += state_checkpoints(cache, launch.compute_capability)
+    size = state_bytes(cache, launch)
+    page = block_size * _paged_token_bytes(architecture, launch)
     return StateSpec(
-        block_size, 0, state_bytes=state_bytes(cache, launch), blocks_per_request=blocks
+        block_size,
+        0,
+        padded_page_bytes=page if page > size else 0,
+        state_bytes=size,
+        blocks_per_request=blocks,
+        tokens_per_block=block_size if launch.mamba_cache_mode == "all" else 0,
     )
