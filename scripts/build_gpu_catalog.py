@@ -53,7 +53,9 @@ FIELDS = {
 }
 # Other names people use that are neither ours nor NVML's.
 ALIASES = {
-    "GB10": ["DGX Spark"],
+    "GB10": ["DGX Spark", "DGX Spark GB10"],
+    # Equal memory; the entry states no FLOPS, in which the two differ.
+    "RTX PRO 6000 Blackwell Workstation": ["RTX PRO 6000 Blackwell Max-Q Workstation"],
     "H20-3e 141GB": ["H20 141GB"],
     "Ascend 910B1": ["Ascend 910B"],
 }

@@ -244,11 +244,13 @@ RESOLUTION = {
     "gh200": "GH200 96GB",
     "GH200 480GB": "GH200 96GB",
     "DGX Spark": "GB10",
+    "GB10 (DGX Spark)": "GB10",
     "6000 ada": "RTX 6000 Ada",
     "RTX 6000 Ada Generation": "RTX 6000 Ada",
     "A6000": "RTX A6000",
     "RTX PRO 6000": "RTX PRO 6000 Blackwell Server",
     "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": "RTX PRO 6000 Blackwell Workstation",
+    "RTX PRO 6000 Blackwell Max-Q": "RTX PRO 6000 Blackwell Workstation",
     "MI300X": "Instinct MI300X",
     "AMD Instinct MI325X": "Instinct MI325X",
     "mi250x": "Instinct MI250X GCD",
@@ -316,6 +318,11 @@ def test_an_unknown_card_is_refused_with_near_names(asked: str, nearest: str) ->
         find_gpu(asked)
     assert nearest in caught.value.hint
     assert "vram_gb" in caught.value.hint
+
+
+def test_a_count_before_the_name_is_told_apart() -> None:
+    with pytest.raises(UnknownGpu, match="gpu=H100, gpus=2"):
+        find_gpu("2x H100")
 
 
 def test_nearest_names_complete_what_was_typed() -> None:

@@ -38,7 +38,7 @@ H100 = (
     "name.{0}=NVIDIA_H100_80GB_HBM3 uuid.{0}=GPU-{0}aaa total.{0}=81559 reserved.{0}=500 "
     "used.{0}=59 capability.{0}=90 mig.{0}=0 nvlink.{0}=1"
 )
-TWO_H100 = f"driver=580.65.06 cuda=13000 count=2 {H100.format(0)} {H100.format(1)}"
+TWO_H100 = f"driver=580.65.06 cuda=12080 count=2 {H100.format(0)} {H100.format(1)}"
 MIXED = (
     "driver=570.1 count=2 name.0=NVIDIA_GeForce_RTX_4090 uuid.0=GPU-4090 total.0=24564 "
     "capability.0=89 name.1=NVIDIA_GeForce_RTX_3060 uuid.1=GPU-3060 total.1=12288 capability.1=86"
@@ -98,7 +98,7 @@ def test_two_gpus_are_described_in_full(run: Run) -> None:
     found = run(TWO_H100 + " compute.0=20 graphics.0=20")
     assert found["steps"] == ["start", "stop"]
     assert found["reason"] is None
-    assert (found["driver_version"], found["cuda_version"]) == ("580.65.06", "13.0")
+    assert (found["driver_version"], found["cuda_version"]) == ("580.65.06", "12.8")
     first, second = found["gpus"]
     assert first == {
         "index": 0,
@@ -109,7 +109,7 @@ def test_two_gpus_are_described_in_full(run: Run) -> None:
         "reserved_mib": 500,
         "compute_capability": [9, 0],
         "driver_version": "580.65.06",
-        "cuda_version": "13.0",
+        "cuda_version": "12.8",
         "uuid": None,
         "mig_enabled": False,
         "mig_instances": [],

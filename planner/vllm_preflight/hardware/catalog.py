@@ -7,6 +7,7 @@ measured where start-ups printed it and derived elsewhere (`Gpu.visible_basis`).
 from __future__ import annotations
 
 import json
+import re
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -72,11 +73,7 @@ def find_gpu(name: str) -> Gpu:
             f'"{shown}" leaves open which GPU is meant: {names}.',
             "Add the memory size to the name.",
         )
-    nearest = ", ".join(nearest_gpus(shown, 3))
-    raise UnknownGpu(
-        f'No GPU called "{shown}" is in the catalogue.',
-        f"Nearest names: {nearest}. For any other card give vram_gb, the GiB that CUDA shows.",
-    )
+    raise UnknownGpu(f'No GPU called "{shown}" is in the catalogue.', _hint(shown))
 
 
 def gpus_with_nvml_name(nvml_name: str) -> tuple[Gpu, ...]:
@@ -110,6 +107,14 @@ def nearest_gpus(text: str, n: int = 3) -> tuple[str, ...]:
     # A stable sort keeps the catalogue's order among equals.
     ranked = sorted(_spellings(), key=likeness, reverse=True)
     return tuple(gpu.name for gpu, _ in ranked[: max(0, n)])
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that no card has."""
+    if counted := re.match(r"(\d+)\s*[x×]\s*(.+)", name, re.IGNORECASE):
+        return f"Give the number of GPUs apart from the name: gpu={counted[2]}, gpus={counted[1]}."
+    nearest = ", ".join(nearest_gpus(name, 3))
+    return f"Nearest names: {nearest}. For any other card give vram_gb, the GiB that CUDA shows."
 
 
 @cache
