@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from httpx2 import Client, MockTransport, Request, Response
+from huggingface_hub import constants
 
 from vllm_preflight.errors import HubUnavailable, UnknownModel, UnsupportedArchitecture
 from vllm_preflight.models import hub_client
@@ -214,6 +217,84 @@ def test_another_host_is_neither_asked_nor_given_the_token(
     with pytest.raises(HubUnavailable, match="redirects to another host"):
         read_hub("org/llama", None, silent)
     assert other_hub.requests == []
+
+
+def test_redirects_in_circles_end(hub: FakeHub, repository: FakeRepository) -> None:
+    circle = f"/org/llama/resolve/{COMMIT}/config.json"
+    repository.redirects["config.json"] = circle
+    with pytest.raises(HubUnavailable, match="redirects in circles"):
+        read_hub("org/llama", None, silent)
+    assert hub.paths().count(circle) < 10
+
+
+@pytest.fixture
+def public_hub(hub_home: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
+    """The public Hub's hosts, answered inside the client; collects the requests."""
+    requests: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        requests.append(request)
+        if request.url.host == "cas-bridge.xethub.hf.co":
+            return Response(206, content=shard("F8_E4M3", 16, 16))
+        if request.url.path.startswith("/api/"):
+            siblings = [{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}]
+            return Response(200, json={"sha": COMMIT, "siblings": siblings})
+        if request.url.path.endswith("config.json"):
+            return Response(200, json=LLAMA)
+        target = "https://cas-bridge.xethub.hf.co/a?signature=b"
+        if "evil" in request.url.path:
+            target = "https://huggingface.co.evil.example/a"
+        return Response(302, headers={"Location": target})
+
+    monkeypatch.delenv("HF_ENDPOINT")
+    monkeypatch.setattr(constants, "ENDPOINT", "https://huggingface.co")
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    with Client(transport=MockTransport(answer)) as client:
+        monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: client)
+        yield requests
+
+
+def test_the_public_hubs_storage_is_read_without_the_token(public_hub: list[Request]) -> None:
+    assert read_hub("org/llama", None, silent).bytes_by_dtype == {"F8_E4M3": 16}
+    *asked, stored = public_hub
+    assert {request.url.host for request in asked} == {"huggingface.co"}
+    assert {request.headers["authorization"] for request in asked} == {"Bearer hf_good"}
+    assert stored.url.host == "cas-bridge.xethub.hf.co"
+    assert "authorization" not in stored.headers
+    assert stored.headers["range"].startswith("bytes=0-")
+
+
+def test_a_host_that_looks_like_the_hub_is_not_asked(public_hub: list[Request]) -> None:
+    model = read_hub("org/evil", None, silent)
+    assert "redirects to another host, huggingface.co.evil.example" in model.notes[0]
+    assert {request.url.host for request in public_hub} == {"huggingface.co"}
+
+
+def test_offline_nothing_is_asked(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(HubUnavailable, match="switched off by HF_HUB_OFFLINE"):
+        read_hub("org/llama", None, silent)
+    assert hub.requests == []
+
+
+def test_a_token_that_cannot_be_obtained_is_named_as_the_cause(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_OIDC_RESOURCE", "org/llama")  # Keyless, outside any CI.
+    with pytest.raises(HubUnavailable, match="token cannot be obtained"):
+        read_hub("org/llama", None, silent)
+    assert hub.requests == []
+
+
+def test_a_password_in_the_endpoint_is_not_shown(
+    hub: FakeHub, repository: FakeRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.gated = "manual"
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint.replace("http://", "http://me:secret@"))
+    with pytest.raises(HubUnavailable, match="is gated") as caught:
+        read_hub("org/llama", None, silent)
+    assert "secret" not in str(caught.value)
+    assert f"{hub.endpoint}/org/llama" in caught.value.hint
 
 
 @pytest.mark.parametrize("token", [None, "hf_good"])

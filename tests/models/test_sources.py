@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -299,6 +302,24 @@ def test_an_unknown_model_names_what_is_near(hub: FakeHub) -> None:
     with pytest.raises(UnknownModel, match="There is no model Qwen/Qwen3-8BB") as caught:
         load_model("Qwen/Qwen3-8BB")
     assert CATALOGUED in caught.value.hint
+
+
+def test_a_fresh_process_reads_the_environment(
+    hub: FakeHub, repository: FakeRepository, tmp_path: Path
+) -> None:
+    repository.gated = "manual"
+    hub.tokens = {"hf_good"}
+    code = "from vllm_preflight.models.sources import load_model as f; print(f('org/llama').origin)"
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(tmp_path),
+        "HF_TOKEN": "hf_good",
+    }
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "hub", ran.stderr
+    assert {headers["user-agent"] for _, _, headers in hub.requests} == {"vllm-preflight"}
 
 
 def test_a_failure_is_not_remembered(hub: FakeHub, repository: FakeRepository) -> None:

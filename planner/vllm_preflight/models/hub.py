@@ -217,8 +217,8 @@ def _refused(
     refusal: HubRefusal, client: HubClient, model: str, revision: str | None
 ) -> PreflightError:
     """The sentence for an error status of the Hub."""
-    page = f"{client.endpoint}/{model}"
-    tokens = f"{client.endpoint}/settings/tokens"
+    page = f"{client.address}/{model}"
+    tokens = f"{client.address}/settings/tokens"
     if refusal.code == "GatedRepo" or refusal.status == 403:
         if client.token:
             return HubUnavailable(

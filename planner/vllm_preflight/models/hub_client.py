@@ -68,6 +68,12 @@ class HubClient:
         """The Hub's host name, for sentences."""
         return urlsplit(self.endpoint).hostname or self.endpoint
 
+    @property
+    def address(self) -> str:
+        """The endpoint as it may be shown: without a user's name or password."""
+        parts = urlsplit(self.endpoint)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
     def json(self, path: str) -> dict[str, Any]:
         """The JSON object at `path`.
 
@@ -184,7 +190,7 @@ def is_offline() -> bool:
 
     # The constant is read when the library is imported; the variable may be set later.
     now = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
-    return now or constants.is_offline_mode()
+    return now or constants.HF_HUB_OFFLINE
 
 
 def _endpoint() -> str:
