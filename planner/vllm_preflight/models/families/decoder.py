@@ -101,6 +101,8 @@ def decoder_layer(
         shape.num_heads,
         window=None if traits.chunked else span,
         chunk=span if traits.chunked else None,
+        # Embedding models made of decoders attend both ways and cache nothing.
+        kind="decoder" if config.flag("is_causal", default=True) else "encoder_only",
     )
     return Layer(
         (cache,) if shape.own_kv else (),
@@ -163,6 +165,9 @@ def _extra_embeddings(
     if narrow != hidden_size:
         extra += linear("model.project_in", hidden_size, narrow)
         extra += linear("model.project_out", narrow, hidden_size)
+    if traits.causal_mask:
+        mask = max_position(config)
+        extra += (Weight("model.bias", mask, mask, dtype="uint8", in_checkpoint=False),)
     additional = config.integer("additional_vocab_size", default=0)
     if additional:
         extra += (Weight("model.embed_tokens.new_embedding", additional, hidden_size),)
