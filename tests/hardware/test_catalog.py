@@ -352,7 +352,7 @@ def test_importing_reads_no_file_and_loading_is_quick() -> None:
     code = (
         "import time; from vllm_preflight.hardware import catalog as c;"
         "assert c.load_catalog.cache_info().currsize == 0;"
-        "t = time.perf_counter(); c.load_catalog(); print(time.perf_counter() - t)"
+        "t = time.process_time(); c.load_catalog(); print(time.process_time() - t)"
     )
     runs = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
