@@ -11,14 +11,14 @@ from vllm_preflight.units import BYTES_TO_MIB
 
 # Least squares over the cards whose NVML total and visible total are both known.
 RESERVE_BASE_MIB = 437
-RESERVE_PER_THOUSAND = 1.7
+RESERVE_PER_THOUSAND = 1.8
 
 
 def visible_bytes_from_total(nvml_total_mib: int) -> int:
     """Bytes CUDA shows of a card whose NVML total is `nvml_total_mib` MiB.
 
-    visible = total − (437 MiB + 0.0017 × total). Fitted on 17 NVIDIA cards from 11 GiB
-    (RTX 2080 Ti) to 278 GiB (GB300): root mean square error 67 MiB, largest 228 MiB
+    visible = total − (437 MiB + 0.0018 × total). Fitted on 17 NVIDIA cards from 11 GiB
+    (RTX 2080 Ti) to 278 GiB (GB300): root mean square error 66 MiB, largest 219 MiB
     (A100 80GB, which keeps more); `python scripts/build_gpu_catalog.py --residuals`
     prints each. Under WSL the rule does not apply: there CUDA shows NVML's total.
     """
