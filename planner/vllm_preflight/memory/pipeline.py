@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vllm_preflight.models.architecture import Architecture
 
@@ -59,7 +60,7 @@ def pipeline_stages(num_layers: int, stages: int) -> tuple[range, ...]:
     bounds = [0]
     for size in sizes:
         bounds.append(bounds[-1] + size)
-    return tuple(range(start, end) for start, end in zip(bounds, bounds[1:], strict=False))
+    return tuple(range(start, end) for start, end in pairwise(bounds))
 
 
 def model_stages(architecture: Architecture, stages: int) -> tuple[Stage, ...]:

@@ -1,20 +1,277 @@
-"""How a checkpoint stores its weights: scheme, and what stays in 16 bit."""
+"""How a checkpoint stores its weights: from `quantization_config` to a `Quantization`.
+
+Sources of the formats: vLLM 0.33 `model_executor/layers/quantization/*`, the
+compressed-tensors and ModelOpt checkpoint formats, and the published configs of the
+embedded catalogue. A scheme nobody here knows is refused with its keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.quantization_groups import (
+    algorithm_scheme,
+    group_scheme,
+    kv_dtype_of_algorithm,
+    kv_dtype_of_scheme,
+    members,
+    patterns,
+)
+from vllm_preflight.models.weight_scheme import Quantization, WeightScheme
 
-@dataclass(frozen=True)
-class Quantization:
-    """A weight scheme as vLLM names it; `method` is "none" for 16/32-bit weights."""
+__all__ = ["Quantization", "WeightScheme", "read_quantization", "unsupported"]
 
-    method: str = "none"
+Rules = tuple[tuple[str, WeightScheme | None], ...]
+
+_CONFIG_KEYS = ("quantization_config", "compression_config")
+# Keys under which schemes list the modules they leave alone.
+_IGNORE_KEYS = (
+    "modules_to_not_convert",
+    "ignored_layers",
+    "ignore",
+    "exclude_modules",
+    "exclude",
+    "llm_int8_skip_modules",
+    "modules_in_block_to_quantize_exclude",
+)
+
+
+def quantization_section(config: Mapping[str, Any]) -> ConfigView | None:
+    """The config's quantisation section: its own, or the nested text model's."""
+    outer = ConfigView(config)
+    for view in (outer, outer.section("text_config"), outer.section("llm_config")):
+        section = None if view is None else view.section(*_CONFIG_KEYS)
+        if section is not None and section.raw:
+            return section
+    return None
 
 
 def read_quantization(config: Mapping[str, Any]) -> Quantization:
-    """The scheme a config's `quantization_config` describes."""
+    """The scheme a config's `quantization_config` describes; method "none" without one.
+
+    A ModelOpt `hf_quant_config.json` must have been merged in as `quantization_config`.
+
+    Raises:
+        UnsupportedArchitecture: the method or a number format is not known.
+    """
+    section = quantization_section(config)
+    if section is None:
+        return Quantization()
+    method = quantization_method(section)
+    reader = _READERS.get(method)
+    if reader is None:
+        raise unsupported(f"quantization method {method or 'without a name'!r}", "quant_method")
+    return reader(section, ConfigView(config))
+
+
+def quantization_method(section: ConfigView) -> str:
+    """The method's name in lower case; what the keys imply where none is written."""
+    if section.text("quant_algo") or section.section("quantized_layers"):
+        return "modelopt"
+    method = section.text("quant_method").lower()
+    if not method and section.get("config_groups"):
+        return "compressed-tensors"
+    return method.replace("_", "-")
+
+
+def unsupported(what: str, *keys: str) -> UnsupportedArchitecture:
+    """The refusal of a scheme, naming the keys of quantization_config that decide."""
+    names = tuple(f"quantization_config.{key}" for key in keys)
+    return UnsupportedArchitecture(
+        f"The {what} is not supported.",
+        f"The keys that decide are {', '.join(names)}; "
+        "a 16-bit or another quantised checkpoint of the model may be.",
+        keys=names,
+    )
+
+
+def ignored(section: ConfigView) -> Rules:
+    """Rules that keep the modules a section excludes in 16 bit."""
+    return tuple((pattern, None) for pattern in patterns(section, *_IGNORE_KEYS))
+
+
+def _fp8(section: ConfigView, config: ConfigView) -> Quantization:
+    block = section.items("weight_block_size")
+    rules = ignored(section)
+    if block:
+        scheme = WeightScheme("fp8_block", block=(int(block[0]), int(block[1])))
+    else:
+        static = section.text("activation_scheme") == "static"
+        scheme = WeightScheme("fp8_tensor", static_inputs=static)
+    if config.text("expert_dtype") == "fp4":
+        # DeepSeek-V4 stores its routed experts in MXFP4 inside an FP8 checkpoint.
+        experts = WeightScheme("mxfp4", bits=4, group_size=32)
+        rules = (*rules, (r"re:.*\.experts(\.|$)", experts))
+    return Quantization("fp8", scheme, rules, label=scheme.label)
+
+
+def _fbgemm_fp8(section: ConfigView, config: ConfigView) -> Quantization:
     del config
-    return Quantization()
+    # Activations are scaled by token, up to a stored bound.
+    scheme = WeightScheme("fp8_channel", static_inputs=True)
+    return Quantization("fbgemm_fp8", scheme, ignored(section), label=f"FBGEMM {scheme.label}")
+
+
+def _integer_groups(section: ConfigView, method: str, zero_points: bool) -> Quantization:
+    bits = section.integer("bits", "w_bit", "nbits", default=4)
+    if bits not in {2, 3, 4, 8}:
+        raise unsupported(f"{method.upper()} scheme with {bits} bits", "bits")
+    size = section.get("group_size", "q_group_size")
+    group = size if isinstance(size, int) and size > 0 else 0
+    scheme = WeightScheme(
+        "int_group",
+        bits=bits,
+        group_size=group,
+        zero_points=zero_points,
+        act_order=section.flag("desc_act"),
+        weight_only=True,
+    )
+    return Quantization(
+        method,
+        scheme,
+        ignored(section),
+        quantizes_head=section.flag("lm_head"),
+        label=f"{method.upper()} {scheme.label}",
+    )
+
+
+def _awq(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    return _integer_groups(section, "awq", section.flag("zero_point", default=True))
+
+
+def _gptq(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    return _integer_groups(section, "gptq", not section.flag("sym", default=True))
+
+
+def _auto_round(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    if section.text("data_type", default="int") not in {"int", "int_sym", "int_asym"}:
+        raise unsupported(f"auto-round data type {section.text('data_type')!r}", "data_type")
+    read = _integer_groups(section, "auto-round", not section.flag("sym", default=True))
+    rules: list[tuple[str, WeightScheme | None]] = list(read.rules)
+    for name, entry in members(section.section("extra_config")):
+        kept = entry.integer("bits", default=4) >= 16
+        rules.append((name, None if kept else read.default))
+    return Quantization(read.method, read.default, tuple(rules), label=read.label)
+
+
+def _bitsandbytes(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    four = section.flag("load_in_4bit", "_load_in_4bit")
+    scheme = WeightScheme("bnb4", bits=4, group_size=64) if four else WeightScheme("bnb8")
+    return Quantization(
+        "bitsandbytes", scheme, ignored(section), label=f"bitsandbytes {scheme.label}"
+    )
+
+
+def _mxfp4(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    scheme = WeightScheme("mxfp4", bits=4, group_size=32)
+    return Quantization("mxfp4", scheme, ignored(section), experts_only=True, label=scheme.label)
+
+
+def _compressed_tensors(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    rules = ignored(section)
+    default: WeightScheme | None = None
+    label = ""
+    for _, group in members(section.section("config_groups")):
+        scheme = group_scheme(group, section.text("format"))
+        label = label or ("" if scheme is None else scheme.label)
+        for target in patterns(group, "targets") or ["Linear"]:
+            if target == "Linear":
+                default = default or scheme
+            else:
+                rules = (*rules, (target, scheme))
+    return Quantization(
+        "compressed-tensors",
+        default,
+        rules,
+        kv_cache_dtype=kv_dtype_of_scheme(section),
+        label=f"compressed-tensors {label}".strip(),
+    )
+
+
+def _modelopt(section: ConfigView, config: ConfigView) -> Quantization:
+    algorithm = section.text("quant_algo").upper()
+    if algorithm == "MIXED_PRECISION" or (not algorithm and section.section("quantized_layers")):
+        return _modelopt_mixed(section, config)
+    scheme = algorithm_scheme(section)
+    return Quantization(
+        "modelopt",
+        scheme,
+        ignored(section),
+        kv_cache_dtype=kv_dtype_of_algorithm(section),
+        label=f"ModelOpt {scheme.label}",
+    )
+
+
+def _modelopt_mixed(section: ConfigView, config: ConfigView) -> Quantization:
+    """A scheme for each listed module; the others stay in 16 bit.
+
+    An FP8 checkpoint whose experts ModelOpt requantised keeps FP8 in the others.
+    """
+    default = None
+    if section.text("quant_method").lower() == "fp8":
+        default = _fp8(section, config).default
+    rules: Rules = tuple(
+        (name, algorithm_scheme(entry))
+        for name, entry in members(section.section("quantized_layers"))
+    )
+    labels = sorted({scheme.label for _, scheme in rules if scheme})
+    return Quantization(
+        "modelopt",
+        default,
+        rules if default else (*rules, *ignored(section)),
+        kv_cache_dtype=kv_dtype_of_algorithm(section),
+        label=f"ModelOpt mixed precision ({', '.join(labels)})",
+    )
+
+
+def _quark(section: ConfigView, config: ConfigView) -> Quantization:
+    del config
+    whole = section.section("global_quant_config")
+    weight = whole.section("weight") if whole else None
+    if weight is None:
+        raise unsupported("Quark scheme without global weights", "global_quant_config.weight")
+    number = weight.text("dtype")
+    granularity = weight.text("qscheme")
+    if number == "fp4":
+        scheme = WeightScheme("mxfp4", bits=4, group_size=32)
+    elif number == "fp8_e4m3":
+        scheme = WeightScheme("fp8_tensor" if granularity == "per_tensor" else "fp8_channel")
+    elif number == "int8":
+        scheme = WeightScheme("int8_channel")
+    else:
+        raise unsupported(f"Quark number format {number!r}", "global_quant_config.weight.dtype")
+    return Quantization("quark", scheme, ignored(section), label=f"Quark {scheme.label}")
+
+
+def _experts_int8(section: ConfigView, config: ConfigView) -> Quantization:
+    del section, config
+    scheme = WeightScheme("int8_channel", weight_only=True)
+    return Quantization("experts_int8", scheme, experts_only=True, label="INT8 experts")
+
+
+_READERS: Mapping[str, Callable[[ConfigView, ConfigView], Quantization]] = {
+    "fp8": _fp8,
+    "fbgemm-fp8": _fbgemm_fp8,
+    "awq": _awq,
+    "awq-marlin": _awq,
+    "gptq": _gptq,
+    "gptq-marlin": _gptq,
+    "auto-round": _auto_round,
+    "intel/auto-round": _auto_round,
+    "bitsandbytes": _bitsandbytes,
+    "mxfp4": _mxfp4,
+    "compressed-tensors": _compressed_tensors,
+    "modelopt": _modelopt,
+    "modelopt-fp4": _modelopt,
+    "quark": _quark,
+    "experts-int8": _experts_int8,
+}

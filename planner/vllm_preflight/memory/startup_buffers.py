@@ -1,0 +1,70 @@
+"""Buffers a model object allocates beside its weights, sized by the launch.
+
+They are part of "Model loading took" although no checkpoint holds them (vLLM 0.33
+models/qwen3_vl.py, models/deepseek_v2.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vllm_preflight.memory.tensors import Tensor
+from vllm_preflight.models.architecture import IndexerCache, LatentCache, Layer
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.model import Model
+
+_PART = "start-up buffers"
+_INT32 = 4
+
+
+def startup_buffers(
+    model: Model,
+    layers: Sequence[Layer],
+    *,
+    batched_tokens: int,
+    sequences: int,
+    dtype_bytes: int,
+    first: bool,
+) -> Iterator[Tensor]:
+    """The buffers of one pipeline stage with `layers`; `first` marks the first stage."""
+    config = ConfigView(model.config)
+    if first:
+        levels = _deepstack_levels(config)
+        if levels:
+            size = batched_tokens * model.architecture.hidden_size * dtype_bytes
+            yield Tensor(_PART, size, levels)
+    yield from _sparse_buffers(config, layers, batched_tokens, sequences)
+
+
+def _deepstack_levels(config: ConfigView) -> int:
+    """Vision features Qwen3-VL adds to its first layers, one buffer for each level."""
+    vision = config.section("vision_config")
+    if vision is None:
+        thinker = config.section("thinker_config")
+        vision = thinker.section("vision_config") if thinker else None
+    return len(vision.items("deepstack_visual_indexes")) if vision else 0
+
+
+def _sparse_buffers(
+    config: ConfigView, layers: Sequence[Layer], batched_tokens: int, sequences: int
+) -> Iterator[Tensor]:
+    """Chosen positions of sparse latent attention (DeepSeek V3.2, GLM-5).
+
+    One table for the batch, shared by all layers; a table for the requests in each layer
+    with its own indexer; and a row of counts in each layer.
+    """
+    top = config.integer("index_topk", default=0)
+    sparse = [
+        layer
+        for layer in layers
+        if any(isinstance(cache, LatentCache) and cache.sparse for cache in layer.caches)
+    ]
+    if not sparse or not top:
+        return
+    indexed = sum(
+        any(isinstance(cache, IndexerCache) for cache in layer.caches) for layer in sparse
+    )
+    yield Tensor(_PART, batched_tokens * top * _INT32)
+    yield Tensor(_PART, (sequences + 1) * top * _INT32, indexed)
+    yield Tensor(_PART, (sequences + 1) * _INT32, indexed)
+    yield Tensor(_PART, (batched_tokens + 1) * _INT32, len(sparse))
