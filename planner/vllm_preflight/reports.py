@@ -7,7 +7,7 @@ there is nothing to say, never null.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,17 @@ class Report(BaseModel):
     def to_json_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values, empty optional fields left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def concise(self) -> Self:
+        """The answer without the terms behind its figures, at any depth."""
+        changes: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name == "terms":
+                changes[name] = None
+            elif isinstance(value, Report):
+                changes[name] = value.concise()
+        return self.model_copy(update=changes)
 
 
 class TermReport(Report):

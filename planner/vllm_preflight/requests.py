@@ -215,10 +215,10 @@ class EngineInput(RequestModel, frozen=True):
 class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
     """What should I run so that my workload fits with margin?"""
 
-    # Sizing keeps DESIGN's 0.90 where a simulation takes the version's default.
-    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = PolicyInput.model_fields[
-        "gpu_memory_utilization"
-    ].get_default()
+    # Sizing has a default of its own where a simulation takes the version's.
+    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
+        default=0.90, description="Share of each GPU's memory vLLM may use, 0.5 to 0.98."
+    )
 
 
 class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
@@ -240,6 +240,28 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
         if not self.model and not self.command:
             raise ValueError("either model or command is required")
         return self
+
+
+class OverheadRequest(RequestModel, frozen=True):
+    """How much memory does vLLM take beside weights and KV cache?"""
+
+    vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        description="GiB of memory of the whole tensor-parallel group: one GPU's times its size."
+    )
+    tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
+    overhead_gb: Gib | None = Field(
+        default=None, description="GiB to use instead of the formula's value."
+    )
+
+
+class InspectRequest(ModelInput, frozen=True):
+    """What is this model made of?"""
+
+
+class DetectRequest(RequestModel, frozen=True):
+    """Which GPUs does this machine have?"""
+
+    include_uuid: bool = Field(default=False, description="List each GPU's UUID too.")
 
 
 def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:

@@ -44,10 +44,9 @@ class StageKv:
     specs: tuple[tuple[KvSpec, int], ...]
 
     @classmethod
-    def of(cls, layers: Iterable[LayerSpec], stage: range) -> StageKv:
-        """The caches of the layers in `stage`."""
-        counts = Counter(item.spec for item in layers if item.layer in stage)
-        return cls(tuple(counts.items()))
+    def of(cls, layers: Iterable[LayerSpec]) -> StageKv:
+        """The caches of `layers`, one stage's."""
+        return cls(tuple(Counter(item.spec for item in layers).items()))
 
     def request_bytes(self, tokens: int) -> int:
         """Bytes a request of `tokens` tokens keeps on this rank."""

@@ -1,0 +1,167 @@
+"""inspect_model, and the model and hardware part of every answer."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+
+from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.dtypes import full_dtype_name
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.kv_cache import stage_layers
+from vllm_preflight.memory.kv_sizing import StageKv
+from vllm_preflight.models.architecture import (
+    AttentionCache,
+    Cache,
+    IndexerCache,
+    LatentCache,
+    Layer,
+    StateCache,
+)
+from vllm_preflight.models.model import Model
+from vllm_preflight.models.parameters import ParameterCount, count_parameters
+from vllm_preflight.models.sources import load_model
+from vllm_preflight.reports import HardwareReport, InspectReport, ModelReport, report_terms
+from vllm_preflight.requests import InspectRequest
+from vllm_preflight.terms import Term
+from vllm_preflight.units import bytes_to_gib
+
+# inspect_model describes the caches of one GPU that has every kernel.
+_REFERENCE: ComputeCapability = (9, 0)
+
+
+def inspect_model(
+    request: InspectRequest, *, progress: Callable[[str], None] | None = None
+) -> InspectReport:
+    """What a model is made of: parameters by part, layers by kind, and the sources.
+
+    Raises:
+        PreflightError: the model is unknown, unreachable, damaged or not understood.
+    """
+    model = load_model(request.model, revision=request.revision, progress=progress)
+    count = _parameters(model)
+    launch = Launch(
+        version=(0, 33, 0),
+        dtype=model.architecture.dtype
+        if request.dtype == "auto"
+        else full_dtype_name(request.dtype),
+        kv_cache_dtype=request.kv_cache_dtype,
+        max_model_len=model.architecture.max_position,
+        gpu_memory_utilization=0.9,
+        max_num_seqs=1,
+        max_num_batched_tokens=1,
+    )
+    return InspectReport(
+        model=model_report(model, launch, _REFERENCE),
+        parameters={name: number for name, number in count.by_part.items() if number},
+        layer_groups=[
+            f"{layers} × {_layer_kind(layer)}"
+            for layer, layers in model.architecture.layer_counts.items()
+        ],
+        terms=report_terms(_parameter_terms(model, count)),
+        warnings=list(model.notes),
+    )
+
+
+def model_report(model: Model, launch: Launch, capability: ComputeCapability) -> ModelReport:
+    """The model as an answer shows it, in the dtypes of `launch`."""
+    architecture = model.architecture
+    (layers,) = stage_layers(architecture, _whole(launch), capability)
+    moe = architecture.moe
+    return ModelReport(
+        model=model.id,
+        origin=model.origin,
+        revision=model.revision,
+        provenance=model.provenance,
+        architecture=architecture.architecture,
+        model_type=architecture.model_type,
+        params_total=_parameters(model).total,
+        params_published=model.params_published,
+        checkpoint_bytes=model.checkpoint_bytes,
+        dtype=launch.dtype,
+        quantization=launch.quantization or model.quantization.label,
+        max_position=architecture.max_position,
+        layers=len(architecture.layers),
+        attention=", ".join(_attention_kinds(model)),
+        kv_bytes_per_token=StageKv.of(layers).bytes_per_token(architecture.max_position),
+        experts=None
+        if moe is None
+        else f"{moe.num_experts} experts, {moe.experts_per_token} per token",
+    )
+
+
+def hardware_report(hardware: Hardware, launch: Launch | None) -> HardwareReport:
+    """The GPUs as an answer shows them; `launch` says how many are used."""
+    gpu = hardware.gpu
+    used = 1 if launch is None else launch.world_size * launch.data_parallel_size
+    capability = gpu.compute_capability
+    return HardwareReport(
+        gpu=gpu.name,
+        gpus=used,
+        gpus_available=hardware.gpus,
+        visible_gib_per_gpu=bytes_to_gib(gpu.visible_bytes),
+        visible_basis=gpu.visible_basis,
+        compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
+        memory_bandwidth_gb_s=gpu.memory_bandwidth_gb_s,
+        interconnect=hardware.interconnect,
+        nodes=hardware.nodes,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(model: Model) -> ParameterCount:
+    return count_parameters(model.architecture)
+
+
+def _whole(launch: Launch) -> Launch:
+    import dataclasses
+
+    return dataclasses.replace(launch, tensor_parallel_size=1, pipeline_parallel_size=1)
+
+
+def _attention_kinds(model: Model) -> list[str]:
+    layers = model.architecture.layers
+    kinds = Counter(_layer_kind(layer) for layer in layers)
+    return [f"{number} × {kind}" for kind, number in kinds.items()]
+
+
+def _layer_kind(layer: Layer) -> str:
+    caches = " + ".join(dict.fromkeys(_cache_kind(cache) for cache in layer.caches))
+    experts = " with experts" if layer.moe else ""
+    return f"{caches or 'no cache'}{experts}"
+
+
+def _cache_kind(cache: Cache) -> str:
+    if isinstance(cache, AttentionCache):
+        heads = f"{cache.num_kv_heads} KV heads of {cache.head_dim}"
+        if cache.window:
+            return f"sliding window {cache.window}, {heads}"
+        if cache.chunk:
+            return f"chunks of {cache.chunk}, {heads}"
+        kind = {"decoder": "full", "encoder_only": "encoder", "cross": "cross"}[cache.kind]
+        return f"{kind} attention, {heads}"
+    if isinstance(cache, LatentCache):
+        return f"latent attention (MLA), {cache.kv_lora_rank} + {cache.qk_rope_head_dim}"
+    if isinstance(cache, IndexerCache):
+        return f"sparse indexer of {cache.head_dim}"
+    if isinstance(cache, StateCache):
+        return f"recurrent state ({cache.kind})"
+    return type(cache).__name__.removesuffix("Cache").lower()
+
+
+def _parameter_terms(model: Model, count: ParameterCount) -> list[Term]:
+    source = f"shapes of {model.id} ({model.provenance})"
+    return [
+        Term(
+            name=f"parameters_{name}",
+            value=number,
+            unit="parameters",
+            formula="sum of rows × columns of the checkpoint's tensors",
+            basis="derived",
+            source=source,
+        )
+        for name, number in count.by_part.items()
+        if number
+    ]

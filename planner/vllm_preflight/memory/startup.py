@@ -1,0 +1,236 @@
+"""The start-up of one engine: the checks vLLM makes, in its order, and what it prints.
+
+Source: vLLM 0.33 v1/worker/gpu_worker.py (init_device, determine_available_memory),
+v1/worker/utils.py (request_memory), v1/core/kv_cache_planning.py
+(_check_enough_kv_cache_memory).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory import failures
+from vllm_preflight.memory.failures import StartupFailure
+from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
+from vllm_preflight.memory.runtime import RuntimeMemory, runtime_memory
+from vllm_preflight.memory.runtime_coefficients import Coefficients
+from vllm_preflight.memory.weights import RankWeights, weights_per_rank
+from vllm_preflight.models.model import Model
+
+# Since 0.14 (not yet in 0.11.2) the requested share is rounded up to a whole byte.
+_CEILED_REQUEST = (0, 14, 0)
+# The check of free memory at start exists since 0.9 (not yet in 0.8.5).
+_FREE_MEMORY_CHECK = (0, 9, 0)
+# Fewer state blocks than sequences: up to 0.19 capture sizes were capped, later releases
+# refuse (start-up logs of 2026-03 and 2026-08).
+_MAMBA_BLOCK_CHECK = (0, 20, 0)
+
+
+@dataclass(frozen=True)
+class Startup:
+    """A simulated start-up; bytes per GPU.
+
+    Attributes:
+        launch: the launch, its length lowered where `--max-model-len auto` was asked.
+        requested_bytes: utilisation × what CUDA shows.
+        available_bytes: what is left for the KV cache on the emptiest rank.
+        available_interval: its 80 % interval.
+        kv: the cache that comes out of it.
+        tokens_interval: the 80 % interval of the tokens.
+        failure: the first check that fails, None when it starts.
+        start_probability: probability that no check fails, from the spread of the
+            predicted memory.
+        longest: the longest max_model_len, up to the model's own, that would start.
+        late_warnings: failures seen after this check, with their rule.
+    """
+
+    launch: Launch
+    gpu: Gpu
+    weights: RankWeights
+    runtime: RuntimeMemory
+    requested_bytes: int
+    available_bytes: int
+    available_interval: tuple[int, int]
+    kv: KvPlan
+    tokens_interval: tuple[int, int] | None
+    failure: StartupFailure | None
+    start_probability: float
+    longest: int
+    late_warnings: tuple[str, ...] = ()
+
+    @property
+    def starts(self) -> bool:
+        """Whether the engine reaches a serving state."""
+        return self.failure is None
+
+
+def simulate_startup(
+    model: Model,
+    gpu: Gpu,
+    capability: ComputeCapability,
+    launch: Launch,
+    *,
+    coefficients: Coefficients | None = None,
+) -> Startup:
+    """What vLLM does with `launch` on GPUs like `gpu`.
+
+    `coefficients` replace the fitted ones, for grading a fit on runs it has not seen.
+
+    Raises:
+        UnsupportedArchitecture: the model's scheme or layers are not understood.
+    """
+    weights = weights_per_rank(model, launch, capability)
+    runtime = runtime_memory(model, launch, gpu, coefficients)
+    requested = requested_bytes(launch, gpu)
+    available = _available(launch, weights, runtime, requested)
+    kv = _kv_plan(model, capability, launch, available)
+    if launch.max_model_len_auto and kv.estimated_max_model_len:
+        launch = replace(launch, max_model_len=kv.estimated_max_model_len)
+        kv = _kv_plan(model, capability, launch, available)
+    emptiest = min(available)
+    low, high = emptiest, emptiest
+    if launch.kv_cache_memory_bytes is None:
+        low, high = emptiest + runtime.low_bytes, emptiest + runtime.high_bytes
+    failure = _first_failure(model, launch, gpu, weights, runtime, requested, emptiest, kv)
+    return Startup(
+        launch=launch,
+        gpu=gpu,
+        weights=weights,
+        runtime=runtime,
+        requested_bytes=requested,
+        available_bytes=emptiest,
+        available_interval=(low, high),
+        kv=kv,
+        tokens_interval=_tokens_interval(model, capability, launch, available, low, high),
+        failure=failure,
+        start_probability=_start_probability(failure, kv, emptiest, runtime),
+        longest=_longest(model, capability, launch, kv, available),
+    )
+
+
+def requested_bytes(launch: Launch, gpu: Gpu) -> int:
+    """The memory vLLM asks for: a share of all that CUDA shows, free or not."""
+    share = gpu.visible_bytes * launch.gpu_memory_utilization
+    return math.ceil(share) if launch.version >= _CEILED_REQUEST else int(share)
+
+
+def _available(
+    launch: Launch, weights: RankWeights, runtime: RuntimeMemory, requested: int
+) -> tuple[int, ...]:
+    """What each pipeline stage leaves for the KV cache; negative when short.
+
+    --kv-cache-memory-bytes replaces it, whatever the utilisation.
+    """
+    if launch.kv_cache_memory_bytes is not None:
+        return (launch.kv_cache_memory_bytes,) * len(weights.stages)
+    outside = runtime.budget_bytes - runtime.activation_bytes
+    return tuple(
+        requested - stage.allocated - activation - outside
+        for stage, activation in zip(weights.stages, runtime.stage_activation_bytes, strict=True)
+    )
+
+
+def _kv_plan(
+    model: Model, capability: ComputeCapability, launch: Launch, available: tuple[int, ...]
+) -> KvPlan:
+    """The cache that the emptiest rank allows: every rank gets its number of blocks."""
+    plan = kv_plan(model.architecture, launch, capability, min(available))
+    costs = plan.pool.bytes_per_block_by_stage
+    if len(costs) == 1 or min(available) <= 0 or not plan.pool.bytes_per_block:
+        return plan
+    blocks = min(left // cost for left, cost in zip(available, costs, strict=True) if cost)
+    return kv_plan(model.architecture, launch, capability, blocks * plan.pool.bytes_per_block)
+
+
+def _tokens_interval(
+    model: Model,
+    capability: ComputeCapability,
+    launch: Launch,
+    available: tuple[int, ...],
+    low: int,
+    high: int,
+) -> tuple[int, int] | None:
+    emptiest = min(available)
+    tokens = [
+        _kv_plan(
+            model, capability, launch, tuple(left - emptiest + end for left in available)
+        ).tokens
+        for end in (low, high)
+    ]
+    if tokens[0] is None or tokens[1] is None:
+        return None
+    return tokens[0], tokens[1]
+
+
+def _first_failure(
+    model: Model,
+    launch: Launch,
+    gpu: Gpu,
+    weights: RankWeights,
+    runtime: RuntimeMemory,
+    requested: int,
+    available: int,
+    kv: KvPlan,
+) -> StartupFailure | None:
+    """The first of vLLM's checks that fails, in the order it makes them."""
+    if launch.problems:
+        return failures.invalid_arguments(launch.problems)
+    total = gpu.visible_bytes
+    free = total if launch.free_bytes is None else min(launch.free_bytes, total)
+    if free < requested and launch.version >= _FREE_MEMORY_CHECK:
+        return failures.free_memory_below_request(launch, free, total, requested)
+    loaded = weights.fullest.allocated
+    if loaded > free:
+        return failures.weights_do_not_fit(loaded, free)
+    profiled = runtime.activation_bytes + runtime.non_torch_bytes
+    if loaded + profiled > free:
+        return failures.no_room_for_profiling(loaded, profiled, free)
+    if not kv.pool.bytes_per_block:
+        return None
+    if available <= 0:
+        return failures.no_kv_cache_memory(available)
+    if not kv.fits:
+        return failures.kv_cache_too_small(launch, kv)
+    if (
+        model.architecture.is_hybrid
+        and not launch.enforce_eager
+        and launch.version >= _MAMBA_BLOCK_CHECK
+        and kv.num_blocks < launch.max_num_seqs
+    ):
+        return failures.mamba_blocks_too_few(launch, kv)
+    return None
+
+
+def _start_probability(
+    failure: StartupFailure | None, kv: KvPlan, available: int, runtime: RuntimeMemory
+) -> float:
+    """Probability that the KV cache holds one request, given the spread of the memory.
+
+    A refusal that no amount of memory changes has probability 0.
+    """
+    if failure is not None and failure.kind in {"invalid_arguments", "free_memory_below_request"}:
+        return 0.0
+    margin = available - max(kv.admission_bytes, 1)
+    if failure is not None and margin > 0:
+        return 0.0
+    spread = max(runtime.spread_bytes, 1)
+    return round(NormalDist().cdf(margin / spread), 3)
+
+
+def _longest(
+    model: Model,
+    capability: ComputeCapability,
+    launch: Launch,
+    kv: KvPlan,
+    available: tuple[int, ...],
+) -> int:
+    """The longest length that would start, up to the model's own maximum."""
+    longest = max(model.architecture.max_position, launch.max_model_len)
+    if not kv.fits or longest == launch.max_model_len:
+        return kv.estimated_max_model_len
+    whole = replace(launch, max_model_len=longest)
+    return _kv_plan(model, capability, whole, available).estimated_max_model_len

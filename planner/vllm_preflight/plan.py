@@ -1,0 +1,123 @@
+"""plan_deployment: from a question to a checked plan, step by step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from vllm_preflight.errors import PreflightError
+from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.models.sources import load_model
+from vllm_preflight.plan_report import plan_response
+from vllm_preflight.recommend.parallelism import choose_layout
+from vllm_preflight.recommend.remedies import Change, larger_gpus, more_gpus, plan_changes
+from vllm_preflight.recommend.settings import recommend_settings
+from vllm_preflight.recommend.sizing import Sizing, resolve_for, startup_request
+from vllm_preflight.reports import PlanResponse, Remedy, VLLMConfig
+from vllm_preflight.requests import PlanRequest
+
+Progress = Callable[[str], None]
+
+
+def plan_deployment(
+    request: PlanRequest,
+    *,
+    model: Model | None = None,
+    hardware: Hardware | None = None,
+    progress: Progress | None = None,
+) -> PlanResponse:
+    """Size the workload, recommend settings, and say what vLLM would do with them.
+
+    `model` and `hardware` save reading them again when the caller has them. A workload
+    that does not fit is an answer: by how much, and which changes were found to help.
+
+    Raises:
+        PreflightError: a value, model, Hub or GPU problem, in a sentence.
+    """
+    hardware = hardware or select_hardware(request)
+    model = model or load_model(request.model, revision=request.revision, progress=progress)
+    sizing = choose_layout(model, hardware, request)
+    config = recommend_settings(model, hardware, request, sizing)
+    config, startup = start_with(model, hardware, request, config)
+    fits = sizing.feasibility.fits and startup.starts
+    remedies = [] if fits else find_remedies(model, hardware, request, sizing)
+    return plan_response(request, model, hardware, sizing, config, startup, remedies)
+
+
+def start_with(
+    model: Model, hardware: Hardware, request: PlanRequest, config: VLLMConfig
+) -> tuple[VLLMConfig, Startup]:
+    """What vLLM does with the recommended arguments; a recommended length is cut to fit."""
+    startup = _simulate(model, hardware, request, config)
+    longest = startup.longest
+    too_long = startup.failure is not None and startup.failure.kind == "kv_cache_too_small"
+    needed = request.prompt_tokens + request.gen_tokens
+    if too_long and request.max_model_len is None and longest >= needed:
+        why = "the longest vLLM starts with"
+        config = config.model_copy(
+            update={
+                "max_model_len": longest,
+                "explanations": {**config.explanations, "max_model_len": why},
+            }
+        )
+        startup = _simulate(model, hardware, request, config)
+    return config, startup
+
+
+def find_remedies(
+    model: Model, hardware: Hardware, request: PlanRequest, sizing: Sizing
+) -> list[Remedy]:
+    """Changes after which the plan fits and starts; each was planned again."""
+    quantized = model.quantization.method != "none"
+    remedies = [
+        remedy
+        for change in plan_changes(request, hardware, sizing, quantized)
+        if (remedy := _try(model, hardware, request, change))
+    ]
+    # Of more or larger GPUs the first that does is enough.
+    for choices in (more_gpus(sizing), larger_gpus(sizing, hardware)):
+        tried = (_try(model, hardware, request, change) for change in choices)
+        remedies += itertools.islice(filter(None, tried), 1)
+    return remedies
+
+
+def _try(model: Model, hardware: Hardware, request: PlanRequest, change: Change) -> Remedy | None:
+    try:
+        changed = request.model_copy(update=dict(change.fields))
+        if "gpu" in change.fields or "gpus" in change.fields:
+            hardware = select_hardware(changed)
+        sizing = choose_layout(model, hardware, changed)
+        if not sizing.feasibility.fits:
+            return None
+        config = recommend_settings(model, hardware, changed, sizing)
+        config, startup = start_with(model, hardware, changed, config)
+    except PreflightError:
+        return None
+    if not startup.starts:
+        return None
+    headroom = sizing.feasibility.headroom_bytes / 2**30
+    return Remedy(
+        change=change.text,
+        effect=f"fits on {sizing.gpus} GPU{'s' * (sizing.gpus > 1)} with {headroom:.2f} GiB "
+        f"left, {config.max_model_len:,} tokens per request",
+    )
+
+
+def _simulate(
+    model: Model, hardware: Hardware, request: PlanRequest, config: VLLMConfig
+) -> Startup:
+    arguments = startup_request(
+        request,
+        tensor_parallel_size=config.tensor_parallel_size,
+        pipeline_parallel_size=config.pipeline_parallel_size,
+        data_parallel_size=config.data_parallel_size,
+        max_model_len=config.max_model_len,
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+    )
+    if arguments.free_vram_gb is None and hardware.free_bytes is not None:
+        arguments = arguments.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
+    launch = resolve_for(model, hardware, arguments)
+    return simulate_startup(model, hardware.gpu, hardware.capability, launch)

@@ -1,0 +1,155 @@
+"""A plan as the answer people and tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.inspection import hardware_report, model_report
+from vllm_preflight.launch.render import render_command
+from vllm_preflight.memory.runtime import runtime_memory
+from vllm_preflight.memory.startup import Startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.recommend.sizing import Sizing
+from vllm_preflight.reports import (
+    Artifacts,
+    FeasibilityReport,
+    PlanResponse,
+    Remedy,
+    VLLMConfig,
+    report_terms,
+)
+from vllm_preflight.requests import PlanRequest
+from vllm_preflight.startup_report import startup_report
+from vllm_preflight.terms import Term
+from vllm_preflight.units import bytes_to_gib
+
+
+def plan_response(
+    request: PlanRequest,
+    model: Model,
+    hardware: Hardware,
+    sizing: Sizing,
+    config: VLLMConfig,
+    startup: Startup,
+    remedies: Sequence[Remedy],
+) -> PlanResponse:
+    """Everything the plan found, rounded for reading."""
+    fields = config.model_dump(exclude={"explanations"}, exclude_none=True)
+    return PlanResponse(
+        model=model_report(model, startup.launch, hardware.capability),
+        hardware=hardware_report(hardware, startup.launch),
+        feasibility=_feasibility(request, config, sizing),
+        config=config,
+        startup=startup_report(startup, model),
+        artifacts=Artifacts(serve_command=render_command(_given(fields)).text),
+        remedies=list(remedies) or None,
+        terms=report_terms(_terms(request, model, hardware, sizing)),
+        warnings=[*hardware.notes, *model.notes, *startup.launch.warnings],
+        next_steps=_next_steps(hardware, sizing, startup, remedies),
+    )
+
+
+def _given(fields: dict[str, object]) -> dict[str, object]:
+    """Arguments worth writing: parallel sizes of 1 are vLLM's own."""
+    sizes = ("pipeline_parallel_size", "data_parallel_size", "tensor_parallel_size")
+    return {k: v for k, v in fields.items() if not (k in sizes and v == 1)}
+
+
+def _feasibility(request: PlanRequest, config: VLLMConfig, sizing: Sizing) -> FeasibilityReport:
+    fit, budget = sizing.feasibility, sizing.budget
+    replicas = sizing.launch.data_parallel_size
+    typical = request.prompt_tokens + request.gen_tokens
+    warnings: list[str] = []
+    if fit.overhead_bytes >= fit.vram_target_alloc_bytes:
+        warnings.append(
+            f"The overhead alone ({bytes_to_gib(fit.overhead_bytes)} GiB) is more than vLLM may "
+            f"use ({bytes_to_gib(fit.vram_target_alloc_bytes)} GiB)."
+        )
+    if fit.oom_risk == "medium" and fit.fits:
+        warnings.append("Less than 2 GiB are left; a larger batch or context may not start.")
+    longest = max(sizing.context, config.max_model_len, 2**20)
+    return FeasibilityReport(
+        fits=fit.fits,
+        oom_risk=fit.oom_risk,
+        vram_total_gib=bytes_to_gib(fit.vram_total_bytes),
+        vram_target_alloc_gib=bytes_to_gib(fit.vram_target_alloc_bytes),
+        weights_gib=bytes_to_gib(fit.weights_bytes),
+        kv_cache_gib=bytes_to_gib(fit.kv_cache_bytes),
+        overhead_gib=bytes_to_gib(fit.overhead_bytes),
+        required_gib=bytes_to_gib(fit.required_bytes),
+        headroom_gib=bytes_to_gib(fit.headroom_bytes),
+        context_tokens=sizing.context,
+        concurrency=request.concurrency,
+        max_concurrency_at_context=budget.max_concurrency(sizing.context) * replicas,
+        max_concurrency_at_full_length=budget.max_concurrency(config.max_model_len) * replicas,
+        max_concurrency_at_typical_length=budget.max_concurrency(typical) * replicas,
+        decided_by="typical_length" if request.max_model_len is None else "max_model_len",
+        max_context_at_concurrency=budget.max_context(sizing.concurrency, longest),
+        warnings=warnings,
+    )
+
+
+def _terms(request: PlanRequest, model: Model, hardware: Hardware, sizing: Sizing) -> list[Term]:
+    fit, launch = sizing.feasibility, sizing.launch
+    tp = launch.tensor_parallel_size
+    runtime = runtime_memory(model, launch, hardware.gpu).budget_bytes * tp
+    return [
+        Term(
+            name="vram_target_alloc",
+            bytes=fit.vram_target_alloc_bytes,
+            formula=f"{request.gpu_memory_utilization:g} × {tp} × "
+            f"{bytes_to_gib(hardware.gpu.visible_bytes)} GiB",
+            basis="derived",
+            source=hardware.gpu.sources.get("visible_bytes", "GPU catalogue"),
+        ),
+        Term(
+            name="weights",
+            bytes=fit.weights_bytes,
+            formula=f"{tp} ranks × {bytes_to_gib(sizing.weights.allocated)} GiB on the fullest",
+            basis="derived",
+            source=f"shapes of {model.id} ({model.provenance})",
+        ),
+        Term(
+            name="kv_cache",
+            bytes=fit.kv_cache_bytes,
+            formula=f"{sizing.budget.request_bytes(sizing.context)} bytes per request of "
+            f"{sizing.context} tokens × {sizing.concurrency} × {request.fragmentation_factor:g}",
+            basis="derived",
+            source="layers' caches; fragmentation factor of the request",
+        ),
+        *sizing.overhead,
+        Term(
+            name="overhead_fitted",
+            bytes=runtime,
+            formula=f"predicted runtime memory × {tp} ranks, beside the overhead above",
+            basis="fitted",
+            source="activation, non-torch and CUDA-graph terms fitted on start-up logs",
+        ),
+        Term(
+            name="headroom",
+            bytes=fit.headroom_bytes,
+            formula="target − weights − KV cache − overhead",
+            basis="derived",
+            source="sizing formula",
+        ),
+    ]
+
+
+def _next_steps(
+    hardware: Hardware, sizing: Sizing, startup: Startup, remedies: Sequence[Remedy]
+) -> list[str]:
+    if not (sizing.feasibility.fits and startup.starts):
+        if remedies:
+            return [f"Plan again with {remedies[0].change}."]
+        return ["Nothing that was tried makes it fit; take a smaller or a quantised model."]
+    steps: list[str] = []
+    spare = (hardware.gpus or sizing.gpus) // sizing.gpus
+    if spare > 1:
+        steps.append(
+            f"{hardware.gpus} GPUs are there and {sizing.gpus} used: "
+            f"--data-parallel-size {spare * sizing.launch.data_parallel_size} serves as many "
+            "requests on each replica."
+        )
+    steps.append("Compare vLLM's start-up log with this answer's startup figures.")
+    return steps

@@ -1,0 +1,1 @@
+"""Choices: parallel layout, settings with their reasons, and remedies that were tried."""

@@ -1,0 +1,82 @@
+"""The command line: one command per question, nothing heavy imported before it is asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from vllm_preflight import __version__
+
+USAGE = """\
+usage: vllm-preflight COMMAND [OPTIONS]
+
+Will this model start on these GPUs under vLLM, and with how much KV cache?
+
+commands:
+  plan MODEL        size a deployment for a workload and say what to run
+  check MODEL       predict what vllm serve does with exact arguments; also
+                    check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+  inspect MODEL     what a model is made of, and where the facts come from
+  detect            this machine's NVIDIA GPUs
+  overhead          the runtime overhead formula
+  serve             the MCP server on stdin and stdout
+
+options:
+  -h, --help        this text; COMMAND --help lists the command's options
+  --version         the version
+
+MODEL is a Hugging Face id, a folder with a config.json, or a catalogue id. Models of
+the catalogue need no network.
+
+exit codes:
+  0  it fits, it starts, or the question was answered
+  1  it does not fit, or does not start
+  2  bad usage: an option, value or file that cannot be what it says
+  3  the model is unknown, unsupported, or the Hub cannot be reached
+  4  the GPU is unknown, or none was detected
+
+environment:
+  HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE   as huggingface_hub reads them
+  CUDA_VISIBLE_DEVICES                             which GPUs detect and gpu=auto see
+"""
+
+COMMANDS = ("plan", "check", "inspect", "detect", "overhead", "serve")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"vllm-preflight {__version__}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        return _unknown_command(arguments[0])
+    from vllm_preflight_server import commands
+
+    try:
+        return commands.run(arguments[0], arguments[1:])
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) closed first; Python would print at exit otherwise.
+        sys.stdout = None
+        return 0
+
+
+def _unknown_command(name: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    print(
+        f"error: there is no command {name!r}.{guess} Commands: {', '.join(COMMANDS)}.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

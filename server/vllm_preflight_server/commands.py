@@ -1,0 +1,148 @@
+"""What each command does: read its options, ask the engine, print, choose the exit code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vllm_preflight.errors import PreflightError
+from vllm_preflight.reports import Report
+from vllm_preflight.requests import (
+    DetectRequest,
+    InspectRequest,
+    OverheadRequest,
+    PlanRequest,
+    StartupRequest,
+    validate_request,
+)
+from vllm_preflight_server import display
+from vllm_preflight_server.options import (
+    add_output_options,
+    command_parser,
+    request_fields,
+    split_command,
+)
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run `command`; returns the exit code. User errors are printed as one sentence."""
+    try:
+        return _COMMANDS[command](arguments)
+    except PreflightError as error:
+        if "--json" in arguments:
+            problem = {"code": error.code, "message": error.message, "hint": error.hint}
+            print(json.dumps({"error": problem}, indent=2))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    parser = command_parser("plan", PlanRequest, positional="model")
+    add_output_options(parser, explain=True)
+    parsed = parser.parse(arguments)
+    request = validate_request(PlanRequest, request_fields(parsed, PlanRequest, "model"))
+    from vllm_preflight.plan import plan_deployment
+
+    plan = plan_deployment(request, progress=_progress)
+    _print(plan, parsed.json, parsed.explain, display.show_plan)
+    starts = plan.startup is None or plan.startup.starts
+    return 0 if plan.feasibility.fits and starts else 1
+
+
+def _check(arguments: Sequence[str]) -> int:
+    own, command = split_command(arguments)
+    parser = command_parser(
+        "check",
+        StartupRequest,
+        positional="model",
+        epilog="Everything after -- is the vLLM command to check; it is never executed.",
+    )
+    add_output_options(parser, explain=True)
+    parsed = parser.parse(own)
+    fields = request_fields(parsed, StartupRequest, "model")
+    if command:
+        # One word after -- is a whole quoted line; several are a line already split.
+        fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    request = validate_request(StartupRequest, fields)
+    from vllm_preflight.predict import predict_startup
+
+    answer = predict_startup(request, progress=_progress)
+    _print(answer, parsed.json, parsed.explain, display.show_startup)
+    return 0 if answer.startup.starts else 1
+
+
+def _inspect(arguments: Sequence[str]) -> int:
+    parser = command_parser("inspect", InspectRequest, positional="model")
+    add_output_options(parser, explain=True)
+    parsed = parser.parse(arguments)
+    request = validate_request(InspectRequest, request_fields(parsed, InspectRequest, "model"))
+    from vllm_preflight.inspection import inspect_model
+
+    answer = inspect_model(request, progress=_progress)
+    _print(answer, parsed.json, parsed.explain, display.show_report)
+    return 0
+
+
+def _detect(arguments: Sequence[str]) -> int:
+    parser = command_parser("detect", DetectRequest)
+    add_output_options(parser)
+    parsed = parser.parse(arguments)
+    request = validate_request(DetectRequest, request_fields(parsed, DetectRequest))
+    from vllm_preflight.hardware.detect import detect_gpus
+    from vllm_preflight.hardware.report import detect_report
+
+    answer = detect_report(detect_gpus(include_uuid=request.include_uuid))
+    _print(answer, parsed.json, True, display.show_report)
+    return 0 if answer.gpus else 4
+
+
+def _overhead(arguments: Sequence[str]) -> int:
+    parser = command_parser("overhead", OverheadRequest)
+    add_output_options(parser)
+    parsed = parser.parse(arguments)
+    request = validate_request(OverheadRequest, request_fields(parsed, OverheadRequest))
+    from vllm_preflight.sizing import overhead_report
+
+    _print(overhead_report(request), parsed.json, True, display.show_report)
+    return 0
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    from vllm_preflight_server.options import Parser
+
+    parser = Parser(
+        prog="vllm-preflight serve", description="Serve MCP on stdin and stdout until end of input."
+    )
+    parser.parse(arguments)
+    from vllm_preflight_server.app import serve_stdio
+
+    serve_stdio()
+    return 0
+
+
+def _print(
+    report: Report, as_json: bool, full: bool, show: Callable[[Mapping[str, Any]], None]
+) -> None:
+    answer = (report if full else report.concise()).to_json_dict()
+    if as_json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        show(answer)
+
+
+def _progress(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "plan": _plan,
+    "check": _check,
+    "inspect": _inspect,
+    "detect": _detect,
+    "overhead": _overhead,
+    "serve": _serve,
+}

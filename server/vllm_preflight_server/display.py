@@ -1,0 +1,245 @@
+"""Answers for people: tables and a memory bar in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vllm_preflight_server.text import scalar
+
+Answer = Mapping[str, Any]
+
+_BAR_WIDTH = 64
+# What a part of the bar looks like: its letter when piped, its colour in a terminal.
+_PARTS = {
+    "weights": ("W", "blue"),
+    "kv_cache": ("K", "green"),
+    "activation": ("A", "yellow"),
+    "other": ("O", "magenta"),
+    "overhead": ("O", "magenta"),
+    "free": (".", "bright_black"),
+}
+
+
+def _console() -> Console:
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    # A pipe has no width; lines are cut by whoever reads them.
+    return Console(highlight=False, no_color=True, width=200)
+
+
+def show_plan(answer: Answer) -> None:
+    """A plan: verdict, memory of the group, what vLLM would print, what to run and why."""
+    console = _console()
+    model, hardware = answer["model"], answer["hardware"]
+    fit, config = answer["feasibility"], answer["config"]
+    startup = answer.get("startup")
+    starts = startup is None or startup["starts"]
+    verdict = "fits" if fit["fits"] and starts else "does not fit"
+    if fit["fits"] and not starts:
+        verdict = "fits by the formula, but vLLM would not start"
+    _title(console, fit["fits"] and starts, f"{model['model']} on {_hardware(hardware)}: {verdict}")
+    _line(
+        console,
+        f"{fit['concurrency']:,} requests of {fit['context_tokens']:,} tokens; "
+        f"out-of-memory risk {fit['oom_risk']}",
+    )
+    console.print()
+    parts = {
+        "weights": fit["weights_gib"],
+        "kv_cache": fit["kv_cache_gib"],
+        "overhead": fit["overhead_gib"],
+    }
+    _bar(console, parts, fit["vram_total_gib"], fit["vram_target_alloc_gib"])
+    group = config["tensor_parallel_size"]
+    memory = Table.grid(padding=(0, 2))
+    rows = [
+        (
+            "weights",
+            fit["weights_gib"],
+            f"{model['params_total']:,} parameters, {model['quantization']}",
+        ),
+        ("KV cache", fit["kv_cache_gib"], "for this workload, with fragmentation"),
+        ("overhead", fit["overhead_gib"], "activations, CUDA context, graphs"),
+        (
+            "headroom",
+            fit["headroom_gib"],
+            f"left of {fit['vram_target_alloc_gib']:.2f} GiB "
+            f"({config['gpu_memory_utilization']:g} of {group} × "
+            f"{hardware['visible_gib_per_gpu']:.2f} GiB)",
+        ),
+    ]
+    _rows(memory, rows)
+    console.print(memory)
+    console.print()
+    _line(
+        console,
+        f"At most {fit['max_concurrency_at_context']:,} such requests at once; "
+        f"{fit['concurrency']:,} requests may be up to {fit['max_context_at_concurrency']:,} "
+        "tokens long.",
+    )
+    if startup is not None:
+        console.print()
+        _startup_lines(console, startup)
+    _section(console, "Run", [answer["artifacts"]["serve_command"]])
+    _section(console, "Why", [f"{name}: {why}" for name, why in config["explanations"].items()])
+    remedies = [f"{item['change']}: {item['effect']}" for item in answer.get("remedies", [])]
+    _section(console, "What would make it fit", remedies)
+    _tail(console, answer)
+
+
+def show_startup(answer: Answer) -> None:
+    """A predicted start-up: verdict, memory of one GPU, what vLLM would print."""
+    console = _console()
+    startup = answer["startup"]
+    verdict = "starts" if startup["starts"] else "does not start"
+    name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
+    _title(console, startup["starts"], f"{name} on {_hardware(answer['hardware'])}: {verdict}")
+    console.print()
+    _startup_lines(console, startup)
+    _section(console, "Command", [answer["command"]])
+    defaulted = set(answer.get("defaulted", []))
+    settings = [
+        f"{key} {scalar(value)}{' (vLLM default)' if key in defaulted else ''}"
+        for key, value in answer["arguments"].items()
+    ]
+    _section(console, "Arguments", settings)
+    _tail(console, answer)
+
+
+def show_report(answer: Answer) -> None:
+    """Any other answer, as an outline of its fields."""
+    console = _console()
+    for line in _outline(answer, 0):
+        _line(console, line)
+
+
+def _startup_lines(console: Console, startup: Answer) -> None:
+    """One GPU's memory as vLLM would account for it, and the cache that comes out."""
+    failure = startup.get("failure")
+    if failure is not None:
+        _line(console, f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):", "bold")
+        _line(console, f"  {failure['message']}")
+        for remedy in failure.get("remedies", []):
+            _line(console, f"  starts with {remedy}")
+    if "available_kv_cache_gib" not in startup:
+        return
+    _line(console, f"vLLM {startup['vllm_version']} would print, per GPU:", "bold")
+    interval = startup.get("interval", {}).get("available_kv_cache_gib")
+    between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
+    charged = "charged" if startup.get("cuda_graph_charged") else "outside the budget"
+    table = Table.grid(padding=(0, 2))
+    _rows(
+        table,
+        [
+            ("model loading took", startup["weights_gib"], ""),
+            ("activation peak", startup["activation_peak_gib"], "profiling run"),
+            ("non-torch", startup["non_torch_gib"], ""),
+            ("CUDA graphs", startup["cuda_graph_gib"], charged),
+            ("available KV cache", startup["available_kv_cache_gib"], between),
+        ],
+    )
+    console.print(table)
+    if "kv_cache_tokens" in startup:
+        _line(
+            console,
+            f"  KV cache {startup['kv_cache_tokens']:,} tokens in "
+            f"{startup['num_gpu_blocks']:,} blocks of {startup['block_size']}; "
+            f"maximum concurrency {startup['max_concurrency']:.2f}x at "
+            f"{startup['max_model_len']:,} tokens; "
+            f"longest that starts {startup['estimated_max_model_len']:,}",
+        )
+
+
+def _hardware(hardware: Answer) -> str:
+    return f"{hardware['gpus']} × {hardware['gpu']}"
+
+
+def _title(console: Console, good: bool, text: str) -> None:
+    console.print(Text(text, style="bold green" if good else "bold red"), soft_wrap=True)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    # Whole lines: a command must survive copying, whatever the terminal's width.
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _section(console: Console, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        console.print()
+        _line(console, f"{title}:", "bold")
+        for line in lines:
+            _line(console, f"  {line}")
+
+
+def _tail(console: Console, answer: Answer) -> None:
+    warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
+    warnings += answer.get("startup", {}).get("warnings", [])
+    _section(console, "Warnings", list(dict.fromkeys(warnings)))
+    _section(console, "Next", answer.get("next_steps", []))
+    terms = [*answer.get("terms", []), *answer.get("startup", {}).get("terms", [])]
+    _section(console, "Terms", [_term(term) for term in terms])
+
+
+def _term(term: Answer) -> str:
+    figure = f"{term['gib']:.3f} GiB" if "gib" in term else scalar(term.get("value", ""))
+    unit = f" {term['unit']}" if "unit" in term else ""
+    return f"{term['name']} = {figure}{unit}: {term['formula']} [{term['basis']}; {term['source']}]"
+
+
+def _rows(table: Table, rows: Sequence[tuple[str, float, str]]) -> None:
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="bright_black")
+    for name, gib, note in rows:
+        table.add_row(f"  {name}", f"{gib:.2f} GiB", note)
+
+
+def _bar(console: Console, parts: Mapping[str, float], total: float, target: float) -> None:
+    """Memory as a bar of fixed width, with a mark where utilisation ends."""
+    bar = Text("  ")
+    used = 0
+    scale = _BAR_WIDTH / max(total, sum(parts.values()))
+    for name, gib in parts.items():
+        letter, colour = _PARTS[name]
+        cells = round(gib * scale)
+        used += cells
+        bar.append(letter * cells, style=f"{colour} reverse")
+    letter, colour = _PARTS["free"]
+    bar.append(letter * max(0, _BAR_WIDTH - used), style=colour)
+    console.print(bar)
+    mark = Text(" " * (2 + round(target * scale) - 1) + "^ ")
+    mark.append(f"{target:.1f} of {total:.1f} GiB may be used")
+    console.print(mark, soft_wrap=True)
+
+
+def _outline(answer: Answer, depth: int) -> list[str]:
+    pad = "  " * depth
+    lines: list[str] = []
+    for key, value in answer.items():
+        if isinstance(value, Mapping):
+            lines += [f"{pad}{key}:", *_outline(cast(Answer, value), depth + 1)]
+        elif isinstance(value, list):
+            items = cast(list[object], value)
+            lines += [f"{pad}{key}:"] if items else []
+            for item in items:
+                lines += _item(item, depth + 1)
+        else:
+            lines.append(f"{pad}{key}: {scalar(value)}")
+    return lines
+
+
+def _item(item: object, depth: int) -> list[str]:
+    pad = "  " * depth
+    if not isinstance(item, Mapping):
+        return [f"{pad}{scalar(item)}"]
+    members = cast(Answer, item)
+    if "formula" in members:
+        return [f"{pad}{_term(members)}"]
+    first, *rest = _outline(members, depth + 1)
+    return [f"{pad}- {first.strip()}", *rest]

@@ -1,0 +1,119 @@
+"""Command-line options made from request models, so that flags and tools never differ."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from vllm_preflight.requests import RequestModel
+
+# vLLM's short forms, and names people type for a field.
+_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "tensor_parallel_size": ("-tp",),
+    "pipeline_parallel_size": ("-pp",),
+    "data_parallel_size": ("-dp",),
+    "decode_context_parallel_size": ("-dcp",),
+    "quantization": ("-q",),
+    "vram_total_gib": ("--vram-gb",),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors end with exit code 2 and one sentence, without a usage dump."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse; an unknown option is answered with the nearest known one."""
+        parsed, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"there is no option or argument {unknown[0]!r}{guess}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and leave."""
+        end = "" if message.endswith("?") else "."
+        print(f"error: {message}{end} See {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def command_parser(
+    command: str, request: type[RequestModel], *, positional: str | None = None, epilog: str = ""
+) -> Parser:
+    """A parser with one option per field of `request`, `positional` without its dashes."""
+    parser = Parser(
+        prog=f"vllm-preflight {command}",
+        description=(request.__doc__ or "").strip(),
+        epilog=epilog,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    for name, field in request.model_fields.items():
+        if name == "detail":
+            continue
+        help_text = _help(field.description, field.default, field.is_required())
+        flag = f"--{name.replace('_', '-')}"
+        if name == positional:
+            parser.add_argument(name, nargs="?", help=help_text)
+            # Written both ways: plan MODEL and plan --model MODEL.
+            parser.add_argument(flag, dest=f"{name}_option", help=argparse.SUPPRESS)
+        elif str(field.annotation) in ("<class 'bool'>", "bool | None"):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text)
+        else:
+            metavar = name.rpartition("_")[2].upper()
+            names = (flag, *_ALIASES.get(name, ()))
+            parser.add_argument(*names, dest=name, metavar=metavar, help=help_text)
+    return parser
+
+
+def add_output_options(parser: argparse.ArgumentParser, *, explain: bool = False) -> None:
+    """`--json`, and `--explain` where an answer has more to say."""
+    parser.add_argument(
+        "--json", action="store_true", default=False, help="print the answer as JSON"
+    )
+    if explain:
+        parser.add_argument(
+            "--explain",
+            action="store_true",
+            default=False,
+            help="also print every number with its formula, basis and source",
+        )
+
+
+def request_fields(
+    parsed: argparse.Namespace, request: type[RequestModel], positional: str | None = None
+) -> dict[str, Any]:
+    """The fields that were given on the command line, as text for the model to check."""
+    given: dict[str, Any] = {
+        name: value for name, value in vars(parsed).items() if name in request.model_fields
+    }
+    option = getattr(parsed, f"{positional}_option", None)
+    if positional and option is not None:
+        if given.get(positional) not in (None, option):
+            raise SystemExit(_two_values(positional, given[positional], option))
+        given[positional] = option
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def split_command(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Own options and the words after `--`, None when there is no `--`."""
+    if "--" not in arguments:
+        return list(arguments), None
+    place = list(arguments).index("--")
+    return list(arguments[:place]), list(arguments[place + 1 :])
+
+
+def _two_values(name: str, first: str, second: str) -> int:
+    print(f"error: {name} is given twice, as {first!r} and {second!r}.", file=sys.stderr)
+    return 2
+
+
+def _help(description: str | None, default: object, required: bool) -> str:
+    text = (description or "").replace("%", "%%").rstrip(".")
+    if required or default in (None, "", False):
+        return text
+    return f"{text} (default: {default})"

@@ -1,0 +1,68 @@
+"""Answers as text: the facts of the structured answer, as short Markdown.
+
+Some clients show a model only the text, others only the structure, so both hold the
+same facts. The text is a view of the structure and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+
+def as_markdown(answer: Mapping[str, Any]) -> str:
+    """`answer` (JSON values) as Markdown: lines for scalars, sections, lists and tables."""
+    return "\n".join(_lines(answer, level=2)).strip()
+
+
+def scalar(value: object) -> str:
+    """A JSON scalar as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def _lines(members: Mapping[str, Any], level: int) -> list[str]:
+    flat = [(key, value) for key, value in members.items() if not _is_nested(value)]
+    nested = [(key, value) for key, value in members.items() if _is_nested(value)]
+    lines = [f"- {key}: {_inline(value)}" for key, value in flat]
+    for key, value in nested:
+        lines += ["", f"{'#' * level} {key}", *_section(value, level)]
+    return lines
+
+
+def _section(value: object, level: int) -> list[str]:
+    if isinstance(value, Mapping):
+        return _lines(cast(Mapping[str, Any], value), level + 1)
+    items = cast(Sequence[object], value)
+    if items and all(isinstance(item, Mapping) for item in items):
+        return _table(cast(Sequence[Mapping[str, Any]], items))
+    return [f"- {_inline(item)}" for item in items]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        cells = [_inline(row[key]).replace("|", "\\|") if key in row else "" for key in columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _is_nested(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return bool(cast(Mapping[str, Any], value))
+    if isinstance(value, list):
+        return any(isinstance(item, Mapping | str) for item in cast(list[object], value))
+    return False
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, list):
+        return " to ".join(scalar(item) for item in cast(list[object], value)) or "none"
+    if isinstance(value, Mapping):
+        members = cast(Mapping[str, Any], value)
+        return ", ".join(f"{key} {_inline(item)}" for key, item in members.items()) or "none"
+    return scalar(value).replace("\n", " ")

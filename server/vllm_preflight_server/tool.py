@@ -1,0 +1,145 @@
+"""A tool made of a request model and an engine function that answers with a report.
+
+The SDK's own way from function to tool ignores unknown arguments, publishes nested
+schemas and wraps errors (mcp 2.3); this one is flat and strict, and every failure a
+user can cause is a complete sentence in an `isError` result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import anyio.from_thread
+import anyio.to_thread
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+
+from vllm_preflight.errors import PreflightError
+from vllm_preflight.reports import Report
+from vllm_preflight.requests import RequestModel, validate_request
+from vllm_preflight_server.schema import input_schema, output_schema
+from vllm_preflight_server.text import as_markdown
+
+logger = logging.getLogger(__name__)
+
+RequestT = TypeVar("RequestT", bound=RequestModel)
+Progress = Callable[[str], None]
+
+# Longer texts are cut by some clients; a sentence never needs more.
+_LONGEST_ERROR = 2_000
+
+
+@dataclass(frozen=True)
+class ToolSpec(Generic[RequestT]):
+    """One tool: what clients see, and the function that answers.
+
+    `answer` gets the validated request and a callback for progress sentences; it runs
+    in a worker thread. `open_world` says whether it may ask the Hub.
+    """
+
+    name: str
+    title: str
+    description: str
+    request: type[RequestT]
+    report: type[Report]
+    answer: Callable[[RequestT, Progress], Report]
+    open_world: bool = False
+
+
+class PlannerTool(Tool):
+    """A `Tool` that runs a `ToolSpec`."""
+
+    request_model: Any
+    answer: Any
+
+    async def run(
+        self, arguments: dict[str, Any], context: Any, convert_result: bool = False
+    ) -> Any:
+        """The answer as text and structure, or an `isError` result with one sentence."""
+        try:
+            request = validate_request(self.request_model, self._without_nulls(arguments))
+            call = partial(self.answer, request, _progress(context))
+            report: Report = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        except PreflightError as error:
+            return _failure(f"{error}")
+        except Exception:
+            logger.exception("%s failed unexpectedly", self.name)
+            return _failure(
+                f"{self.name} met an internal error; this is a bug in vllm-preflight. "
+                "The server's log on stderr has the details."
+            )
+        structured = report.to_json_dict()
+        return CallToolResult(
+            content=[TextContent(type="text", text=as_markdown(structured))],
+            structured_content=structured,
+        )
+
+    def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments with nulls left out, and JSON text parsed, as models really send them."""
+        parsed = self.fn_metadata.pre_parse_json(arguments)
+        fields = self.request_model.model_fields
+        return {
+            key: _as_json_text(value, fields[key].annotation) if key in fields else value
+            for key, value in parsed.items()
+            if value is not None
+        }
+
+
+def _as_json_text(value: object, annotation: object) -> object:
+    # speculative_config and its kind are JSON strings; models also send the object itself.
+    if annotation in (str, str | None) and not isinstance(value, str | bool | int | float):
+        return json.dumps(value)
+    return value
+
+
+def _progress(context: Any) -> Progress:
+    """A callback for the worker thread that sends counted progress to the client."""
+    steps = itertools.count(1)
+
+    def report(message: str) -> None:
+        anyio.from_thread.run(context.report_progress, next(steps), None, message)
+
+    return report
+
+
+def _failure(sentence: str) -> CallToolResult:
+    text = sentence if len(sentence) <= _LONGEST_ERROR else sentence[: _LONGEST_ERROR - 1] + "…"
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def make_tool(spec: ToolSpec[Any]) -> PlannerTool:
+    """The SDK tool of `spec`, with a flat strict input schema and an output schema."""
+    arguments = type(
+        f"{spec.name}_arguments",
+        (ArgModelBase, spec.request),
+        {"model_config": {"extra": "forbid"}, "__doc__": spec.request.__doc__},
+    )
+    metadata = FuncMetadata(
+        arg_model=arguments, output_schema=output_schema(spec.report), output_model=None
+    )
+    return PlannerTool(
+        fn=spec.answer,
+        name=spec.name,
+        title=spec.title,
+        description=spec.description,
+        parameters={"type": "object", "properties": {}, **input_schema(spec.request)},
+        fn_metadata=metadata,
+        is_async=True,
+        context_kwarg=None,
+        annotations=ToolAnnotations(
+            title=spec.title,
+            read_only_hint=True,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=spec.open_world,
+        ),
+        request_model=spec.request,
+        answer=spec.answer,
+    )

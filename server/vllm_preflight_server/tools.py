@@ -1,0 +1,157 @@
+"""The tools: what each is for, and which engine function answers it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vllm_preflight.hardware.detect import detect_gpus
+from vllm_preflight.hardware.report import detect_report
+from vllm_preflight.inspection import inspect_model
+from vllm_preflight.plan import plan_deployment
+from vllm_preflight.predict import predict_startup
+from vllm_preflight.reports import (
+    DetectReport,
+    InspectReport,
+    OverheadReport,
+    PlanResponse,
+    Report,
+    StartupResponse,
+)
+from vllm_preflight.requests import (
+    DetectRequest,
+    InspectRequest,
+    OverheadRequest,
+    PlanRequest,
+    RequestModel,
+    StartupRequest,
+)
+from vllm_preflight.sizing import overhead_report
+from vllm_preflight_server.tool import Progress, ToolSpec
+
+
+class DetailInput(RequestModel, frozen=True):
+    """How long the answer is."""
+
+    detail: Literal["concise", "full"] = Field(
+        default="concise",
+        description="concise: the answer and its reasons; full: also every term with its formula, "
+        "basis and source.",
+    )
+
+
+class PlanArguments(PlanRequest, DetailInput, frozen=True):
+    """plan_deployment's arguments."""
+
+
+class StartupArguments(StartupRequest, DetailInput, frozen=True):
+    """predict_startup's arguments."""
+
+
+class InspectArguments(InspectRequest, DetailInput, frozen=True):
+    """inspect_model's arguments."""
+
+
+def _shrunk(report: Report, detail: str) -> Report:
+    return report if detail == "full" else report.concise()
+
+
+def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
+    """This machine's GPUs."""
+    del progress
+    return detect_report(detect_gpus(include_uuid=request.include_uuid))
+
+
+def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadReport:
+    """The overhead formula's value."""
+    del progress
+    return overhead_report(request)
+
+
+def answer_plan(request: PlanArguments, progress: Progress) -> Report:
+    """A plan for the workload."""
+    return _shrunk(plan_deployment(request, progress=progress), request.detail)
+
+
+def answer_startup(request: StartupArguments, progress: Progress) -> Report:
+    """What vLLM will do."""
+    return _shrunk(predict_startup(request, progress=progress), request.detail)
+
+
+def answer_inspect(request: InspectArguments, progress: Progress) -> Report:
+    """What the model is made of."""
+    return _shrunk(inspect_model(request, progress=progress), request.detail)
+
+
+TOOLS: tuple[ToolSpec[Any], ...] = (
+    ToolSpec(
+        name="detect_gpus",
+        title="List this machine's NVIDIA GPUs",
+        description="Lists the NVIDIA GPUs of the machine this server runs on, with total and "
+        "free memory, compute capability, driver, MIG and NVLink, read from the driver through "
+        "NVML. Use it before plan_deployment when the model shall run on this machine; skip it "
+        "when the user names a GPU, since every tool takes a catalogue name as gpu. Without a "
+        "GPU or driver it succeeds with an empty list and the reason. It changes nothing and "
+        "takes well under a second.",
+        request=DetectRequest,
+        report=DetectReport,
+        answer=answer_detect,
+    ),
+    ToolSpec(
+        name="compute_overhead",
+        title="Runtime overhead by formula, in bytes and GiB",
+        description="Computes the memory that sizing sets aside beside weights and KV cache for "
+        "one tensor-parallel group: max(1 GiB, 2 % of its memory) plus 0.25 GiB per further GPU, "
+        "or the value given. Use it to check that one figure by hand; plan_deployment already "
+        "includes it, and predict_startup predicts the real activation, graph and context "
+        "memory of a launch instead. Pure arithmetic: no GPU, no network.",
+        request=OverheadRequest,
+        report=OverheadReport,
+        answer=answer_overhead,
+    ),
+    ToolSpec(
+        name="plan_deployment",
+        title="Size a vLLM deployment for a workload",
+        description="Says whether a model fits on given GPUs for a workload with margin, and what "
+        "to start vLLM with: tensor-parallel size, context, batch limits, the vllm serve "
+        "command, and what vLLM would print. Use it when the user asks what to run, how many "
+        "GPUs, or how much context or concurrency there is; use predict_startup instead when "
+        "the exact arguments are already chosen. When it does not fit, the answer says by how "
+        "much and which changes would make it fit, each checked. Catalogue models need no "
+        "network; any other id asks the Hugging Face Hub for its config, never for weights.",
+        request=PlanArguments,
+        report=PlanResponse,
+        answer=answer_plan,
+        open_world=True,
+    ),
+    ToolSpec(
+        name="predict_startup",
+        title="Predict what vllm serve will do with exact arguments",
+        description="Simulates the start-up of vllm serve with exactly these arguments (as fields "
+        "or as a literal command line) on given GPUs: weights, KV-cache tokens, maximum "
+        "concurrency, the longest context that starts, or the error vLLM would raise with "
+        "remedies. Use it to check a command or to explain a crash; use plan_deployment when "
+        "the arguments are still to be chosen. Arguments that are not given take vLLM's "
+        "defaults for the version and GPU. Nothing is executed; only an id that is not in the "
+        "catalogue asks the Hugging Face Hub for its config.",
+        request=StartupArguments,
+        report=StartupResponse,
+        answer=answer_startup,
+        open_world=True,
+    ),
+    ToolSpec(
+        name="inspect_model",
+        title="What a model is made of: layers, parameters, KV cache",
+        description="Reads a model's config and says what it is: parameters by part, kinds of "
+        "layers and what they cache, quantisation, longest context, KV bytes per token, and "
+        "where each fact comes from. Use it to understand a model or to see whether its "
+        "architecture is supported; plan_deployment and predict_startup read the model "
+        "themselves, so it is not needed before them. Catalogue models and local folders need "
+        "no network; any other id asks the Hugging Face Hub for config and tensor headers.",
+        request=InspectArguments,
+        report=InspectReport,
+        answer=answer_inspect,
+        open_world=True,
+    ),
+)
