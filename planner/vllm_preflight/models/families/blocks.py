@@ -113,7 +113,7 @@ def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple
         weights += _qk_norms(shape, prefix, q_rows, k_rows)
     if shape.sinks:
         weights += (Weight(f"{prefix}.sinks", shape.num_heads, split=Split.COLUMN),)
-    return (*weights, _scales(prefix))
+    return (*weights, attention_scales(prefix))
 
 
 def _qk_norms(shape: AttentionShape, prefix: str, q_rows: int, k_rows: int) -> tuple[Weight, ...]:
@@ -130,7 +130,8 @@ def _qk_norms(shape: AttentionShape, prefix: str, q_rows: int, k_rows: int) -> t
     )
 
 
-def _scales(prefix: str) -> Weight:
+def attention_scales(prefix: str) -> Weight:
+    """The scalars of one attention layer that no checkpoint need hold."""
     # vLLM's attention layer keeps six float32 scalars (query, key, value, probabilities
     # and two for the KV cache) on the GPU whatever the KV dtype.
     return Weight(f"{prefix}.attn.scale", 1, copies=6, dtype="float32", in_checkpoint=False)

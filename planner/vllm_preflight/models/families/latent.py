@@ -10,9 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vllm_preflight.models.architecture import Cache, IndexerCache, LatentCache, Split, Weight
+from vllm_preflight.models.architecture import (
+    Cache,
+    IndexerCache,
+    LatentCache,
+    Role,
+    Split,
+    Weight,
+)
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import linear, norm
+from vllm_preflight.models.families.blocks import attention_scales, linear, norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ def latent_weights(
         weights += linear(f"{prefix}.g_proj", shape.v_rows, shape.hidden_size, split=Split.COLUMN)
     weights += linear(f"{prefix}.o_proj", shape.hidden_size, shape.v_rows, split=Split.ROW)
     if absorbed:
+        weights += (attention_scales(prefix),)
         weights += tuple(
             Weight(
                 f"{prefix}.{name}",
@@ -122,16 +130,17 @@ def latent_weights(
 def indexer_weights(config: ConfigView, prefix: str = "self_attn.indexer") -> tuple[Weight, ...]:
     """The lightning indexer that picks a sparse layer's tokens, whole on every rank.
 
-    Its key norm is a float32 LayerNorm with a shift.
+    Its key norm is a float32 LayerNorm with a shift. vLLM joins the key and the weights
+    projection and keeps them in 16 bit, whatever the checkpoint stores.
     """
     hidden_size = config.integer("hidden_size")
     heads, width = config.integer("index_n_heads"), config.integer("index_head_dim")
     fused = f"{prefix}.wk_weights_proj"
     return (
         *linear(f"{prefix}.wq_b", heads * width, config.integer("q_lora_rank")),
-        *linear(f"{prefix}.wk", width, hidden_size, fused=fused),
+        *linear(f"{prefix}.wk", width, hidden_size, fused=fused, role=Role.PLAIN),
         Weight(f"{prefix}.k_norm", 2 * width, dtype="float32"),
-        *linear(f"{prefix}.weights_proj", heads, hidden_size, fused=fused),
+        *linear(f"{prefix}.weights_proj", heads, hidden_size, fused=fused, role=Role.PLAIN),
     )
 
 
