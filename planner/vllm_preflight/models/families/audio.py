@@ -29,13 +29,27 @@ def qwen3_audio(config: ConfigView, text_hidden: int) -> Encoder:
     bins = config.integer("num_mel_bins")
     for _ in range(3):
         bins = (bins + 1) // 2
-    shape = TowerShape(width, config.integer("encoder_layers"), config.integer("encoder_ffn_dim"))
+    shape = TowerShape(
+        width,
+        config.integer("encoder_layers"),
+        config.integer("encoder_ffn_dim"),
+        units=config.integer("encoder_attention_heads", default=20),
+    )
+    positions = config.integer("max_source_positions", default=1500)
     weights = (
         *patches("audio_tower.conv2d1", channels, 9),
         *patches("audio_tower.conv2d2", channels, 9 * channels),
         *patches("audio_tower.conv2d3", channels, 9 * channels),
         *projection("audio_tower.conv_out", width, channels * bins, bias=False),
         *tower_layers(shape, "audio_tower.layers"),
+        # Sinusoidal positions vLLM computes and keeps.
+        Weight(
+            "audio_tower.positional_embedding",
+            positions,
+            width,
+            dtype="float32",
+            in_checkpoint=False,
+        ),
         norm("audio_tower.ln_post", width, bias=True),
         *projection("audio_tower.proj1", width, width),
         *projection("audio_tower.proj2", config.integer("output_dim", default=text_hidden), width),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vllm_preflight.errors import UnsupportedArchitecture
-from vllm_preflight.models.architecture import Architecture, Encoder, Layer, Rope, Weight
+from vllm_preflight.models.architecture import Architecture, Encoder, Layer, Role, Rope, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import embedding, lm_head, norm
 
@@ -27,6 +28,9 @@ _UNSCALED_ROPES = frozenset(
     {"llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", ""}
 )
 _LONG_ROPES = frozenset({"longrope", "su"})
+# From this many positions on, tables of multimodal ropes are as long as the text's:
+# seen in vLLM 0.33 for Qwen3-VL and Qwen3.5, while those up to 131,072 are fourfold.
+_LONG_MROPE = 262_144
 _DTYPES = {"float16", "bfloat16", "float32"}
 
 
@@ -97,7 +101,8 @@ def rope_tables(config: ConfigView, dims: Sequence[int]) -> tuple[Rope, ...]:
     # gpt-oss asks for its table in float32 (vLLM models/gpt_oss.py).
     dtype = "float32" if config.model_type == "gpt_oss" else None
     for place, dim in enumerate(dims):
-        rope = sections[min(place, len(sections) - 1)] if sections else None
+        # A second rope without a section of its own is the plain one of local layers.
+        rope = sections[place] if place < len(sections) else None
         tables += [Rope(positions, dim, dtype) for positions in _table_lengths(config, rope)]
     return tuple(tables)
 
@@ -111,7 +116,7 @@ def _table_lengths(config: ConfigView, rope: ConfigView | None) -> tuple[int, ..
         return ((_original_length(config, rope) or length) + length,)
     if kind == "yarn" and _original_length(config, rope):
         return (int(_original_length(config, rope) * _factor(rope)),)
-    if rope.get("mrope_section") is not None:
+    if rope.get("mrope_section") is not None and length < _LONG_MROPE:
         return (4 * length,)
     if kind == "linear":
         return (int(length * _factor(rope)),)
@@ -178,7 +183,12 @@ def num_hidden_layers(config: ConfigView) -> int:
     return count
 
 
-def _check_positive(hidden_size: int, vocab_size: int, num_heads: int, num_kv_heads: int) -> None:
+def check_positive(hidden_size: int, vocab_size: int, num_heads: int, num_kv_heads: int) -> None:
+    """Refuse a shape with a zero in it.
+
+    Raises:
+        UnsupportedArchitecture: one of the numbers is below 1.
+    """
     shape = {
         "hidden_size": hidden_size,
         "vocab_size": vocab_size,
@@ -192,6 +202,18 @@ def _check_positive(hidden_size: int, vocab_size: int, num_heads: int, num_kv_he
                 "Give a complete config.json; the number must be at least 1.",
                 keys=(key,),
             )
+
+
+def is_pooling(architecture: str) -> bool:
+    """Whether a model class gives embeddings or scores instead of text.
+
+    `…Model` is the bare decoder, except for the classes that end so and do have an
+    output head (`…LMHeadModel`, `ChatGLMModel`).
+    """
+    if "Classification" in architecture or "RewardModel" in architecture:
+        return True
+    generates = architecture.endswith("LMHeadModel") or architecture == "ChatGLMModel"
+    return architecture.endswith("Model") and not generates
 
 
 def assemble(
@@ -227,14 +249,22 @@ def assemble(
         tie = outer.get("tie_word_embeddings")
     is_tied = tied if tie is None else bool(tie)
     width = embedding_size or hidden_size
-    _check_positive(hidden_size, vocab_size, num_heads, num_kv_heads)
+    check_positive(hidden_size, vocab_size, num_heads, num_kv_heads)
     head: tuple[Weight, ...] = (norm("model.norm", hidden_size, bias=norm_bias),) * final_norm
     if not is_tied:
         head += lm_head(vocab_size, width, bias=lm_head_bias)
     top = outer or config
+    architecture = next(iter(top.architectures or config.architectures), "")
+    pooling = is_pooling(architecture)
+    if pooling:
+        # vLLM builds the output head of a bare decoder although nothing fills it.
+        head = tuple(
+            replace(weight, in_checkpoint=False) if weight.role is Role.LM_HEAD else weight
+            for weight in head
+        )
     return Architecture(
         model_type=top.model_type,
-        architecture=next(iter(top.architectures or config.architectures), ""),
+        architecture=architecture,
         dtype=model_dtype(config, outer),
         hidden_size=hidden_size,
         vocab_size=vocab_size,
@@ -251,4 +281,5 @@ def assemble(
         ropes=tuple(ropes),
         unloaded=tuple(unloaded),
         batch_buffer_width=batch_buffer_width,
+        task="embed" if pooling or config.get("is_causal") is False else "generate",
     )

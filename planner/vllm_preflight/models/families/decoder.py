@@ -50,6 +50,7 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         decoder_layer(config, traits, layer_shape(config, shape, index, span), index, span)
         for index, span in enumerate(spans)
     ]
+    has_bias = traits.lm_head_bias or config.flag("lm_head_bias")
     has_ropes = traits.rotary and not config.flag("alibi")
     dims = rope_dims(config, shape.head_dim) if has_ropes else ()
     return assemble(
@@ -67,7 +68,8 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         ),
         norm_bias=traits.norm_bias,
         final_norm=_has_final_norm(config, traits),
-        lm_head_bias=traits.lm_head_bias or config.flag("lm_head_bias"),
+        lm_head_bias=has_bias and not traits.transformers_backend,
+        unloaded=_unloaded(config, traits, has_bias),
         intermediate_size=dense_intermediate(config, shape.hidden_size),
         embedding_size=config.integer("word_embed_proj_dim", default=0),
     )
@@ -149,6 +151,17 @@ def _has_final_norm(config: ConfigView, traits: DecoderTraits) -> bool:
         and traits.norm_weight
         and config.flag("do_layer_norm_before", default=True)
     )
+
+
+def _unloaded(config: ConfigView, traits: DecoderTraits, has_bias: bool) -> tuple[Weight, ...]:
+    """What the checkpoint stores beside the weights: causal masks, an unused head bias."""
+    weights: tuple[Weight, ...] = ()
+    if has_bias and traits.transformers_backend:
+        weights += (Weight("lm_head.bias", config.integer("vocab_size")),)
+    if traits.stored_mask:
+        mask = max_position(config)
+        weights += (Weight("attn.bias", mask, mask, copies=num_hidden_layers(config)),)
+    return weights
 
 
 def _extra_embeddings(

@@ -15,7 +15,8 @@ class TowerShape:
     `attention_width` is heads times head width where that is not `hidden_size`,
     `kv_width` the same for keys and values. `qk_norm` counts the elements of the norms
     on queries and keys together, `scales` the layer-scale vectors. `split` says
-    whether vLLM divides the tower over tensor-parallel ranks.
+    whether vLLM divides the tower over tensor-parallel ranks; with `units` (its
+    heads) only where those can be dealt out evenly, and else keeps it whole.
     """
 
     hidden_size: int
@@ -33,6 +34,7 @@ class TowerShape:
     qk_norm: int = 0
     scales: int = 0
     split: bool = True
+    units: int = 1
 
 
 def tower_layers(shape: TowerShape, prefix: str = "visual.blocks") -> tuple[Weight, ...]:
@@ -78,7 +80,9 @@ def tower_layers(shape: TowerShape, prefix: str = "visual.blocks") -> tuple[Weig
         weights += (Weight(f"{prefix}.attn.qk_norm", shape.qk_norm),)
     if shape.scales:
         weights += (Weight(f"{prefix}.layer_scale", shape.scales * hidden_size),)
-    return tuple(replace(vision(weight), copies=shape.depth) for weight in weights)
+    return tuple(
+        replace(vision(weight), copies=shape.depth, units=shape.units) for weight in weights
+    )
 
 
 def vision(weight: Weight) -> Weight:
@@ -101,6 +105,14 @@ def split_pair(
         *projection(f"{name}.0", inner, columns, bias=bias, split=Split.COLUMN),
         *projection(f"{name}.1", outer, inner, bias=bias, split=Split.ROW),
     )
+
+
+def rotary_table(head_dim: int) -> Weight:
+    """The rotary table of a tower with two-dimensional positions: half a head is rotated.
+
+    vLLM builds it for 8,192 positions (0.33 qwen2_vl.py and its kin).
+    """
+    return Weight("visual.rotary_pos_emb", 8192, head_dim // 2, in_checkpoint=False)
 
 
 def patches(name: str, rows: int, columns: int, *, bias: bool = True) -> tuple[Weight, ...]:

@@ -13,7 +13,16 @@ from typing import Any
 from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families import audio, decoder, gemma, hybrid, mla, vision, vision_qwen
+from vllm_preflight.models.families import (
+    audio,
+    decoder,
+    encoder_only,
+    gemma,
+    hybrid,
+    mla,
+    vision,
+    vision_qwen,
+)
 from vllm_preflight.models.families.reader import Reader
 
 # (tower's config, hidden size of the text model) -> tower
@@ -22,6 +31,7 @@ Tower = Callable[[ConfigView, int], Encoder]
 TEXT_READERS: Mapping[str, Reader] = {
     **decoder.READERS,
     **gemma.READERS,
+    **encoder_only.READERS,
     **mla.READERS,
     **hybrid.READERS,
 }

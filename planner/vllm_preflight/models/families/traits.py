@@ -25,7 +25,9 @@ class DecoderTraits:
     layers attend within chunks of `attention_chunk_size` tokens.
     `output_gate` adds a gate on the attention's output, one value per head or per
     feature. `learned_positions` is the offset of a learned position table, None
-    without one. `activation_parameters` counts learned scalars of the activation.
+    without one; `causal_mask` a mask over all positions, `stored_mask` one per layer
+    that only the checkpoint has. `activation_parameters` counts learned scalars of the
+    activation.
     `window_layers` says how sliding windows are laid out when no `layer_types` does: in
     a pattern, layer i is global where (i + `window_phase`) is a multiple of
     `window_pattern`, from the end where the layers left after i are.
@@ -55,6 +57,8 @@ class DecoderTraits:
     lm_head_bias: bool = False
     rotary: bool = True
     learned_positions: int | None = None
+    causal_mask: bool = False
+    stored_mask: bool = False
     sinks: bool = False
     expert_bias: bool = False
     correction_bias: bool = False
@@ -98,6 +102,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
             "head_dim": 256,
             "max_position_embeddings": 131072,
             "sliding_window": 4096,
+            "rope_local_base_freq": 10000.0,
         },
     ),
     "phi3": DecoderTraits(qkv_bias=False, output_bias=False, window_layers="all"),
@@ -185,6 +190,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         gated_mlp=False,
         mlp_bias=True,
         norm_bias=True,
+        stored_mask=True,
         transformers_backend=True,
         defaults={"attention_bias": True},
     ),
@@ -205,6 +211,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         norm_bias=True,
         tied=True,
         rotary=False,
+        stored_mask=True,
         learned_positions=0,
         defaults=_GPT2,
     ),
@@ -213,6 +220,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         output_bias=True,
         mlp_bias=True,
         split_mlp=False,
+        causal_mask=True,
         gated_mlp=False,
         norm_bias=True,
         tied=True,

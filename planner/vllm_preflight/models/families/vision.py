@@ -39,6 +39,7 @@ def siglip_tower(config: ConfigView, *, head: bool = False) -> tuple[Weight, ...
     weights = (
         *patches("vision_tower.patch_embedding", width, 3 * patch * patch),
         Weight("vision_tower.position_embedding", _grid(config), width),
+        Weight("vision_tower.position_ids", _grid(config), dtype="int64", in_checkpoint=False),
         *tower_layers(shape, "vision_tower.layers"),
         norm("vision_tower.post_layernorm", width, bias=True),
     )

@@ -9,6 +9,7 @@ from vllm_preflight.models.families.encoders import (
     TowerShape,
     patches,
     projection,
+    rotary_table,
     split_pair,
     tower_layers,
 )
@@ -33,6 +34,10 @@ def _patch_columns(config: ConfigView) -> int:
     return config.integer("in_channels", "in_chans", default=3) * frames * patch * patch
 
 
+def _head_dim(config: ConfigView, width: int) -> int:
+    return width // max(1, config.integer("num_heads", default=16))
+
+
 def _merged(config: ConfigView, hidden_size: int) -> int:
     return hidden_size * config.integer("spatial_merge_size", default=2) ** 2
 
@@ -49,6 +54,7 @@ def qwen2_vision(config: ConfigView, text_hidden: int) -> Encoder:
     weights = (
         *patches("visual.patch_embed", width, _patch_columns(config), bias=False),
         *tower_layers(shape),
+        rotary_table(_head_dim(config, width)),
         norm("visual.merger.ln_q", width, bias=True),
         *split_pair("visual.merger.mlp", merged, text_hidden, merged),
     )
@@ -69,6 +75,7 @@ def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
     weights = (
         *patches("visual.patch_embed", width, _patch_columns(config), bias=False),
         *tower_layers(shape),
+        rotary_table(_head_dim(config, width)),
         norm("visual.merger.ln_q", width),
         *split_pair(
             "visual.merger.mlp",
@@ -99,6 +106,7 @@ def qwen3_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *patches("visual.patch_embed", width, _patch_columns(config)),
         Weight("visual.pos_embed", config.integer("num_position_embeddings"), width),
         *tower_layers(shape),
+        rotary_table(_head_dim(config, width)),
         norm("visual.merger.norm", width, bias=True),
         *split_pair("visual.merger.linear", merged, out, merged),
     )
@@ -138,6 +146,7 @@ def glm4_vision(config: ConfigView, text_hidden: int) -> Encoder:
         Weight("visual.embeddings.position_embedding", positions, width),
         norm("visual.post_conv_layernorm", width),
         *tower_layers(shape),
+        rotary_table(_head_dim(config, width)),
         *patches("visual.downsample", out, _merged(config, width)),
         norm("visual.post_layernorm", width),
         *_glm_merger(out, config.integer("intermediate_size", default=13696)),
@@ -159,7 +168,6 @@ def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
     """GLM-5.3: as GLM-4V with norms on queries and keys, biases, no learned positions."""
     width = config.integer("hidden_size", default=1024)
     out = config.integer("out_hidden_size", default=text_hidden)
-    heads = max(1, config.integer("num_heads", default=16))
     bias = config.flag("attention_bias", default=True)
     shape = TowerShape(
         hidden_size=width,
@@ -170,12 +178,13 @@ def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
         mlp_bias=bias,
         gated=True,
         norm_bias=False,
-        qk_norm=2 * (width // heads),
+        qk_norm=2 * _head_dim(config, width),
     )
     context = config.integer("projection_intermediate_size", default=10240)
     weights = (
         *patches("visual.patch_embed", width, _patch_columns(config)),
         *tower_layers(shape),
+        rotary_table(_head_dim(config, width)),
         *patches("visual.downsample", out, _merged(config, width)),
         norm("visual.post_layernorm", width),
         *_glm_merger(out, context),
