@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def gpu_names() -> tuple[str, ...]:
     return tuple(gpu.name for gpu in load_catalog())
 
 
+@lru_cache(maxsize=512)
 def find_gpu(name: str) -> Gpu:
     """The GPU meant by `name`: any case and punctuation, brand and form optional.
 

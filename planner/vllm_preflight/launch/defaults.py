@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -52,6 +52,7 @@ def _table() -> Mapping[str, Any]:
     return json.loads(text)
 
 
+@lru_cache(maxsize=512)
 def default_for(name: str, version: Version) -> Default:
     """The default of `name` in `version`; KeyError for a name the table does not have."""
     history = _table()["settings"][name]["history"]

@@ -5,6 +5,7 @@ The engine describes the V1 engine of the releases from 0.8 to the newest known 
 
 from __future__ import annotations
 
+import functools
 import re
 
 from vllm_preflight.errors import InvalidRequest
@@ -27,6 +28,7 @@ def format_version(version: Version) -> str:
     return ".".join(str(part) for part in version)
 
 
+@functools.lru_cache(maxsize=256)
 def parse_version(text: str | None) -> Version:
     """The release `text` names; None and "latest" are the newest known one.
 

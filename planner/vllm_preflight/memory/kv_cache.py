@@ -120,9 +120,15 @@ def stage_layers(
     architecture: Architecture, launch: Launch, capability: ComputeCapability
 ) -> tuple[tuple[LayerSpec, ...], ...]:
     """What each layer keeps on one rank, by pipeline stage, before vLLM groups layers."""
-    facts = kv_launch(launch, architecture, capability)
-    specs = layer_specs(architecture, facts, choose_block_size(architecture, facts))
-    stages = _stages(architecture, facts)
+    return _stage_layers(architecture, kv_launch(launch, architecture, capability))
+
+
+@lru_cache(maxsize=1024)
+def _stage_layers(
+    architecture: Architecture, launch: KvLaunch
+) -> tuple[tuple[LayerSpec, ...], ...]:
+    specs = layer_specs(architecture, launch, choose_block_size(architecture, launch))
+    stages = _stages(architecture, launch)
     return tuple(tuple(item for item in specs if item.layer in stage) for stage in stages)
 
 

@@ -220,9 +220,11 @@ class Encoder:
     max_tokens_per_item: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
     """A model as the engine sees it. Counts and shapes only; nothing per GPU.
+
+    Equal only to itself, so that it is a cheap key of caches.
 
     `max_position` is the length vLLM derives as the model's own maximum.
     `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
@@ -265,12 +267,12 @@ class Architecture:
         """Distinct layers with how often each occurs."""
         return Counter(self.layers)
 
-    @property
+    @cached_property
     def is_hybrid(self) -> bool:
         """Whether any layer keeps a recurrent state."""
         return any(isinstance(cache, StateCache) for layer in self.layers for cache in layer.caches)
 
-    @property
+    @cached_property
     def moe(self) -> MixtureOfExperts | None:
         """The widest mixture of experts of the model, if it has one."""
         found = [layer.moe for layer in self.layers if layer.moe]
