@@ -26,6 +26,7 @@ from vllm_preflight.requests import StartupRequest, validate_request
 
 _NEGATION = "--no-"
 _OPTIMIZATION = "-O"
+_UNNAMED = "unnamed"
 _VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -35,7 +36,8 @@ class ParsedCommand:
     """What a command says, sorted by who reads it.
 
     Attributes:
-        fields: for `StartupRequest`, by its field names; validated.
+        fields: for `StartupRequest`, by its field names; validated. Without `model` where
+            the command names none.
         extra: arguments that only `resolve_launch` reads, by vLLM's names.
         environment: variables set for the command that may bear on memory; no secrets.
         unknown: flags without a known effect on memory, as written.
@@ -72,7 +74,7 @@ def parse_command(text: str) -> ParsedCommand:
     """The arguments of the vLLM server that `text` starts.
 
     Raises:
-        InvalidRequest: no vLLM server, no model, a flag misspelt, or a value vLLM's
+        InvalidRequest: no vLLM server, a flag misspelt, or a value vLLM's
             parser would refuse; the sentence names flag, value and rule.
     """
     command = find_server_command(text)
@@ -205,11 +207,7 @@ def _assemble(
                 f"The model {reading.model!r} replaces --model {fields['model']!r}, as in vLLM."
             )
         fields["model"] = reading.model
-    if "model" not in fields:
-        raise InvalidRequest(
-            "The command names no model.", "Write it after `vllm serve`, or with --model."
-        )
-    if fields["model"].startswith("$"):
+    if str(fields.get("model", "")).startswith("$"):
         raise InvalidRequest(
             f"The model is the variable {fields['model'][:60]}, which the command does not set.",
             "Write the model's id in its place.",
@@ -219,7 +217,8 @@ def _assemble(
         version = parse_version(fields["vllm_version"])
         notes = (_unavailable(flag, version) for flag in reading.values)
         reading.warnings.extend(note for note in notes if note)
-    validate_request(StartupRequest, fields)
+    # A request may name the model beside a command that does not.
+    validate_request(StartupRequest, {"model": _UNNAMED, **fields})
     return ParsedCommand(
         fields, extra, _bearing(environment), tuple(reading.unknown), tuple(reading.warnings)
     )

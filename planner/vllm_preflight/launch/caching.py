@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import cast
 
+from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.dtypes import full_dtype_name
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import MambaCacheMode
-from vllm_preflight.models.architecture import Architecture, AttentionCache, StateCache
+from vllm_preflight.models.architecture import Architecture, AttentionCache
 
 
 def chunked_prefill(inputs: LaunchInputs) -> bool:
     """Whether a prompt may be spread over several steps."""
-    whole = _whole_prompts(inputs)
+    whole = whole_prompts(inputs)
     crossed = _has_cache(inputs.architecture, "cross")
     if crossed:
         inputs.notes.default("enable_chunked_prefill", "off for encoder-decoder models")
@@ -31,11 +32,12 @@ def chunked_prefill(inputs: LaunchInputs) -> bool:
 
 def prefix_caching(inputs: LaunchInputs) -> bool:
     """Whether vLLM keeps the KV cache of shared prefixes."""
-    caches = [cache for layer in inputs.architecture.layer_counts for cache in layer.caches]
     default, reason = True, "vLLM's default"
-    if _whole_prompts(inputs):
+    if whole_prompts(inputs):
         default, reason = False, "off for models that pool over the whole prompt"
-    elif caches and all(isinstance(cache, StateCache) for cache in caches):
+    elif _has_cache(inputs.architecture, "cross"):
+        default, reason = False, "off for encoder-decoder models"
+    elif inputs.architecture.model_type in model_fact("attention_free"):
         default, reason = False, "off for models without attention"
     elif inputs.architecture.is_hybrid:
         default = bool(inputs.notes.versioned("hybrid_prefix_caching").value)
@@ -63,10 +65,12 @@ def mamba_ssm_cache_dtype(inputs: LaunchInputs) -> str | None:
     return None if asked in {None, "auto"} else full_dtype_name(cast(str, asked))
 
 
-def _whole_prompts(inputs: LaunchInputs) -> bool:
-    """Whether the model must see a prompt at once: encoders, and pooling over all tokens."""
-    bidirectional = _has_cache(inputs.architecture, "encoder_only")
-    return bidirectional or (inputs.pooling and inputs.architecture.task == "embed")
+def whole_prompts(inputs: LaunchInputs) -> bool:
+    """Whether the model must see a prompt at once: it pools with bidirectional attention.
+
+    A causal decoder that pools its last token may take a prompt in parts.
+    """
+    return inputs.pooling and _has_cache(inputs.architecture, "encoder_only")
 
 
 def _has_cache(architecture: Architecture, kind: str) -> bool:

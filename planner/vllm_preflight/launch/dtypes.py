@@ -124,10 +124,10 @@ def resolve_kv_cache_dtype(
     (ModelOpt's kv_cache_quant_algo, compressed-tensors' kv_cache_scheme), as vLLM's name.
     """
     caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
-    sparse = any(isinstance(cache, LatentCache) and cache.sparse for cache in caches) or (
+    # Sparse latent attention; hybrids with it keep plain pages.
+    sparse = not architecture.is_hybrid and (
         any(isinstance(cache, LatentCache) for cache in caches)
         and any(isinstance(cache, IndexerCache) for cache in caches)
-        and not architecture.is_hybrid
     )
     major = (gpu.compute_capability or (0, 0))[0]
     dtype = full_dtype_name(requested)

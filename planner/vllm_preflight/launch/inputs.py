@@ -13,6 +13,7 @@ from vllm_preflight.requests import StartupRequest
 
 # Tasks and runners under which a model pools instead of generating.
 _POOLING = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
+_GENERATIVE = ("ForCausalLM", "ForConditionalGeneration")
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,6 @@ class LaunchInputs:
         asked = self.text("runner") or self.text("task")
         if asked and asked != "auto":
             return asked in _POOLING
-        return self.architecture.task == "embed"
+        # vLLM decides by the class: a decoder trained to embed still generates unless told.
+        generates = self.architecture.architecture.endswith(_GENERATIVE)
+        return self.architecture.task == "embed" and not generates

@@ -16,6 +16,7 @@ from vllm_preflight.launch.caching import (
     mamba_cache_mode,
     mamba_ssm_cache_dtype,
     prefix_caching,
+    whole_prompts,
 )
 from vllm_preflight.launch.compilation import (
     capture_sizes,
@@ -204,8 +205,8 @@ def _async_scheduling(
     default = bool(notes.versioned("async_scheduling").value)
     executor = inputs.text("distributed_executor_backend")
     reason = f"vLLM {format_version(notes.version)}'s default"
-    if default and inputs.pooling:
-        default, reason = False, "off for pooling models"
+    if default and whole_prompts(inputs):
+        default, reason = False, "off for models that pool over the whole prompt"
     elif default and executor is not None and executor not in _ASYNC_EXECUTORS:
         default, reason = False, f"off with the {executor} executor"
     elif default and runner == "v1" and stages > 1:

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.defaults import batch_default, default_for
+from vllm_preflight.launch.versions import parse_version
+
+
+def gpu(name: str, gib: float, capability: tuple[int, int], *nvml_names: str) -> Gpu:
+    return Gpu(
+        name,
+        "NVIDIA",
+        int(gib * 2**30),
+        "measured",
+        compute_capability=capability,
+        nvml_names=nvml_names,
+    )
+
+
+def table() -> dict[str, Any]:
+    folder = resources.files("vllm_preflight.launch")
+    return json.loads(folder.joinpath("defaults.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("version", "card", "tokens", "seqs"),
+    [
+        ("0.33.0", gpu("B200", 178.4, (10, 0)), 16384, 1024),
+        ("0.28.0", gpu("B200", 178.4, (10, 0)), 16384, 1024),
+        ("0.26.0", gpu("B200", 178.4, (10, 0)), 8192, 1024),
+        ("0.33.0", gpu("H100", 79.19, (9, 0)), 8192, 1024),
+        ("0.8.5", gpu("H100", 79.19, (9, 0)), 8192, 1024),
+        ("0.33.0", gpu("A100-80GB-SXM", 79.25, (8, 0)), 2048, 256),
+        ("0.10.1.1", gpu("Big", 79.25, (8, 0), "NVIDIA A100-SXM4-80GB"), 2048, 256),
+        ("0.8.5", gpu("A100-80GB-SXM", 79.25, (8, 0)), 8192, 1024),
+        ("0.33.0", gpu("A100-40GB-SXM", 39.4, (8, 0)), 2048, 256),
+        ("0.33.0", gpu("L40S", 44.4, (8, 9)), 2048, 256),
+        ("0.33.0", gpu("RTX 4090", 23.52, (8, 9)), 2048, 256),
+        ("0.33.0", gpu("GB10", 119.7, (12, 1)), 2048, 256),
+        ("0.31.0", gpu("GB10", 119.7, (12, 1)), 8192, 1024),
+        ("0.12.0", gpu("RTX PRO 6000 Blackwell", 94.97, (12, 0)), 8192, 1024),
+    ],
+)
+def test_batch_defaults_follow_memory_name_and_release(
+    version: str, card: Gpu, tokens: int, seqs: int
+) -> None:
+    default = batch_default(parse_version(version), card)
+    assert (default.max_num_batched_tokens, default.max_num_seqs) == (tokens, seqs)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "since"),
+    [
+        ("gpu_memory_utilization", ("0.19.1", 0.9), ("0.21.0", 0.92)),
+        ("async_scheduling", ("0.11.2", False), ("0.14.1", True)),
+        ("max_model_len_auto", ("0.11.2", False), ("0.14.1", True)),
+        ("hybrid_prefix_caching", ("0.24.0", False), ("0.26.0", True)),
+        ("prefix_cached_mamba_mode", ("0.14.1", "all"), ("0.16.0", "align")),
+        ("cudagraph_memory_charged", ("0.19.1", False), ("0.21.0", True)),
+        ("model_runner", ("0.28.0", "v1"), ("0.33.0", "v2")),
+    ],
+)
+def test_defaults_change_between_the_releases_that_were_read(
+    name: str, before: tuple[str, Any], since: tuple[str, Any]
+) -> None:
+    for version, value in (before, since):
+        default = default_for(name, parse_version(version))
+        assert default.value == value
+        assert not default.bracketed
+
+
+def test_a_release_between_two_that_were_read_is_marked_as_unsure() -> None:
+    assert default_for("gpu_memory_utilization", (0, 20, 1)).bracketed
+    assert batch_default((0, 27, 0), gpu("B200", 178.4, (10, 0))).bracketed
+    assert not batch_default((0, 27, 0), gpu("L40S", 44.4, (8, 9))).bracketed
+
+
+def test_every_entry_has_value_unit_source_and_ordered_releases() -> None:
+    for name, entry in table()["settings"].items():
+        assert entry["unit"], name
+        releases = [parse_version(item["since"]) for item in entry["history"]]
+        assert releases[0] == (0, 8, 0), name
+        assert releases == sorted(set(releases)), name
+        for item in entry["history"]:
+            assert "value" in item and item["source"], name
+            if "bracket" in item:
+                without, with_change = map(parse_version, item["bracket"])
+                assert without < parse_version(item["since"]) <= with_change, name
+    for name, entry in table()["models"].items():
+        assert entry["unit"] and entry["value"] and entry["source"], name
