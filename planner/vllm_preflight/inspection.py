@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.hardware.select import Hardware
@@ -84,7 +85,7 @@ def model_report(model: Model, launch: Launch, capability: ComputeCapability) ->
         quantization=launch.quantization or model.quantization.label,
         max_position=architecture.max_position,
         layers=len(architecture.layers),
-        attention=", ".join(_attention_kinds(model)),
+        attention=_attention(model),
         kv_bytes_per_token=StageKv.of(layers).bytes_per_token(architecture.max_position),
         experts=None
         if moe is None
@@ -116,15 +117,13 @@ def _parameters(model: Model) -> ParameterCount:
 
 
 def _whole(launch: Launch) -> Launch:
-    import dataclasses
-
-    return dataclasses.replace(launch, tensor_parallel_size=1, pipeline_parallel_size=1)
+    return replace(launch, tensor_parallel_size=1, pipeline_parallel_size=1)
 
 
-def _attention_kinds(model: Model) -> list[str]:
-    layers = model.architecture.layers
-    kinds = Counter(_layer_kind(layer) for layer in layers)
-    return [f"{number} × {kind}" for kind, number in kinds.items()]
+@functools.lru_cache(maxsize=256)
+def _attention(model: Model) -> str:
+    kinds = Counter(_layer_kind(layer) for layer in model.architecture.layers)
+    return ", ".join(f"{number} × {kind}" for kind, number in kinds.items())
 
 
 def _layer_kind(layer: Layer) -> str:
