@@ -1,7 +1,7 @@
 """Buffers a model object allocates beside its weights, sized by the launch.
 
 They are part of "Model loading took" although no checkpoint holds them (vLLM 0.33
-models/qwen3_vl.py, models/deepseek_v2.py).
+models/qwen3_vl.py, gemma3n.py, deepseek_v2.py).
 """
 
 from __future__ import annotations
@@ -28,12 +28,19 @@ def startup_buffers(
 ) -> Iterator[Tensor]:
     """The buffers of one pipeline stage with `layers`; `first` marks the first stage."""
     config = ConfigView(model.config)
+    text = config.section("text_config", "llm_config") or config
     if first:
         levels = _deepstack_levels(config)
         if levels:
             size = batched_tokens * model.architecture.hidden_size * dtype_bytes
             yield Tensor(_PART, size, levels)
-    yield from _sparse_buffers(config, layers, batched_tokens, sequences)
+        width = text.integer("hidden_size_per_layer_input", default=0)
+        if width:
+            # Gemma 3n and 4: an input of its own for every layer.
+            yield Tensor(
+                _PART, batched_tokens * len(model.architecture.layers) * width * dtype_bytes
+            )
+    yield from _sparse_buffers(text, layers, batched_tokens, sequences)
 
 
 def _deepstack_levels(config: ConfigView) -> int:
@@ -48,23 +55,19 @@ def _deepstack_levels(config: ConfigView) -> int:
 def _sparse_buffers(
     config: ConfigView, layers: Sequence[Layer], batched_tokens: int, sequences: int
 ) -> Iterator[Tensor]:
-    """Chosen positions of sparse latent attention (DeepSeek V3.2, GLM-5).
+    """Chosen positions of sparse attention (DeepSeek V3.2 and V4, GLM-5).
 
-    One table for the batch, shared by all layers; a table for the requests in each layer
-    with its own indexer; and a row of counts in each layer.
+    One table for the batch, shared by all layers. Sparse latent attention adds a table
+    for the requests in each layer with its own indexer, and a row of counts in each layer.
     """
     top = config.integer("index_topk", default=0)
-    sparse = [
-        layer
-        for layer in layers
-        if any(isinstance(cache, LatentCache) and cache.sparse for cache in layer.caches)
-    ]
-    if not sparse or not top:
+    caches = [cache for layer in layers for cache in layer.caches]
+    indexed = sum(isinstance(cache, IndexerCache) for cache in caches)
+    if not indexed or not top:
         return
-    indexed = sum(
-        any(isinstance(cache, IndexerCache) for cache in layer.caches) for layer in sparse
-    )
     yield Tensor(_PART, batched_tokens * top * _INT32)
-    yield Tensor(_PART, (sequences + 1) * top * _INT32, indexed)
-    yield Tensor(_PART, (sequences + 1) * _INT32, indexed)
-    yield Tensor(_PART, (batched_tokens + 1) * _INT32, len(sparse))
+    latent = sum(isinstance(cache, LatentCache) and cache.sparse for cache in caches)
+    if latent:
+        yield Tensor(_PART, (sequences + 1) * top * _INT32, indexed)
+        yield Tensor(_PART, (sequences + 1) * _INT32, indexed)
+        yield Tensor(_PART, (batched_tokens + 1) * _INT32, latent)

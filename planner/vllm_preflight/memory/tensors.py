@@ -110,7 +110,7 @@ class TensorLayout:
 
     def _sizes(self, item: Placed, scheme: WeightScheme | None) -> tuple[int, ...]:
         weight, matrix = item.weight, item.matrix
-        width = DTYPE_BYTES[weight.dtype] if weight.dtype else self._element_bytes
+        width = self._width(weight.dtype)
         if weight.name.endswith(_ABSORBED):
             # Views of an unquantised up-projection; dequantised copies of another.
             return () if scheme is None else (matrix.elements * width,)
@@ -119,6 +119,11 @@ class TensorLayout:
         if scheme is None:
             return plain_layout(matrix, width, self._capability)
         return quantised_layout(matrix, scheme, self._capability)
+
+    def _width(self, dtype: str | None) -> int:
+        if dtype is None or (dtype == "router" and self._capability[0] in {9, 10}):
+            return self._element_bytes
+        return DTYPE_BYTES["float32" if dtype == "router" else dtype]
 
 
 def part_of(weight: Weight) -> str:

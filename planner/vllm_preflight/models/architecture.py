@@ -47,7 +47,9 @@ class Weight:
     tensor. `units` counts the indivisible parts of the divided dimension (KV heads
     for `Split.KV_HEADS`). A bias or a vector has `columns` 1. `in_checkpoint` is
     false for what vLLM allocates although the checkpoint holds no such tensor.
-    `dtype` is set where it differs from the model's ("float32").
+    `dtype` is set where it differs from the model's ("float32"). "router" is a router in
+    float32 except where the GPU's router kernel takes the model's (Hopper and datacentre
+    Blackwell).
     """
 
     name: str

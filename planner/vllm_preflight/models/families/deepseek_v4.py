@@ -159,6 +159,8 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
     predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
     length = max_position(config)
     rotary = config.integer("qk_rope_head_dim")
+    # Layers that compress and those that do not rotate with frequencies of their own.
+    ropes = len({ratio > 1 for ratio in _compress_ratios(config, num_layers)})
     architecture = assemble(
         config,
         layers,
@@ -166,7 +168,7 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
         num_heads=num_heads,
         num_kv_heads=config.integer("num_key_value_heads", default=1),
         outer=outer,
-        ropes=(Rope(length, rotary), Rope(length, rotary)),
+        ropes=(Rope(length, rotary, "float32"),) * ropes,
         predictor_layers=(predictor,) * predictors,
         extra_head=hyper_head(config, hidden_size),
         intermediate_size=config.integer("moe_intermediate_size"),

@@ -48,6 +48,7 @@ class LatentTraits:
 
     absorbed: bool = True
     correction_bias: bool | None = None
+    router_dtype: str | None = None
     norms: int = 2
     tied: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -63,7 +64,9 @@ TRAITS: Mapping[str, LatentTraits] = {
     "glm_moe_dsa": LatentTraits(
         correction_bias=True, defaults={"first_k_dense_replace": 3, "moe_layer_freq": 1}
     ),
-    "glm4_moe_lite": LatentTraits(correction_bias=True, defaults={"first_k_dense_replace": 1}),
+    "glm4_moe_lite": LatentTraits(
+        correction_bias=True, router_dtype="float32", defaults={"first_k_dense_replace": 1}
+    ),
     "axk1": LatentTraits(
         correction_bias=True, norms=3, defaults={"first_k_dense_replace": 1, "moe_layer_freq": 1}
     ),
@@ -107,7 +110,9 @@ def _feed_forward_traits(config: ConfigView, traits: LatentTraits) -> DecoderTra
     correction = traits.correction_bias
     if correction is None:
         correction = config.text("topk_method") == "noaux_tc"
-    return DecoderTraits(mlp_bias=False, correction_bias=correction)
+    return DecoderTraits(
+        mlp_bias=False, correction_bias=correction, router_dtype=traits.router_dtype
+    )
 
 
 def _expanded_cache(shape: LatentShape) -> AttentionCache:

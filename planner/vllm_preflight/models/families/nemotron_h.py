@@ -145,7 +145,7 @@ def _mixture(config: ConfigView, hidden_size: int) -> tuple[tuple[Weight, ...], 
         "moe_shared_expert_intermediate_size", default=width
     )
     weights = router_weights(
-        hidden_size, experts, correction_bias=True, name="mixer.gate", dtype="float32"
+        hidden_size, experts, correction_bias=True, name="mixer.gate", dtype="router"
     )
     if latent:
         weights += linear("mixer.fc1_latent_proj", latent, hidden_size)
