@@ -6,6 +6,9 @@ import functools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
+from dataclasses import replace
+from typing import get_args
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.hardware.select import Hardware
@@ -22,7 +25,7 @@ from vllm_preflight.models.architecture import (
     StateCache,
 )
 from vllm_preflight.models.model import Model
-from vllm_preflight.models.parameters import ParameterCount, count_parameters
+from vllm_preflight.models.parameters import ParameterCount, Part, count_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.reports import HardwareReport, InspectReport, ModelReport, report_terms
 from vllm_preflight.requests import InspectRequest
@@ -56,7 +59,7 @@ def inspect_model(
     )
     return InspectReport(
         model=model_report(model, launch, _REFERENCE),
-        parameters={name: number for name, number in count.by_part.items() if number},
+        parameters={"active": count.active, **_by_part(count)},
         layer_groups=[
             f"{layers} × {_layer_kind(layer)}"
             for layer, layers in model.architecture.layer_counts.items()
@@ -150,6 +153,11 @@ def _cache_kind(cache: Cache) -> str:
     return type(cache).__name__.removesuffix("Cache").lower()
 
 
+def _by_part(count: ParameterCount) -> dict[str, int]:
+    parts: dict[str, int] = {part: getattr(count, part) for part in get_args(Part)}
+    return {part: number for part, number in parts.items() if number}
+
+
 def _parameter_terms(model: Model, count: ParameterCount) -> list[Term]:
     source = f"shapes of {model.id} ({model.provenance})"
     return [
@@ -161,6 +169,5 @@ def _parameter_terms(model: Model, count: ParameterCount) -> list[Term]:
             basis="derived",
             source=source,
         )
-        for name, number in count.by_part.items()
-        if number
+        for name, number in _by_part(count).items()
     ]

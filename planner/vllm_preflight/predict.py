@@ -141,6 +141,9 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
 
 def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
     fields = {name: getattr(request, name) for name in request.model_fields_set - {"command"}}
+    if request.quantization in {"auto", "none"}:
+        # Words of this tool for "as the checkpoint says"; vLLM has no such value.
+        fields.pop("quantization", None)
     return render_command(fields, parsed.extra, parsed.environment).text
 
 

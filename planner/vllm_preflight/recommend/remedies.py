@@ -105,40 +105,44 @@ def startup_remedies(
     is no valid launch.
     """
     working: list[str] = []
-    for change in _startup_changes(request, startup):
-        outcome = attempt(change.fields)
-        if outcome is not None and outcome.starts:
-            working.append(change.text)
+    for choices in _startup_changes(request, startup):
+        for change in choices:
+            outcome = attempt(change.fields)
+            if outcome is not None and outcome.starts:
+                working.append(change.text)
+                break
     return working
 
 
-def _startup_changes(request: StartupRequest, startup: Startup) -> Iterator[Change]:
+def _startup_changes(request: StartupRequest, startup: Startup) -> Iterator[list[Change]]:
+    """Kinds of changes worth trying, each as its choices from the mildest on."""
     launch, failure = startup.launch, startup.failure
     if failure is None or failure.kind in {"invalid_arguments", "unsupported"}:
         return
     if failure.kind == "free_memory_below_request":
         free = min(launch.free_bytes or 0, startup.gpu.visible_bytes)
         share = int(free / startup.gpu.visible_bytes * 100) / 100
-        yield Change(f"--gpu-memory-utilization {share:g}", {"gpu_memory_utilization": share})
+        yield [Change(f"--gpu-memory-utilization {share:g}", {"gpu_memory_utilization": share})]
         return
     if failure.kind == "mamba_blocks_too_few":
         most = startup.kv.num_blocks
-        yield Change(f"--max-num-seqs {most}", {"max_num_seqs": most})
+        yield [Change(f"--max-num-seqs {most}", {"max_num_seqs": most})]
     length = startup.kv.estimated_max_model_len
     if failure.kind == "kv_cache_too_small" and length:
-        yield Change(f"--max-model-len {length}", {"max_model_len": length})
+        yield [Change(f"--max-model-len {length}", {"max_model_len": length})]
     if launch.gpu_memory_utilization < _MOST_UTILIZATION:
-        yield Change(
-            f"--gpu-memory-utilization {_MOST_UTILIZATION:g}",
-            {"gpu_memory_utilization": _MOST_UTILIZATION},
-        )
-    for sequences in (256, 64, 16):
-        if sequences < launch.max_num_seqs:
-            yield Change(f"--max-num-seqs {sequences}", {"max_num_seqs": sequences})
+        share = _MOST_UTILIZATION
+        yield [Change(f"--gpu-memory-utilization {share:g}", {"gpu_memory_utilization": share})]
+    yield [
+        Change(f"--max-num-seqs {sequences}", {"max_num_seqs": sequences})
+        for sequences in (256, 64, 16)
+        if sequences < launch.max_num_seqs
+    ]
     if request.kv_cache_dtype == "auto":
-        yield Change("--kv-cache-dtype fp8", {"kv_cache_dtype": "fp8"})
+        yield [Change("--kv-cache-dtype fp8", {"kv_cache_dtype": "fp8"})]
     if request.quantization == "auto":
-        yield Change("--quantization fp8", {"quantization": "fp8"})
-    for factor in (2, 4, 8):
-        size = launch.tensor_parallel_size * factor
-        yield Change(f"--tensor-parallel-size {size}", {"tensor_parallel_size": size})
+        yield [Change("--quantization fp8", {"quantization": "fp8"})]
+    yield [
+        Change(f"--tensor-parallel-size {size}", {"tensor_parallel_size": size})
+        for size in (launch.tensor_parallel_size * factor for factor in (2, 4, 8))
+    ]
