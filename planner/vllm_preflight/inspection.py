@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import get_args
-from dataclasses import replace
-from typing import get_args
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.hardware.select import Hardware
