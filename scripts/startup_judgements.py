@@ -77,6 +77,8 @@ GPUS: tuple[tuple[str, str], ...] = (
         "RTX PRO 6000 Blackwell Server",
     ),
     (r"V100 32GB", "Tesla V100 SXM2 32GB"),
+    # Its weights and KV cache together exceed 70 GiB.
+    (r"^A100 \(run_all\.sh: single A100\)", "A100 SXM4 80GB"),
     (r"A100-SXM4-40GB|A100 40GB|A100 \(40GB-class", "A100 SXM4 40GB"),
     (r"A100-80GB-SXM|A100 80GB?|A100 \(80GB class\)|A100 SXM4", "A100 SXM4 80GB"),
     (r"H100 NVL", "H100 NVL 94GB"),
@@ -157,6 +159,7 @@ EXCLUDED: dict[str, str] = {
     "file-67049748421-1": "another model held part of the GPU",
     "gpustack-4660-1": "an extension that takes GPU memory was on",
     "vllm-project/vllm-34076-1": "two different GPUs with a custom split of layers",
+    "VideoCuttingAgent-1": "an embedding run, which only the checkpoint's modules.json tells",
     "vllm-12529-1": "the arguments as written are not what vLLM parses",
     "storedfile-55198794011-1": "a patched build",
     "stored-index-66812598096-1": "the number of GPUs is not known",
