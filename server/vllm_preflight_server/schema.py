@@ -56,12 +56,12 @@ def _tidied(node: object, definitions: Mapping[str, Any]) -> object:
         return [_tidied(item, definitions) for item in cast(list[object], node)]
     if not isinstance(node, Mapping):
         return node
-    members = dict(cast(Mapping[str, Any], node))
+    members = _without_null(dict(cast(Mapping[str, Any], node)))
     if "$ref" in members:
         target = definitions[str(members.pop("$ref")).rpartition("/")[2]]
         members = {**target, **members}
     result: Schema = {}
-    for key, value in _without_null(members).items():
+    for key, value in members.items():
         if key in _DROPPED or (key == "default" and value in (None, "", [])):
             continue
         if key == "properties":
