@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import get_args
 
-from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.dtypes import full_dtype_name
 from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.kv_cache import stage_layers
 from vllm_preflight.memory.kv_sizing import StageKv
 from vllm_preflight.models.architecture import (
@@ -26,12 +26,13 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.parameters import ParameterCount, Part, count_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.reports import HardwareReport, InspectReport, ModelReport, report_terms
-from vllm_preflight.requests import InspectRequest
+from vllm_preflight.requests import InspectRequest, ModelInput, StartupRequest
 from vllm_preflight.terms import Term
-from vllm_preflight.units import bytes_to_gib
+from vllm_preflight.units import BYTES_TO_GIB, bytes_to_gib
 
-# inspect_model describes the caches of one GPU that has every kernel.
-_REFERENCE: ComputeCapability = (9, 0)
+# inspect_model describes dtypes and caches as on a GPU that has every kernel.
+_CAPABILITY: ComputeCapability = (9, 0)
+_REFERENCE = Gpu("H100", "NVIDIA", 80 * BYTES_TO_GIB, "given", compute_capability=_CAPABILITY)
 
 
 def inspect_model(
@@ -44,19 +45,16 @@ def inspect_model(
     """
     model = load_model(request.model, revision=request.revision, progress=progress)
     count = _parameters(model)
-    launch = Launch(
-        version=(0, 33, 0),
-        dtype=model.architecture.dtype
-        if request.dtype == "auto"
-        else full_dtype_name(request.dtype),
-        kv_cache_dtype=request.kv_cache_dtype,
-        max_model_len=model.architecture.max_position,
-        gpu_memory_utilization=0.9,
-        max_num_seqs=1,
-        max_num_batched_tokens=1,
+    given = {name: getattr(request, name) for name in ModelInput.model_fields}
+    launch = resolve_launch(
+        StartupRequest.model_construct(**given),
+        model.architecture,
+        _REFERENCE,
+        config=model.config,
+        checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
     )
     return InspectReport(
-        model=model_report(model, launch, _REFERENCE),
+        model=model_report(model, launch, _CAPABILITY),
         parameters={"active": count.active, **_by_part(count)},
         layer_groups=[
             f"{layers} × {_layer_kind(layer)}"
