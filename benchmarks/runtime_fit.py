@@ -1,0 +1,217 @@
+"""Fits the runtime model's coefficients: robust, non-negative, shrunk to reasoned priors.
+
+Every entry starts at a prior: arithmetic on the tensors vLLM is known to allocate, or a
+neighbouring range's value. Start-ups pull it away as far as they outweigh the prior's
+spread. Models of a source count, not lines: repeated runs share their weight. Outliers lose weight
+(Huber). No random numbers: the same cases give the same coefficients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from benchmarks.inputs import Inputs
+from benchmarks.runtime_rows import Equation, Row, equation, runtime_sum_gib
+
+from vllm_preflight.launch.versions import format_version
+from vllm_preflight.memory.runtime import EIGHTY_PERCENT, runtime_memory
+from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients
+from vllm_preflight.units import BYTES_TO_GIB
+
+_ROUNDS = 12
+_SWEEPS = 60
+# Residuals beyond this many standard errors lose weight.
+_HUBER = 2.0
+# How far start-ups of equal shape differ between machines (GiB), beside the printed error.
+_BETWEEN_SOURCES = 0.06
+
+Key = tuple[str, object, object, tuple[tuple[str, str], ...]]
+
+
+def key_of(item: Coefficient) -> Key:
+    """What identifies an entry whatever its value."""
+    return (item.name, item.since, item.until, tuple(sorted(item.where.items())))
+
+
+def fit(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
+    """Coefficients after `rows`; entries whose basis is derived stay as they are."""
+    prior = {key_of(item): item for item in priors.entries}
+    current = dict(prior)
+    weights = _source_weights(rows)
+    equations: list[Equation] = []
+    for _ in range(_ROUNDS):
+        coefficients = Coefficients(tuple(current.values()), priors.date)
+        equations = [equation(row, coefficients) for row in rows]
+        values = _solve(equations, weights, prior, current)
+        current = {key: replace(item, value=values[key]) for key, item in current.items()}
+    coefficients = Coefficients(tuple(current.values()), priors.date)
+    equations = [equation(row, coefficients) for row in rows]
+    fitted = tuple(_with_evidence(current[key], item, equations) for key, item in prior.items())
+    return Coefficients(fitted, priors.date)
+
+
+def _source_weights(rows: Sequence[Row]) -> list[float]:
+    """1 / √(rows of that source, target and model): repeats of one run count little more."""
+    keys = [(row.source, row.target, row.inputs.model.id) for row in rows]
+    counts = Counter(keys)
+    return [1 / math.sqrt(counts[key]) for key in keys]
+
+
+def _solve(
+    equations: Sequence[Equation],
+    weights: Sequence[float],
+    prior: dict[Key, Coefficient],
+    current: dict[Key, Coefficient],
+) -> dict[Key, float]:
+    """One robust step: coordinate descent on weighted squares plus the priors' pull."""
+    values = {key: item.value for key, item in current.items()}
+    columns: dict[Key, list[tuple[int, float]]] = {}
+    residuals: list[float] = []
+    strength: list[float] = []
+    for index, (item, weight) in enumerate(zip(equations, weights, strict=True)):
+        residual = item.row.gib - item.predicted
+        error = math.hypot(item.row.error, _BETWEEN_SOURCES)
+        beyond = abs(residual) / error
+        strength.append(weight / error**2 * min(1.0, _HUBER / max(beyond, 1e-9)))
+        residuals.append(residual)
+        for coefficient, scale in item.multipliers:
+            columns.setdefault(key_of(coefficient), []).append((index, scale))
+    for _ in range(_SWEEPS):
+        for key, column in columns.items():
+            start = prior[key]
+            if start.basis == "derived":
+                continue
+            pull = 1 / start.spread**2
+            gradient = pull * (start.value - values[key])
+            curvature = pull
+            for index, scale in column:
+                gradient += strength[index] * scale * residuals[index]
+                curvature += strength[index] * scale * scale
+            step = max(0.0, values[key] + gradient / curvature) - values[key]
+            values[key] += step
+            for index, scale in column:
+                residuals[index] -= scale * step
+    return values
+
+
+def _with_evidence(
+    item: Coefficient, prior: Coefficient, equations: Sequence[Equation]
+) -> Coefficient:
+    """The entry with its samples, residual, sources and spread between sources."""
+    used = [
+        (each, scale)
+        for each in equations
+        for coefficient, scale in each.multipliers
+        if key_of(coefficient) == key_of(item) and scale > 0
+    ]
+    if not used or prior.basis == "derived":
+        return item
+    residuals = [each.row.gib - each.predicted for each, _ in used]
+    sources = sorted({each.row.source for each, _ in used})
+    return replace(
+        item,
+        value=round(item.value, 4),
+        spread=round(_spread(prior, used), 4),
+        basis="fitted",
+        samples=len(used),
+        residual_gib=round(median(abs(residual) for residual in residuals), 4),
+        sources=tuple(sources),
+    )
+
+
+def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float:
+    """Standard deviation between sources and models, half the prior's counting as one.
+
+    A row's residual is shared out over its coefficients by how much of the row's prior
+    variance each has; a deviation is the median share of one model in one source.
+    """
+    groups: dict[tuple[str, str], list[float]] = {}
+    for each, scale in used:
+        variance = each.row.error**2 + sum(
+            (item.spread * other) ** 2 for item, other in each.multipliers
+        )
+        share = (each.row.gib - each.predicted) * prior.spread**2 * scale / variance
+        groups.setdefault((each.row.source, each.row.inputs.model.id), []).append(share)
+    limit = 2 * prior.spread
+    deviations = [min(limit, abs(median(items))) for items in groups.values()]
+    deviations.append(prior.spread / 2)
+    return _weighted_quantile([(value, 1.0) for value in deviations], 0.8) / EIGHTY_PERCENT
+
+
+def fit_with_interval(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
+    """`fit`, with `interval_scale` set so that held-out budgets fall inside at 80 %.
+
+    Each source is predicted by a fit on all others; a budget's ratio is |residual| over
+    its predicted standard deviation. A source weighs the root of its start-ups.
+    """
+    ratios: list[tuple[float, float]] = []
+    for source in sorted({row.source for row in rows}):
+        others = fit(priors, [row for row in rows if row.source != source])
+        held = [row.inputs for row in rows if row.source == source]
+        unique = list({item.case.id: item for item in held}.values())
+        found = [ratio for item in unique if (ratio := _budget_ratio(item, others)) is not None]
+        ratios += [(ratio, 1 / math.sqrt(len(found))) for ratio in found]
+    scale = _weighted_quantile(ratios, 0.8) / EIGHTY_PERCENT
+    fitted = fit(priors, rows)
+    entries = tuple(
+        replace(item, value=round(scale, 3), samples=len(ratios), basis="fitted")
+        if item.name == "interval_scale"
+        else item
+        for item in fitted.entries
+    )
+    return Coefficients(entries, priors.date)
+
+
+def _budget_ratio(inputs: Inputs, coefficients: Coefficients) -> float | None:
+    actual = runtime_sum_gib(inputs)
+    if actual is None:
+        return None
+    memory = runtime_memory(inputs.model, inputs.launch, inputs.gpu, coefficients)
+    return abs(actual - memory.budget_bytes / BYTES_TO_GIB) / (memory.spread_bytes / BYTES_TO_GIB)
+
+
+def _weighted_quantile(pairs: Sequence[tuple[float, float]], share: float) -> float:
+    """The value below which `share` of the weight lies."""
+    total = sum(weight for _, weight in pairs)
+    reached = 0.0
+    for value, weight in sorted(pairs):
+        reached += weight
+        if reached >= share * total:
+            return value
+    return 1.0
+
+
+def document(coefficients: Coefficients) -> dict[str, object]:
+    """The coefficients as `runtime_coefficients.json` holds them."""
+    return {
+        "schema": 1,
+        "date": coefficients.date,
+        "description": (
+            "Coefficients of the runtime memory model, written by scripts/fit_runtime.py. "
+            "`value` in `unit`; `spread` is its standard deviation between sources; `since` "
+            "and `until` are vLLM releases, the latter not included; the first entry of a "
+            "name whose range and `where` hold is used."
+        ),
+        "coefficients": [_entry(item) for item in coefficients.entries],
+    }
+
+
+def _entry(item: Coefficient) -> dict[str, object]:
+    return {
+        "name": item.name,
+        "value": item.value,
+        "spread": item.spread,
+        "unit": item.unit,
+        "since": format_version(item.since),
+        "until": format_version(item.until) if item.until else None,
+        "where": dict(item.where),
+        "basis": item.basis,
+        "samples": item.samples,
+        "residual_gib": item.residual_gib,
+        "sources": list(item.sources),
+        "description": item.description,
+    }

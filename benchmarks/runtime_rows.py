@@ -1,0 +1,138 @@
+"""Measured start-ups as equations for the runtime model's coefficients.
+
+A start-up that prints its activation peak, non-torch memory or graph estimate gives one
+equation for each. One that prints only weights and available KV memory gives one for
+their sum: requested − weights − available.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.inputs import Inputs
+
+from vllm_preflight.memory.runtime import peak_phase
+from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients
+from vllm_preflight.memory.runtime_phases import Phase, RuntimeParts, runtime_parts
+from vllm_preflight.memory.weights import weights_per_rank
+from vllm_preflight.units import BYTES_TO_GIB
+
+Target = Literal["activation", "non_torch", "graphs", "sum"]
+
+# Standard errors in GiB: rounding of what is printed; totals or weights that are not.
+_PRINTED_ERROR = 0.03
+_GRAPH_ERROR = 0.15
+_UNPRINTED_ERROR = 0.08
+
+
+@dataclass(frozen=True)
+class Row:
+    """One equation: `target` measured `gib`, with a standard error."""
+
+    inputs: Inputs
+    target: Target
+    gib: float
+    error: float
+
+    @property
+    def source(self) -> str:
+        """Repository or thread."""
+        return self.inputs.case.source
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A row under given coefficients: a constant and the multipliers, GiB per unit."""
+
+    row: Row
+    constant: float
+    multipliers: tuple[tuple[Coefficient, float], ...]
+
+    @property
+    def predicted(self) -> float:
+        """What the current coefficients give, in GiB."""
+        return self.constant + sum(item.value * scale for item, scale in self.multipliers)
+
+
+def runtime_sum_gib(inputs: Inputs) -> float | None:
+    """What a start-up's printed figures leave for everything but weights and KV cache."""
+    seen = inputs.case.observed
+    if seen.available_kv_gib is None:
+        return None
+    if inputs.launch.kv_cache_memory_bytes is not None:
+        return None
+    total = inputs.gpu.visible_bytes / BYTES_TO_GIB
+    requested = seen.requested_gib or total * inputs.launch.gpu_memory_utilization
+    weights = seen.weights_gib
+    if weights is None:
+        if inputs.model.quantization.method != "none" or inputs.launch.quantization:
+            return None
+        # Weights in 16 bit are arithmetic on the checkpoint: where printed, they agree.
+        capability = inputs.gpu.compute_capability or (8, 0)
+        ranks = weights_per_rank(inputs.model, inputs.launch, capability)
+        weights = ranks.fullest.allocated / BYTES_TO_GIB
+    return requested - weights - seen.available_kv_gib
+
+
+def rows_of(inputs: Inputs) -> list[Row]:
+    """The equations of one start-up."""
+    seen = inputs.case.observed
+    rows: list[Row] = []
+    if seen.activation_peak_gib is not None:
+        rows.append(Row(inputs, "activation", seen.activation_peak_gib, _PRINTED_ERROR))
+    non_torch = seen.non_torch_gib
+    if non_torch is None and seen.consumed_gib is not None and seen.weights_gib is not None:
+        non_torch = seen.consumed_gib - seen.weights_gib
+    if non_torch is not None:
+        rows.append(Row(inputs, "non_torch", non_torch, _PRINTED_ERROR))
+    graphs = _graphs(inputs)
+    if graphs is not None:
+        rows.append(Row(inputs, "graphs", graphs, _GRAPH_ERROR))
+    both = seen.activation_peak_gib is not None and non_torch is not None
+    left = None if both or not inputs.case.args_complete else runtime_sum_gib(inputs)
+    if left is not None:
+        total_printed = inputs.case.total_gib is not None or seen.requested_gib is not None
+        printed = total_printed and seen.weights_gib is not None
+        rows.append(Row(inputs, "sum", left, _PRINTED_ERROR if printed else _UNPRINTED_ERROR))
+    return rows
+
+
+def _graphs(inputs: Inputs) -> float | None:
+    """The estimate vLLM prints, else what capture took where that is above zero."""
+    seen = inputs.case.observed
+    if inputs.launch.enforce_eager:
+        return None
+    if seen.cuda_graph_estimated_gib is not None:
+        return seen.cuda_graph_estimated_gib
+    if inputs.launch.cudagraph_memory_charged or not seen.cuda_graph_gib:
+        return None
+    return seen.cuda_graph_gib if seen.cuda_graph_gib > 0 else None
+
+
+def equation(row: Row, coefficients: Coefficients) -> Equation:
+    """The row, linear in the coefficients of the phase that peaks under them."""
+    inputs = row.inputs
+    parts = runtime_parts(inputs.model, inputs.launch, inputs.gpu, coefficients)
+    phases = _phases(row, parts)
+    constant = 0.0
+    scales: dict[Coefficient, float] = {}
+    for part in (part for phase in phases for part in phase):
+        gib = part.quantity / BYTES_TO_GIB
+        if part.coefficient is None:
+            constant += gib
+        else:
+            scales[part.coefficient] = scales.get(part.coefficient, 0.0) + gib
+    return Equation(row, constant, tuple(scales.items()))
+
+
+def _phases(row: Row, parts: RuntimeParts) -> list[Phase]:
+    activation = peak_phase(parts.last)[1]
+    if row.target == "activation":
+        return [activation]
+    if row.target == "non_torch":
+        return [parts.non_torch]
+    if row.target == "graphs":
+        return [parts.graphs]
+    charged = row.inputs.launch.cudagraph_memory_charged
+    return [activation, parts.non_torch, parts.graphs if charged else ()]
