@@ -8,6 +8,7 @@ vLLM merely allocates left out.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ Part = Literal[
     "audio",
     "predictor",
 ]
+_WHOLE: Mapping[str, Part] = {"vision": "vision", "audio": "audio", "predictor": "predictor"}
 # Names that open the feed-forward half of a layer, in the families' spellings.
 _FEED_FORWARD = ("mlp", "moe", "block_sparse_moe", "feed_forward", "router", "shared", "experts")
 
@@ -102,12 +104,12 @@ def count_parameters(architecture: Architecture) -> ParameterCount:
 
 def _part(where: str, weight: Weight) -> Part:
     """What a weight is for."""
-    if where in ("vision", "audio", "predictor"):
-        return where  # type: ignore[return-value]
+    if where in _WHOLE:
+        return _WHOLE[where]
     name = weight.name
     if weight.role is Role.LM_HEAD or name.startswith(("lm_head", "pooler", "classifier")):
         return "head"
-    if weight.role is Role.EXPERT or "experts." in name and "shared" not in name:
+    if weight.role is Role.EXPERT or ("experts." in name and "shared" not in name):
         return "experts"
     if "norm" in name.rpartition(".")[2] or name.endswith("norm.bias"):
         return "norms"

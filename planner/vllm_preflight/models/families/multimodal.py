@@ -20,7 +20,9 @@ from vllm_preflight.models.families import (
     gemma,
     hybrid,
     mla,
+    variants,
     vision,
+    vision_clip,
     vision_qwen,
 )
 from vllm_preflight.models.families.reader import Reader
@@ -32,6 +34,7 @@ TEXT_READERS: Mapping[str, Reader] = {
     **decoder.READERS,
     **gemma.READERS,
     **encoder_only.READERS,
+    **variants.READERS,
     **mla.READERS,
     **hybrid.READERS,
 }
@@ -109,6 +112,7 @@ class Wrapper:
     at: str = ""
     always: bool = True
     deepstack: bool = False
+    vision_key: str = "vision_config"
 
 
 WRAPPERS: Mapping[str, Wrapper] = {
@@ -135,11 +139,24 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "mistral3": Wrapper("mistral", vision.pixtral_vision),
     "ministral3": Wrapper("ministral3", vision.pixtral_vision),
     "llama4": Wrapper("llama4_text", vision.llama4_vision),
+    "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
+    "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
+    "deepseek_vl_v2": Wrapper("deepseek_v2", vision_clip.deepseek_vl2_vision),
+    "llava": Wrapper("llama", vision_clip.llava_vision),
+    "llava_next": Wrapper("llama", vision_clip.llava_next_vision),
+    "minimax_m3_vl": Wrapper("minimax_m3", vision_clip.minimax_vision),
     "kimi_k25": Wrapper("deepseek_v3", vision.kimi_vision),
     "kimi_k3": Wrapper("kimi_linear", vision.kimi_vision),
 }
 # Top-level keys a tower's shape depends on.
-_PASSED_DOWN = ("multimodal_projector_bias", "spatial_merge_size")
+_PASSED_DOWN = (
+    "image_grid_pinpoints",
+    "img_token_compression_config",
+    "multimodal_projector_bias",
+    "projector_hidden_size",
+    "spatial_merge_size",
+    "vision_feature_layer",
+)
 
 
 def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
@@ -186,7 +203,7 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
 
 def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[Encoder, ...]:
     found: list[Encoder] = []
-    for key, tower in (("vision_config", wrapper.vision), ("audio_config", wrapper.audio)):
+    for key, tower in ((wrapper.vision_key, wrapper.vision), ("audio_config", wrapper.audio)):
         section = config.section(key)
         if tower is None or (section is None and not wrapper.always):
             continue
