@@ -71,7 +71,7 @@ def _placed(members: list[Weight], ranks: Ranks) -> Placed:
     row = first.split is Split.ROW
     matrix = Matrix(
         shards=tuple(_rows(member, divisor) for member in members),
-        columns=ceil_div(first.columns, divisor) if row else first.columns,
+        columns=_share(first.columns, first.units, divisor) if row else first.columns,
         copies=copies if expert else 1,
         expert=expert,
         second=expert and first.split is not Split.COLUMN,
@@ -81,9 +81,16 @@ def _placed(members: list[Weight], ranks: Ranks) -> Placed:
 
 def _rows(weight: Weight, divisor: int) -> int:
     if weight.split is Split.COLUMN:
-        return ceil_div(weight.rows, divisor)
+        return _share(weight.rows, weight.units, divisor)
     if weight.split is Split.KV_HEADS:
         return weight.rows // weight.units * max(1, weight.units // divisor)
     if weight.split is Split.VOCAB:
         return ceil_div(round_up(weight.rows, _VOCAB_PADDING), divisor)
     return weight.rows
+
+
+def _share(size: int, units: int, divisor: int) -> int:
+    """The fullest rank's part of a dimension, in whole units where it has several."""
+    if units <= 1:
+        return ceil_div(size, divisor)
+    return ceil_div(size, units) * ceil_div(units, divisor)

@@ -214,8 +214,11 @@ def _is_head(weight: Weight) -> bool:
 
 
 def _encoder_tensors(encoder: Encoder, facts: _Facts, layout: TensorLayout) -> Iterable[Tensor]:
-    whole = Ranks() if facts.whole_towers else facts.ranks
-    return layout.tensors(encoder.weights, part=encoder.kind, ranks=whole)
+    """An encoder, divided over the ranks unless asked otherwise or its heads cannot be."""
+    heads = max((weight.units for weight in encoder.weights), default=1)
+    uneven = heads > 1 and heads % facts.ranks.tensor
+    ranks = Ranks() if facts.whole_towers or uneven else facts.ranks
+    return layout.tensors(encoder.weights, part=encoder.kind, ranks=ranks)
 
 
 def _predictor_tensors(layer: Layer, layout: TensorLayout, index: int) -> Iterator[Tensor]:

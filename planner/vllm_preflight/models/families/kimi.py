@@ -39,6 +39,10 @@ from vllm_preflight.models.families.linear_attention import KimiDelta
 from vllm_preflight.models.families.predictor import predictor_layer
 from vllm_preflight.models.families.reader import Reader
 
+# vLLM keeps at least so much of an expert's intermediate size on a rank, except where
+# experts work in a narrower space (vLLM 0.33, 16-bit experts on eight ranks).
+_EXPERT_TILE = 256
+
 
 def _delta(config: ConfigView) -> KimiDelta:
     linear_config = config.section("linear_attn_config") or config
@@ -125,7 +129,12 @@ def _feed_forward(
         weights += linear(f"{prefix}.routed_expert_up_proj", hidden_size, latent)
         if config.flag("latent_moe_use_norm"):
             weights += (norm(f"{prefix}.routed_expert_norm", latent),)
-    weights += expert_weights(latent or hidden_size, width, experts, prefix=f"{prefix}.experts")
+    weights += tuple(
+        replace(weight, units=1 if latent else max(1, width // _EXPERT_TILE))
+        for weight in expert_weights(
+            latent or hidden_size, width, experts, prefix=f"{prefix}.experts"
+        )
+    )
     if shared:
         weights += mlp_weights(hidden_size, shared, prefix=f"{prefix}.shared_experts")
     top_k = config.integer("num_experts_per_token", "num_experts_per_tok", default=1)
