@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vllm_preflight.errors import PreflightError
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.memory.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
@@ -120,4 +121,7 @@ def _simulate(
     if arguments.free_vram_gb is None and hardware.free_bytes is not None:
         arguments = arguments.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
     launch = resolve_for(model, hardware, arguments)
-    return simulate_startup(model, hardware.gpu, hardware.capability, launch)
+    calibration = parse_calibration(request.calibration)
+    return simulate_startup(
+        model, hardware.gpu, hardware.capability, launch, calibration=calibration
+    )

@@ -13,6 +13,7 @@ from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.memory.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
@@ -92,7 +93,7 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     """
     if request.command is None:
         return request
-    given = {name: getattr(request, name) for name in request.model_fields_set - {"command"}}
+    given = _given(request)
     for name, value in parsed.fields.items():
         if name in given and given[name] != value:
             raise InvalidRequest(
@@ -107,6 +108,12 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     return merged
 
 
+def _given(request: StartupRequest) -> dict[str, Any]:
+    """What the request says beside the command; a tool's own fields are not vLLM's."""
+    names = request.model_fields_set & (StartupRequest.model_fields.keys() - {"command"})
+    return {name: getattr(request, name) for name in sorted(names)}
+
+
 def _simulate(
     model: Model, hardware: Hardware, parsed: ParsedCommand, request: StartupRequest
 ) -> Startup:
@@ -115,7 +122,10 @@ def _simulate(
     launch = resolve_for(
         model, hardware, request, extra=parsed.extra, environment=parsed.environment
     )
-    return simulate_startup(model, hardware.gpu, hardware.capability, launch)
+    calibration = parse_calibration(request.calibration)
+    return simulate_startup(
+        model, hardware.gpu, hardware.capability, launch, calibration=calibration
+    )
 
 
 def _attempt(
@@ -140,7 +150,7 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
 
 
 def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
-    fields = {name: getattr(request, name) for name in request.model_fields_set - {"command"}}
+    fields = {**_given(request), "model": request.model}
     if request.quantization in {"auto", "none"}:
         # Words of this tool for "as the checkpoint says"; vLLM has no such value.
         fields.pop("quantization", None)

@@ -14,12 +14,14 @@ from statistics import NormalDist
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory import failures
+from vllm_preflight.memory.calibration import calibrate, why_not_applied
 from vllm_preflight.memory.failures import StartupFailure
 from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
 from vllm_preflight.memory.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.memory.runtime_coefficients import Coefficients
 from vllm_preflight.memory.weights import RankWeights, weights_per_rank
 from vllm_preflight.models.model import Model
+from vllm_preflight.reports import Calibration
 
 # Since 0.14 (not yet in 0.11.2) the requested share is rounded up to a whole byte.
 _CEILED_REQUEST = (0, 14, 0)
@@ -75,16 +77,21 @@ def simulate_startup(
     launch: Launch,
     *,
     coefficients: Coefficients | None = None,
+    calibration: Calibration | None = None,
 ) -> Startup:
     """What vLLM does with `launch` on GPUs like `gpu`.
 
     `coefficients` replace the fitted ones, for grading a fit on runs it has not seen.
+    `calibration` is what a log of the same launch measured; one of another is not applied.
 
     Raises:
         UnsupportedArchitecture: the model's scheme or layers are not understood.
     """
     weights = weights_per_rank(model, launch, capability)
     runtime = runtime_memory(model, launch, gpu, coefficients)
+    ignored = calibration and why_not_applied(calibration, model.id, gpu, launch)
+    if calibration and not ignored:
+        weights, runtime = calibrate(calibration, weights, runtime)
     requested = requested_bytes(launch, gpu)
     available = _available(launch, weights, runtime, requested)
     kv = _kv_plan(model, capability, launch, available)
@@ -109,6 +116,7 @@ def simulate_startup(
         failure=failure,
         start_probability=_start_probability(failure, kv, emptiest, runtime),
         longest=_longest(model, capability, launch, kv, available),
+        late_warnings=(ignored,) if ignored else (),
     )
 
 
