@@ -45,8 +45,9 @@ class Weight:
     what quantisation ignore-lists match. `fused` is the parameter vLLM stacks it
     into (`self_attn.qkv_proj`); weights of one layer with the same `fused` share a
     tensor. `units` counts the indivisible parts of the divided dimension (KV heads
-    for `Split.KV_HEADS`); 1 where it can be cut anywhere. A bias or a vector has `columns` 1. `in_checkpoint` is
-    false for what vLLM allocates although the checkpoint holds no such tensor.
+    for `Split.KV_HEADS`); 1 where it can be cut anywhere. A bias or a vector has
+    `columns` 1. `in_checkpoint` is false for what vLLM allocates although the checkpoint
+    holds no such tensor.
     `dtype` is set where it differs from the model's ("float32"). "router" is a router in
     float32 except where the GPU's router kernel takes the model's (Hopper and datacentre
     Blackwell).
