@@ -95,6 +95,22 @@ def test_unknown_flags_are_named_with_their_values_skipped() -> None:
     assert parsed.fields["tensor_parallel_size"] == 2
 
 
+def test_what_the_engine_does_not_follow_is_said() -> None:
+    parsed = parse_command("vllm serve a --attention-backend FLASHINFER")
+    assert parsed.extra == {"attention_backend": "FLASHINFER"}
+    assert parsed.warnings == (
+        "--attention-backend may change memory, but is not taken into account.",
+    )
+
+
+def test_overrides_of_the_config_are_collected() -> None:
+    parsed = parse_command(
+        "vllm serve a --rope-theta 5e5 --hf-overrides '{\"max_position_embeddings\": 9}'"
+    )
+    assert parsed.config_overrides == {"rope_theta": 5e5, "max_position_embeddings": 9}
+    assert parse_command("vllm serve a").config_overrides == {}
+
+
 def test_a_config_file_is_reported_and_not_read() -> None:
     (warning,) = parse_command("vllm serve a --config /etc/passwd").warnings
     assert "'/etc/passwd' of --config is not read" in warning

@@ -187,6 +187,12 @@ def test_lora_takes_vllms_defaults_and_needs_its_switch(resolve: Resolve) -> Non
     assert any("no effect without enable_lora" in warning for warning in launch.warnings)
 
 
+def test_a_language_model_alone_takes_no_items(resolve: Resolve) -> None:
+    limits = resolve(extra={"language_model_only": True}).limit_mm_per_prompt
+    assert limits == {"image": 0, "video": 0, "audio": 0}
+    assert resolve(limit_mm_per_prompt='{"image": 3}').limit_mm_per_prompt == {"image": 3}
+
+
 def test_graph_memory_is_charged_from_0_21_or_when_asked(resolve: Resolve) -> None:
     variable = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
     assert not resolve(vllm_version="0.19.1").cudagraph_memory_charged

@@ -27,6 +27,8 @@ from vllm_preflight.requests import StartupRequest, validate_request
 _NEGATION = "--no-"
 _OPTIMIZATION = "-O"
 _UNNAMED = "unnamed"
+# Flags of older releases that became keys of --hf-overrides.
+_ROPE_ARGUMENTS = ("rope_scaling", "rope_theta")
 _VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -49,6 +51,12 @@ class ParsedCommand:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     unknown: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def config_overrides(self) -> dict[str, Any]:
+        """Keys of the model's config that the command replaces (--hf-overrides and ropes)."""
+        ropes = {key: self.extra[key] for key in _ROPE_ARGUMENTS if key in self.extra}
+        return {**ropes, **self.extra.get("hf_overrides", {})}
 
 
 @dataclass
@@ -217,6 +225,11 @@ def _assemble(
         version = parse_version(fields["vllm_version"])
         notes = (_unavailable(flag, version) for flag in reading.values)
         reading.warnings.extend(note for note in notes if note)
+    reading.warnings.extend(
+        f"{flag.flag} may change memory, but is not taken into account."
+        for flag in reading.values
+        if not flag.reckoned
+    )
     # A request may name the model beside a command that does not.
     validate_request(StartupRequest, {"model": _UNNAMED, **fields})
     return ParsedCommand(

@@ -43,7 +43,10 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag: its spelling, the name of its value, what it takes and whom it concerns."""
+    """One flag: its spelling, the name of its value, what it takes and whom it concerns.
+
+    `reckoned` is false for what may change memory and the engine does not follow.
+    """
 
     flag: str
     name: str
@@ -53,6 +56,7 @@ class Flag:
     choices: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None
+    reckoned: bool = True
 
     @property
     def takes_many(self) -> bool:
@@ -81,6 +85,7 @@ def all_flags() -> tuple[Flag, ...]:
             choices=tuple(entry.get("choices", ())),
             since=entry.get("since"),
             until=entry.get("until"),
+            reckoned=entry.get("reckoned", True),
         )
         for entry in json.loads(text)["flags"]
     )

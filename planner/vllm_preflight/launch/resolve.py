@@ -123,9 +123,7 @@ def resolve_launch(
         kv_cache_memory_bytes=request.kv_cache_memory_bytes,
         lora=_lora(inputs),
         speculation=speculation,
-        limit_mm_per_prompt=(
-            read_mm_limits(request.limit_mm_per_prompt) if request.limit_mm_per_prompt else {}
-        ),
+        limit_mm_per_prompt=_mm_limits(inputs),
         mm_encoder_tp_mode=inputs.text("mm_encoder_tp_mode") or "weights",
         skip_mm_profiling=inputs.flag("skip_mm_profiling") or False,
         pooling=inputs.pooling,
@@ -144,6 +142,14 @@ def resolve_launch(
         warnings=tuple(notes.warnings),
         reasons=dict(notes.reasons),
     )
+
+
+def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
+    """Items per prompt by modality; none of any with --language-model-only."""
+    if inputs.flag("language_model_only"):
+        return dict.fromkeys(("image", "video", "audio"), 0)
+    text = inputs.request.limit_mm_per_prompt
+    return read_mm_limits(text) if text else {}
 
 
 def _utilization(inputs: LaunchInputs) -> float:
