@@ -37,6 +37,7 @@ def plan_response(
     """Everything the plan found, rounded for reading."""
     fields = config.model_dump(exclude={"explanations"}, exclude_none=True)
     return PlanResponse(
+        summary=_summary(request, hardware, sizing, startup),
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
         feasibility=_feasibility(request, config, sizing),
@@ -48,6 +49,31 @@ def plan_response(
         warnings=[*hardware.notes, *model.notes, *startup.launch.warnings],
         next_steps=_next_steps(hardware, sizing, startup, remedies),
     )
+
+
+def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: Startup) -> str:
+    fit = sizing.feasibility
+    demand = (
+        f"{request.concurrency:,} request{'s' * (request.concurrency > 1)} of "
+        f"{sizing.context:,} tokens"
+    )
+    where = f"{sizing.gpus} × {hardware.gpu.name}"
+    budget = (
+        f"weights {bytes_to_gib(fit.weights_bytes)} + KV cache {bytes_to_gib(fit.kv_cache_bytes)} "
+        f"+ overhead {bytes_to_gib(fit.overhead_bytes)} GiB of "
+        f"{bytes_to_gib(fit.vram_target_alloc_bytes)} GiB usable"
+    )
+    if not fit.fits:
+        short = (
+            f"{bytes_to_gib(-fit.headroom_bytes)} GiB short"
+            if fit.headroom_bytes < 0
+            else f"only {bytes_to_gib(fit.headroom_bytes)} GiB left of the "
+            f"{request.headroom_gb:g} GiB to keep free"
+        )
+        return f"Does not fit: {demand} on {where} need {budget}; {short}."
+    if startup.failure is not None:
+        return f"Fits by the formula, but vLLM would not start: {startup.failure.message}"
+    return f"Fits: {demand} on {where} need {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
 
 
 def _given(fields: dict[str, object]) -> dict[str, object]:

@@ -128,6 +128,14 @@ class OverheadReport(Report):
     method: Literal["formula", "fixed", "fitted"] = Field(
         description="The formula, the value given, or the fitted runtime memory."
     )
+    fitted_gib: float | None = Field(
+        default=None,
+        description="Predicted runtime memory of the model named, over the group: activation "
+        "peak, non-torch memory and charged CUDA graphs.",
+    )
+    fitted_difference_gib: float | None = Field(
+        default=None, description="fitted_gib minus overhead_gib."
+    )
     terms: list[TermReport] = Field(description="Each part with its formula.")
 
 
@@ -289,6 +297,7 @@ class Artifacts(Report):
 class PlanResponse(Report):
     """plan_deployment's answer."""
 
+    summary: str = Field(description="The verdict in one sentence.")
     model: ModelReport = Field(description="What was read, from where.")
     hardware: HardwareReport = Field(description="The GPUs planned for.")
     feasibility: FeasibilityReport = Field(description="Whether it fits, and by how much.")
@@ -310,6 +319,7 @@ class PlanResponse(Report):
 class StartupResponse(Report):
     """predict_startup's answer."""
 
+    summary: str = Field(description="The verdict in one sentence.")
     model: ModelReport | None = Field(default=None, description="What was read, from where.")
     hardware: HardwareReport = Field(description="The GPUs it would run on.")
     arguments: dict[str, Any] = Field(description="vLLM's arguments with its defaults filled in.")

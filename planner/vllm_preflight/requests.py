@@ -252,6 +252,16 @@ class OverheadRequest(RequestModel, frozen=True):
     overhead_gb: Gib | None = Field(
         default=None, description="GiB to use instead of the formula's value."
     )
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None,
+        description="With gpu: also predict the runtime memory of this model, for comparison.",
+    )
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
+        default=None, description="GPU name, such as H100; with model."
+    )
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="vLLM release to predict for. Default: the newest known."
+    )
 
 
 class InspectRequest(ModelInput, frozen=True):

@@ -107,7 +107,7 @@ def _overhead(arguments: Sequence[str]) -> int:
     request = validate_request(OverheadRequest, request_fields(parsed, OverheadRequest))
     from vllm_preflight.sizing import overhead_report
 
-    _print(overhead_report(request), parsed.json, True, display.show_report)
+    _print(overhead_report(request, progress=_progress), parsed.json, True, display.show_report)
     return 0
 
 

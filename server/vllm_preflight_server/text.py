@@ -25,6 +25,7 @@ def scalar(value: object) -> str:
 
 
 def _lines(members: Mapping[str, Any], level: int) -> list[str]:
+    members = {key: value for key, value in members.items() if value not in ([], {})}
     flat = [(key, value) for key, value in members.items() if not _is_nested(value)]
     nested = [(key, value) for key, value in members.items() if _is_nested(value)]
     lines = [f"- {key}: {_inline(value)}" for key, value in flat]

@@ -65,8 +65,7 @@ def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
 
 def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadReport:
     """The overhead formula's value."""
-    del progress
-    return overhead_report(request)
+    return overhead_report(request, progress=progress)
 
 
 def answer_plan(request: PlanArguments, progress: Progress) -> Report:
@@ -103,12 +102,14 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         title="Runtime overhead by formula, in bytes and GiB",
         description="Computes the memory that sizing sets aside beside weights and KV cache for "
         "one tensor-parallel group: max(1 GiB, 2 % of its memory) plus 0.25 GiB per further GPU, "
-        "or the value given. Use it to check that one figure by hand; plan_deployment already "
-        "includes it, and predict_startup predicts the real activation, graph and context "
-        "memory of a launch instead. Pure arithmetic: no GPU, no network.",
+        "or the value given; with a model and a gpu it also predicts what vLLM really takes there. "
+        "Use it to check that one figure by hand; plan_deployment already includes it, and "
+        "predict_startup predicts a whole launch instead. Arithmetic on facts: no GPU, and no "
+        "network unless a model outside the catalogue is named.",
         request=OverheadRequest,
         report=OverheadReport,
         answer=answer_overhead,
+        open_world=True,
     ),
     ToolSpec(
         name="plan_deployment",
