@@ -121,8 +121,8 @@ def kv_dtype_of_algorithm(section: ConfigView) -> str | None:
     """
     algorithm = section.text("kv_cache_quant_algo", "kv_cache_scheme").upper()
     if algorithm:
-        return {"FP8": "fp8", "NVFP4": "nvfp4"}.get(algorithm)
+        return {"FP8": "fp8_e4m3", "NVFP4": "nvfp4"}.get(algorithm)
     scheme = section.section("kv_cache_scheme")
     if scheme is None or scheme.text("type") != "float":
         return None
-    return {8: "fp8", 4: "nvfp4"}.get(scheme.integer("num_bits", default=0))
+    return {8: "fp8_e4m3", 4: "nvfp4"}.get(scheme.integer("num_bits", default=0))
