@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from vllm_preflight.cancellation import check_stop
 from vllm_preflight.errors import PreflightError
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.calibration import parse_calibration
@@ -85,6 +86,7 @@ def find_remedies(
 
 
 def _try(model: Model, hardware: Hardware, request: PlanRequest, change: Change) -> Remedy | None:
+    check_stop()
     try:
         changed = request.model_copy(update=dict(change.fields))
         if "gpu" in change.fields or "gpus" in change.fields:

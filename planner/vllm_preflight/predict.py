@@ -16,6 +16,7 @@ from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.memory.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.overrides import override_config
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.remedies import startup_remedies
 from vllm_preflight.recommend.sizing import resolve_for
@@ -64,6 +65,7 @@ def predict_startup(
     hardware = hardware or select_hardware(request)
     try:
         model = model or load_model(request.model, revision=request.revision, progress=progress)
+        model = override_config(model, parsed.config_overrides)
         simulate = functools.partial(_simulate, model, hardware, parsed)
         startup = simulate(request)
     except UnsupportedArchitecture as error:
@@ -74,6 +76,7 @@ def predict_startup(
     if parsed.unknown:
         warnings.append(f"No effect on memory known of: {', '.join(parsed.unknown)}.")
     return StartupResponse(
+        summary=_summary(model, hardware, startup),
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
         arguments=_arguments(request, startup.launch),
@@ -150,11 +153,24 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
 
 
 def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
-    fields = {**_given(request), "model": request.model}
+    fields = _given(request)
     if request.quantization in {"auto", "none"}:
         # Words of this tool for "as the checkpoint says"; vLLM has no such value.
         fields.pop("quantization", None)
     return render_command(fields, parsed.extra, parsed.environment).text
+
+
+def _summary(model: Model, hardware: Hardware, startup: Startup) -> str:
+    launch, kv = startup.launch, startup.kv
+    where = f"{launch.world_size * launch.data_parallel_size} × {hardware.gpu.name}"
+    if startup.failure is not None:
+        return f"Does not start on {where} ({startup.failure.kind}): {startup.failure.message}"
+    if kv.tokens is None or kv.max_concurrency is None:
+        return f"{model.id} starts on {where}; it keeps no KV cache."
+    return (
+        f"{model.id} starts on {where} with {kv.tokens:,} tokens of KV cache: "
+        f"{kv.max_concurrency:.2f} requests of {launch.max_model_len:,} tokens at once."
+    )
 
 
 def _next_steps(startup: Startup, remedies: list[str]) -> list[str]:
@@ -173,6 +189,7 @@ def _unsupported(
 ) -> StartupResponse:
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
     return StartupResponse(
+        summary=f"Unsupported: {error.message}",
         hardware=hardware_report(hardware, None),
         arguments={"model": request.model},
         startup=StartupReport(
