@@ -109,8 +109,8 @@ def latent_weights(
     if shape.output_gate:
         weights += linear(f"{prefix}.g_proj", shape.v_rows, shape.hidden_size, split=Split.COLUMN)
     weights += linear(f"{prefix}.o_proj", shape.hidden_size, shape.v_rows, split=Split.ROW)
+    weights += (attention_scales(prefix),)
     if absorbed:
-        weights += (attention_scales(prefix),)
         weights += tuple(
             Weight(
                 f"{prefix}.{name}",

@@ -98,7 +98,7 @@ def read_granite_hybrid(config: ConfigView, outer: ConfigView | None = None) -> 
     return assemble(
         config,
         _pick(by_kind, kinds),
-        tied=True,
+        tied=False,
         num_heads=shape.num_heads,
         num_kv_heads=shape.num_kv_heads,
         outer=outer,

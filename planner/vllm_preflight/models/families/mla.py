@@ -23,7 +23,12 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import assemble, max_position, num_hidden_layers
+from vllm_preflight.models.families.common import (
+    assemble,
+    max_position,
+    num_hidden_layers,
+    rope_tables,
+)
 from vllm_preflight.models.families.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.families.latent import (
     LatentShape,
@@ -42,11 +47,13 @@ from vllm_preflight.models.families.traits import DecoderTraits
 class LatentTraits:
     """What a latent family fixes in its model class.
 
-    `absorbed` is false where vLLM expands the latent into ordinary heads (MiniCPM3).
+    `absorbed` is false where vLLM expands the latent into ordinary heads (MiniCPM3), and
+    `rotary` where the model runs in transformers' code, which keeps no table.
     `correction_bias` is None where the config's `topk_method` decides.
     """
 
     absorbed: bool = True
+    rotary: bool = True
     correction_bias: bool | None = None
     router_dtype: str | None = None
     norms: int = 2
@@ -71,7 +78,7 @@ TRAITS: Mapping[str, LatentTraits] = {
         correction_bias=True, norms=3, defaults={"first_k_dense_replace": 1, "moe_layer_freq": 1}
     ),
     "mistral4": LatentTraits(defaults=_DEEPSEEK),
-    "youtu": LatentTraits(tied=True),
+    "youtu": LatentTraits(tied=True, rotary=False),
     "minicpm3": LatentTraits(absorbed=False, tied=True),
 }
 
@@ -159,7 +166,7 @@ def _assembled(
         num_heads=num_heads,
         num_kv_heads=config.integer("num_key_value_heads", default=num_heads),
         outer=outer,
-        ropes=(Rope(max_position(config), rotary),),
+        ropes=rope_tables(config, (rotary,)) if traits.rotary else (),
         predictor_layers=(predictor,) * predictors,
         intermediate_size=dense_intermediate(config, hidden_size),
     )
