@@ -129,7 +129,9 @@ def _startup_lines(console: Console, startup: Answer) -> None:
             _line(console, f"  starts with {remedy}")
     if "available_kv_cache_gib" not in startup:
         return
-    _line(console, f"vLLM {startup['vllm_version']} would print, per GPU:", "bold")
+    # A refused launch prints less than this; the figures say why it is refused.
+    heading = "would print" if failure is None else "would find"
+    _line(console, f"vLLM {startup['vllm_version']} {heading}, per GPU:", "bold")
     interval = startup.get("interval", {}).get("available_kv_cache_gib")
     between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
     charged = "charged" if startup.get("cuda_graph_charged") else "outside the budget"
