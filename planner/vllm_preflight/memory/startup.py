@@ -116,8 +116,27 @@ def simulate_startup(
         failure=failure,
         start_probability=_start_probability(failure, kv, emptiest, runtime),
         longest=_longest(model, capability, launch, kv, available),
-        late_warnings=(ignored,) if ignored else (),
+        late_warnings=(
+            *((ignored,) if ignored else ()),
+            *_late_warnings(launch, gpu, runtime, weights, kv, failure),
+        ),
     )
+
+
+
+def _late_warnings(
+    launch: Launch,
+    gpu: Gpu,
+    runtime: RuntimeMemory,
+    weights: RankWeights,
+    kv: KvPlan,
+    failure: StartupFailure | None,
+) -> list[str]:
+    """Warnings about a cache that was sized; none where vLLM stops before."""
+    if failure is not None:
+        return []
+    kv_bytes = kv.num_blocks * kv.pool.bytes_per_block
+    return late_failure_warnings(launch, gpu, runtime, kv_bytes, weights.fullest.allocated)
 
 
 def requested_bytes(launch: Launch, gpu: Gpu) -> int:

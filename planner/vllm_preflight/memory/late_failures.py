@@ -1,0 +1,73 @@
+"""What can still run out of memory after the KV cache was sized.
+
+vLLM sizes the cache so that its own share of the GPU is full. What it allocates later has
+to fit in the share it did not ask for, beside the CUDA context (vLLM 0.33
+v1/worker/gpu_worker.py: the profile pass sees neither). The check at start does not look
+at this, so these are warnings, each with its rule.
+"""
+
+from __future__ import annotations
+
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.runtime import RuntimeMemory
+from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB, gib_to_bytes
+
+# CUDA context with cuBLAS handles, and with a group's communicators, before vLLM counts:
+# total − free at start on an H100 with vLLM 0.19 (0.51 GiB alone, 1.53 GiB at TP 2 and 4).
+_CONTEXT_GIB = 0.51
+_GROUP_CONTEXT_GIB = 1.53
+# VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE: FlashInfer is the default back end on Blackwell.
+_FLASHINFER_WORKSPACE_MIB = 394
+# The margin of vLLM's own `--kv-cache-memory` suggestions: what warm-up may add.
+_WARM_UP_MIB = 150
+
+
+def late_failure_warnings(
+    launch: Launch, gpu: Gpu, runtime: RuntimeMemory, kv_bytes: int, weights_bytes: int
+) -> list[str]:
+    """Warnings about what is allocated after the cache of `kv_bytes`, per GPU.
+
+    Sums up what is held for good (context, weights, non-torch memory, cache) and what
+    comes later (graphs, workspaces, one warm-up pass as large as the profile pass), and
+    compares it with all the GPU has. `weights_bytes` are of the fullest rank.
+    """
+    group = launch.world_size > 1
+    context = gib_to_bytes(_GROUP_CONTEXT_GIB if group else _CONTEXT_GIB)
+    held = context + weights_bytes + runtime.non_torch_bytes + kv_bytes
+    left = gpu.visible_bytes - held
+    warm_up = runtime.activation_bytes + _WARM_UP_MIB * BYTES_TO_MIB
+    if left < warm_up:
+        return [_sampler_warning(launch, left, warm_up)]
+    workspace = _workspace_bytes(gpu)
+    later = runtime.cuda_graph_bytes + workspace
+    if left < warm_up + later:
+        return [_graph_warning(launch, left - warm_up, runtime.cuda_graph_bytes, workspace)]
+    return []
+
+
+def _workspace_bytes(gpu: Gpu) -> int:
+    blackwell = gpu.compute_capability is not None and gpu.compute_capability[0] >= 10
+    return _FLASHINFER_WORKSPACE_MIB * BYTES_TO_MIB if blackwell else 0
+
+
+def _sampler_warning(launch: Launch, left: int, warm_up: int) -> str:
+    return (
+        f"May run out of memory in the sampler's warm-up: beside weights, KV cache and the CUDA "
+        f"context {left / BYTES_TO_GIB:.2f} GiB stay free, while a warm-up batch of "
+        f"{launch.max_num_seqs} sequences needs about {warm_up / BYTES_TO_GIB:.2f} GiB. Lower "
+        f"--gpu-memory-utilization (now {launch.gpu_memory_utilization:g}) or --max-num-seqs."
+    )
+
+
+def _graph_warning(launch: Launch, left: int, graphs: int, workspace: int) -> str:
+    flashinfer = (
+        f" and {workspace / BYTES_TO_GIB:.2f} GiB of FlashInfer workspace" if workspace else ""
+    )
+    return (
+        f"May run out of memory while CUDA graphs are captured: {left / BYTES_TO_GIB:.2f} GiB "
+        f"stay free outside --gpu-memory-utilization {launch.gpu_memory_utilization:g}, while "
+        f"graphs take about {graphs / BYTES_TO_GIB:.2f} GiB{flashinfer}, which this start-up "
+        "does not set aside. Lower --gpu-memory-utilization, capture fewer graphs "
+        "(--max-num-seqs, cudagraph_capture_sizes) or use --enforce-eager."
+    )
