@@ -17,6 +17,7 @@ from vllm_preflight.memory import failures
 from vllm_preflight.memory.calibration import calibrate, why_not_applied
 from vllm_preflight.memory.failures import StartupFailure
 from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
+from vllm_preflight.memory.late_failures import late_failure_warnings
 from vllm_preflight.memory.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.memory.runtime_coefficients import Coefficients
 from vllm_preflight.memory.weights import RankWeights, weights_per_rank
