@@ -27,29 +27,12 @@ def startup_buffers(
     first: bool,
 ) -> Iterator[Tensor]:
     """The buffers of one pipeline stage with `layers`; `first` marks the first stage."""
+    architecture = model.architecture
+    if first and architecture.batch_buffer_width:
+        yield Tensor(_PART, batched_tokens * architecture.batch_buffer_width * dtype_bytes)
     config = ConfigView(model.config)
     text = config.section("text_config", "llm_config") or config
-    if first:
-        levels = _deepstack_levels(config)
-        if levels:
-            size = batched_tokens * model.architecture.hidden_size * dtype_bytes
-            yield Tensor(_PART, size, levels)
-        width = text.integer("hidden_size_per_layer_input", default=0)
-        if width:
-            # Gemma 3n and 4: an input of its own for every layer.
-            yield Tensor(
-                _PART, batched_tokens * len(model.architecture.layers) * width * dtype_bytes
-            )
     yield from _sparse_buffers(text, layers, batched_tokens, sequences)
-
-
-def _deepstack_levels(config: ConfigView) -> int:
-    """Vision features Qwen3-VL adds to its first layers, one buffer for each level."""
-    vision = config.section("vision_config")
-    if vision is None:
-        thinker = config.section("thinker_config")
-        vision = thinker.section("vision_config") if thinker else None
-    return len(vision.items("deepstack_visual_indexes")) if vision else 0
 
 
 def _sparse_buffers(

@@ -137,7 +137,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "gemma4": Wrapper("gemma4_text", vision.gemma4_vision, audio.gemma4_audio, always=False),
     "paligemma": Wrapper("gemma", vision.paligemma_vision),
     "mistral3": Wrapper("mistral", vision.pixtral_vision),
-    "ministral3": Wrapper("ministral3", vision.pixtral_vision),
+    "ministral3": Wrapper("ministral3", vision.pixtral_vision, always=False),
     "llama4": Wrapper("llama4_text", vision.llama4_vision),
     "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
     "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
