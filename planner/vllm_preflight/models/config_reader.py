@@ -6,6 +6,7 @@ matter, because a guess would be a wrong number that looks right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,20 +21,101 @@ READERS: Mapping[str, Reader] = {
     **multimodal.READERS,
 }
 
+# Class names that are not the model type written in another case.
+_CLASS_TYPES: Mapping[str, str] = {
+    "DeciLM": "nemotron-nas",
+    "HunYuanDenseV1": "hunyuan_v1_dense",
+    "HunYuanMoEV1": "hunyuan_v1_moe",
+    "MiniMaxM3Sparse": "minimax_m3_vl",
+    "NomicBert": "nomic_bert",
+    "RW": "falcon",
+    "Step3p7Flash": "step3p7",
+}
+_CLASS_SUFFIX = re.compile(
+    r"(For(CausalLM|ConditionalGeneration|SequenceClassification)|LMHeadModel|Model)$"
+)
+# Keys that say how a model stores and caches; an error names those a config has.
+_DECIDING_KEYS = (
+    "model_type",
+    "architectures",
+    "text_config",
+    "vision_config",
+    "audio_config",
+    "layer_types",
+    "hybrid_override_pattern",
+    "kv_lora_rank",
+    "sliding_window",
+    "attention_chunk_size",
+    "num_experts",
+    "num_local_experts",
+    "n_routed_experts",
+    "state_size",
+    "mamba_d_state",
+    "linear_num_value_heads",
+)
+
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """The architecture a config describes.
 
+    The `model_type` decides; without one, the class named in `architectures`.
+
     Raises:
-        UnsupportedArchitecture: the model type is not known, or keys are missing.
+        UnsupportedArchitecture: the model type is not known, keys are missing, or
+            values cannot be what they say. Its `keys` name what matters.
     """
     view = ConfigView(config)
-    reader = READERS.get(view.model_type)
-    if reader is not None:
-        return reader(view, None)
-    raise UnsupportedArchitecture(
-        f"The architecture {view.model_type or 'without a model_type'!r} "
-        f"({', '.join(view.architectures) or 'no architectures'}) is not supported.",
-        "The keys that decide are model_type and architectures.",
-        keys=("model_type", "architectures"),
+    model_type = view.model_type
+    if not model_type:
+        model_type = _type_of_class(view)
+        view = ConfigView({**config, "model_type": model_type})
+    reader = READERS.get(model_type)
+    if reader is None:
+        raise _unknown(config)
+    return reader(view, None)
+
+
+def _type_of_class(view: ConfigView) -> str:
+    """The model type of the class in `architectures`, empty when it is not known."""
+    for name in view.architectures:
+        stem = _CLASS_SUFFIX.sub("", name)
+        if stem in _CLASS_TYPES:
+            return _CLASS_TYPES[stem]
+        if stem == name:
+            continue
+        candidates = _TYPES_BY_STEM.get(_plain(stem), ())
+        # A decoder beside a wrapper of the same name is the wrapper's text model.
+        texts = [found for found in candidates if found.endswith("_text")]
+        if candidates:
+            return texts[0] if texts and "CausalLM" in name else candidates[0]
+    return ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _types_by_stem() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for model_type in sorted(READERS, key=len):
+        stem = _plain(model_type.removesuffix("_text"))
+        found[stem] = (*found.get(stem, ()), model_type)
+    return found
+
+
+_TYPES_BY_STEM = _types_by_stem()
+
+
+def _unknown(config: Mapping[str, Any]) -> UnsupportedArchitecture:
+    view = ConfigView(config)
+    present = tuple(key for key in _DECIDING_KEYS if config.get(key) is not None)
+    classes = ", ".join(view.architectures) or "no architectures"
+    named = (
+        f"The model type {view.model_type!r}" if view.model_type else "A config without model_type"
+    )
+    return UnsupportedArchitecture(
+        f"{named} ({classes}) is not supported.",
+        "What a model stores per layer and caches per token is known per family; the keys "
+        f"that decide here are {', '.join(present or _DECIDING_KEYS[:2])}.",
+        keys=present or _DECIDING_KEYS[:2],
     )

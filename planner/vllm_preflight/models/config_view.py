@@ -92,7 +92,7 @@ class ConfigView:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(keys, value, "a number")
-        if not isfinite(value):
+        if not isfinite(value) or abs(value) > _LARGEST_INTEGER:
             raise self._wrong(keys, value, "a number")
         return float(value)
 

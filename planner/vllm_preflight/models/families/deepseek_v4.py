@@ -25,7 +25,7 @@ from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import expert_weights, linear, mlp_weights, norm
 from vllm_preflight.models.families.common import assemble, max_position, num_hidden_layers
 from vllm_preflight.models.families.hyper_connections import hyper_connection, hyper_head
-from vllm_preflight.models.families.predictor import predictor_layer
+from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.families.reader import Reader
 
 # A layer that compresses 4 tokens into one pools overlapping windows and picks tokens
@@ -155,7 +155,7 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
         block, moe = _mixture(config, hidden_size, index)
         weights = (*_attention(config, hidden_size, ratio), *block, *common)
         layers.append(Layer(_caches(config, ratio), weights, moe))
-    predictors = config.integer("num_nextn_predict_layers", default=0)
+    predictors = predictor_count(config, "num_nextn_predict_layers")
     predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
     length = max_position(config)
     rotary = config.integer("qk_rope_head_dim")

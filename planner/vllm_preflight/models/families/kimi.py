@@ -36,7 +36,7 @@ from vllm_preflight.models.families.latent import (
     latent_weights,
 )
 from vllm_preflight.models.families.linear_attention import KimiDelta
-from vllm_preflight.models.families.predictor import predictor_layer
+from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.families.reader import Reader
 
 # vLLM keeps at least so much of an expert's intermediate size on a rank, except where
@@ -79,7 +79,7 @@ def read_kimi_linear(config: ConfigView, outer: ConfigView | None = None) -> Arc
         cache: Cache = delta.cache() if recurrent else shape.cache()
         block, moe = _feed_forward(config, hidden_size, index)
         layers.append(Layer((cache,), (*mix, *block, *norms), moe))
-    predictors = config.integer("num_nextn_predict_layers", default=0)
+    predictors = predictor_count(config, "num_nextn_predict_layers")
     predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
     return assemble(
         config,
@@ -165,7 +165,7 @@ def read_glm5_next(config: ConfigView, outer: ConfigView | None = None) -> Archi
                 mix += indexer_weights(config)
         block, moe = _feed_forward(config, hidden_size, index, prefix="mlp")
         layers.append(Layer(caches, (*mix, *block, *norms, *connections), moe))
-    predictors = config.integer("num_nextn_predict_layers", default=0)
+    predictors = predictor_count(config, "num_nextn_predict_layers")
     predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
     architecture = assemble(
         config,

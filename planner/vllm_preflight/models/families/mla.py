@@ -38,7 +38,7 @@ from vllm_preflight.models.families.latent import (
     latent_shape,
     latent_weights,
 )
-from vllm_preflight.models.families.predictor import predictor_layer
+from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.families.reader import Reader
 from vllm_preflight.models.families.traits import DecoderTraits
 
@@ -50,12 +50,15 @@ class LatentTraits:
     `absorbed` is false where vLLM expands the latent into ordinary heads (MiniCPM3), and
     `rotary` where the model runs in transformers' code, which keeps no table.
     `correction_bias` is None where the config's `topk_method` decides.
+    `predictor_embeddings`: whether checkpoints repeat embedding and head in the
+    prediction layers.
     """
 
     absorbed: bool = True
     rotary: bool = True
     correction_bias: bool | None = None
     router_dtype: str | None = None
+    predictor_embeddings: bool = True
     norms: int = 2
     tied: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -69,7 +72,9 @@ TRAITS: Mapping[str, LatentTraits] = {
     "deepseek_v32": LatentTraits(defaults=_DEEPSEEK),
     "kimi_k2": LatentTraits(defaults=_DEEPSEEK),
     "glm_moe_dsa": LatentTraits(
-        correction_bias=True, defaults={"first_k_dense_replace": 3, "moe_layer_freq": 1}
+        correction_bias=True,
+        predictor_embeddings=False,
+        defaults={"first_k_dense_replace": 3, "moe_layer_freq": 1},
     ),
     "glm4_moe_lite": LatentTraits(
         correction_bias=True, router_dtype="float32", defaults={"first_k_dense_replace": 1}
@@ -106,7 +111,12 @@ def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architec
             else (_expanded_cache(shape),)
         )
         layers.append(Layer(caches, weights, block.moe))
-    return _assembled(config, outer, traits, layers, shape.qk_rope_head_dim)
+    last = layers[-1]
+    if sparse and not own_indexer[-1]:
+        # A prediction layer never shares another layer's pick.
+        caches = latent_caches(shape, config, sparse=True, own_indexer=True)
+        last = Layer(caches, (*last.weights, *indexer_weights(config)), last.moe)
+    return _assembled(config, outer, traits, layers, shape.qk_rope_head_dim, last)
 
 
 def _norms(traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
@@ -145,7 +155,7 @@ def _read_expanded(
         block = feed_forward(config, _feed_forward_traits(config, traits), index)
         weights = (*attention, *block.weights, *_norms(traits, hidden_size))
         layers.append(Layer((cache,), weights, block.moe))
-    return _assembled(config, outer, traits, layers, width)
+    return _assembled(config, outer, traits, layers, width, layers[-1])
 
 
 def _assembled(
@@ -154,11 +164,14 @@ def _assembled(
     traits: LatentTraits,
     layers: Sequence[Layer],
     rotary: int,
+    repeated: Layer,
 ) -> Architecture:
+    """The whole from its layers; prediction layers are like `repeated`."""
     hidden_size = config.integer("hidden_size")
     num_heads = config.integer("num_attention_heads")
-    predictors = config.integer("num_nextn_predict_layers", default=0)
-    predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
+    predictors = predictor_count(config, "num_nextn_predict_layers")
+    vocab_size = config.integer("vocab_size") if traits.predictor_embeddings else 0
+    predictor = predictor_layer(repeated, hidden_size, vocab_size)
     return assemble(
         config,
         layers,

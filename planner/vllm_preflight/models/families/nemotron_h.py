@@ -23,6 +23,7 @@ from vllm_preflight.models.families.blocks import (
     router_weights,
 )
 from vllm_preflight.models.families.common import assemble, head_dim
+from vllm_preflight.models.families.predictor import predictor_count
 from vllm_preflight.models.families.reader import Reader
 from vllm_preflight.models.families.state_space import Mamba2
 
@@ -76,7 +77,7 @@ def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Arch
     predictor_kinds = _kinds(config, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
     predictors = [
         _layer(kind, config, shape, mixer, built)
-        for _ in range(config.integer("num_nextn_predict_layers", default=0))
+        for _ in range(predictor_count(config, "num_nextn_predict_layers"))
         for kind in predictor_kinds
     ]
     return assemble(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Layer, Role, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import linear, norm
 from vllm_preflight.models.families.traits import DecoderTraits
+
+# Released models have up to seven.
+_MOST_PREDICTORS = 64
 
 
 def predictor_layer(last: Layer, hidden_size: int, vocab_size: int = 0) -> Layer:
@@ -32,11 +36,23 @@ def predictor_layer(last: Layer, hidden_size: int, vocab_size: int = 0) -> Layer
     return Layer(last.caches, weights, last.moe)
 
 
+def predictor_count(config: ConfigView, *keys: str) -> int:
+    """How many prediction layers a config names under `keys`; none where it is silent."""
+    count = config.integer(*keys, default=0)
+    if count > _MOST_PREDICTORS:
+        raise UnsupportedArchitecture(
+            f"The config has {count} multi-token-prediction layers.",
+            f"Correct {keys[0]}; models have at most {_MOST_PREDICTORS}.",
+            keys=keys,
+        )
+    return count
+
+
 def predictor_layers(
     config: ConfigView, traits: DecoderTraits, layers: Sequence[Layer]
 ) -> tuple[Layer, ...]:
     """The prediction layers behind a decoder's own `layers`, as its config counts them."""
-    count = config.integer("num_nextn_predict_layers", "num_mtp_layers", default=0)
+    count = predictor_count(config, "num_nextn_predict_layers", "num_mtp_layers")
     if traits.predictor == "none" or not count:
         return ()
     vocab_size = config.integer("vocab_size") if traits.predictor == "glm" else 0
