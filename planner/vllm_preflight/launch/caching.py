@@ -18,7 +18,7 @@ from vllm_preflight.models.architecture import Architecture, AttentionCache
 def chunked_prefill(inputs: LaunchInputs) -> bool:
     """Whether a prompt may be spread over several steps."""
     whole = whole_prompts(inputs)
-    crossed = _has_cache(inputs.architecture, "cross")
+    crossed = has_cache(inputs.architecture, "cross")
     if crossed:
         inputs.notes.default("enable_chunked_prefill", "off for encoder-decoder models")
         return False
@@ -35,7 +35,7 @@ def prefix_caching(inputs: LaunchInputs) -> bool:
     default, reason = True, "vLLM's default"
     if whole_prompts(inputs):
         default, reason = False, "off for models that pool over the whole prompt"
-    elif _has_cache(inputs.architecture, "cross"):
+    elif has_cache(inputs.architecture, "cross"):
         default, reason = False, "off for encoder-decoder models"
     elif inputs.architecture.model_type in model_fact("attention_free"):
         default, reason = False, "off for models without attention"
@@ -70,10 +70,11 @@ def whole_prompts(inputs: LaunchInputs) -> bool:
 
     A causal decoder that pools its last token may take a prompt in parts.
     """
-    return inputs.pooling and _has_cache(inputs.architecture, "encoder_only")
+    return inputs.pooling and has_cache(inputs.architecture, "encoder_only")
 
 
-def _has_cache(architecture: Architecture, kind: str) -> bool:
+def has_cache(architecture: Architecture, kind: str) -> bool:
+    """Whether any layer has attention of that kind."""
     return any(
         isinstance(cache, AttentionCache) and cache.kind == kind
         for layer in architecture.layer_counts

@@ -86,6 +86,14 @@ def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
     return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason, bracketed)
 
 
+def v0_engine_features(version: Version) -> Mapping[str, str]:
+    """What `version` still runs in the V0 engine: feature name to its words."""
+    rules = _table()["v0_engine"]["rules"]
+    return {
+        rule["feature"]: rule["says"] for rule in rules if version < parse_version(rule["until"])
+    }
+
+
 def model_fact(name: str) -> Any:
     """A list or table of model types that vLLM treats specially."""
     return _table()["models"][name]["value"]

@@ -25,6 +25,7 @@ from vllm_preflight.launch.compilation import (
     largest_capture_size,
 )
 from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
+from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
@@ -60,8 +61,9 @@ def resolve_launch(
     quantisation asks for, as vLLM's name.
 
     What vLLM would refuse is in the result's `problems`, in its words. Raises
-    InvalidRequest for what is no value at all: a version that does not exist, JSON that
-    does not parse.
+    InvalidRequest for what is no value at all (a version that does not exist, JSON that
+    does not parse), and UnsupportedArchitecture for what an early release runs in its V0
+    engine.
     """
     notes = Notes(parse_version(request.vllm_version))
     inputs = LaunchInputs(
@@ -94,7 +96,7 @@ def resolve_launch(
     prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
     eager, graph_mode = cudagraph_mode(inputs)
-    return Launch(
+    launch = Launch(
         version=notes.version,
         dtype=dtype,
         kv_cache_dtype=resolve_kv_cache_dtype(
@@ -142,6 +144,10 @@ def resolve_launch(
         warnings=tuple(notes.warnings),
         reasons=dict(notes.reasons),
     )
+    # A refusal of the arguments comes before either engine sizes anything.
+    if not launch.problems:
+        check_engine(inputs, launch)
+    return launch
 
 
 def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
