@@ -26,7 +26,7 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.parameters import ParameterCount, Part, count_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.reports import HardwareReport, InspectReport, ModelReport, report_terms
-from vllm_preflight.requests import InspectRequest, ModelInput, StartupRequest
+from vllm_preflight.requests import InspectRequest, StartupRequest
 from vllm_preflight.terms import Term
 from vllm_preflight.units import BYTES_TO_GIB, bytes_to_gib
 
@@ -36,16 +36,21 @@ _REFERENCE = Gpu("H100", "NVIDIA", 80 * BYTES_TO_GIB, "given", compute_capabilit
 
 
 def inspect_model(
-    request: InspectRequest, *, progress: Callable[[str], None] | None = None
+    request: InspectRequest,
+    *,
+    model: Model | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> InspectReport:
     """What a model is made of: parameters by part, layers by kind, and the sources.
+
+    `model` saves reading it again when the caller has it.
 
     Raises:
         PreflightError: the model is unknown, unreachable, damaged or not understood.
     """
-    model = load_model(request.model, revision=request.revision, progress=progress)
+    model = model or load_model(request.model, revision=request.revision, progress=progress)
     count = _parameters(model)
-    given = {name: getattr(request, name) for name in ModelInput.model_fields}
+    given = {name: getattr(request, name) for name in InspectRequest.model_fields}
     launch = resolve_launch(
         StartupRequest.model_construct(**given),
         model.architecture,

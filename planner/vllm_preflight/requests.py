@@ -39,42 +39,46 @@ class RequestModel(BaseModel, extra="forbid", allow_inf_nan=False, frozen=True):
     """A strict model: an unknown field or a non-finite number is an error."""
 
 
-class ModelInput(RequestModel, frozen=True):
+class ModelSource(RequestModel, frozen=True):
     """Which model, and in which precision."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Hugging Face id, local folder with a config.json, or catalogue id; "
-        "for example Qwen/Qwen3-32B.",
+        description="Hugging Face id, catalogue id or local folder, such as Qwen/Qwen3-32B.",
     )
     revision: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="Branch, tag or commit on the Hub. Default: main."
     )
-    trust_remote_code: bool = Field(
-        default=False,
-        description="Passed on to vLLM; this tool never runs code from a model repository.",
-    )
     dtype: Dtype = Field(
-        default="auto", description="Weight and activation dtype. auto: what the config says."
+        default="auto", description="Weight and activation dtype; auto: the config's."
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="Weight quantisation: auto (what the checkpoint says), none, fp8, awq, gptq, "
-        "int8, bitsandbytes, mxfp4, nvfp4, compressed-tensors, ….",
+        description="auto (the checkpoint's own), none, fp8, awq, gptq, int8, bitsandbytes, mxfp4, "
+        "nvfp4, compressed-tensors, ….",
     )
     kv_cache_dtype: KvCacheDtype = Field(
-        default="auto", description="KV cache dtype. auto: the model's dtype, or what it says."
+        default="auto", description="KV cache dtype; auto: the model's or the checkpoint's."
+    )
+
+
+class ModelInput(ModelSource, frozen=True):
+    """The model as vLLM is told of it."""
+
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Passed on to vLLM; no code of a model is ever run here.",
     )
     max_model_len: Tokens | None = Field(
         default=None,
-        description="Longest request in tokens (prompt and output). Default: the model's maximum "
-        "for a start-up, prompt_tokens + gen_tokens for sizing.",
+        description="Longest request in tokens, prompt and output. Default: the model's maximum "
+        "(start-up), prompt_tokens + gen_tokens (sizing).",
     )
     tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
-        default=None, description="Tokenizer id or folder, when not the model's own."
+        default=None, description="Tokenizer id or folder, if not the model's own."
     )
     params_b: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
         default=None,
-        description="Total parameters in billions, to override the count from the config's shapes.",
+        description="Total parameters in billions, instead of the count from the shapes.",
     )
 
 
@@ -83,32 +87,32 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="GPU name such as H100, A100-40GB or RTX 4090; auto detects this machine's.",
+        description="GPU name, such as H100, A100-40GB, RTX 4090; auto: this machine's.",
     )
     gpus: Count | None = Field(
         default=None,
-        description="How many GPUs there are in all. Default: those detected, or as many as the "
-        "parallel sizes ask for.",
+        description="GPUs in all. Default: those detected, or as many as needed.",
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None,
-        description="GiB of memory per GPU that CUDA shows; overrides the catalogue.",
+        description="GiB per GPU that CUDA shows, instead of the catalogue's.",
     )
     interconnect: Literal["nvlink", "pcie", "unknown"] = Field(
         default="unknown", description="Link between the GPUs of a node."
     )
     tensor_parallel_size: Count | None = Field(
-        default=None, description="Tensor-parallel size (-tp). Default: recommended, or vLLM's 1."
+        default=None,
+        description="Tensor-parallel size (-tp). Default: recommended (sizing), 1 (start-up).",
     )
     pipeline_parallel_size: Count | None = Field(
         default=None, description="Pipeline-parallel size (-pp). Default 1."
     )
     data_parallel_size: Count | None = Field(
         default=None,
-        description="Data-parallel size (-dp): full replicas of the engine. Default 1.",
+        description="Replicas of the engine (-dp). Default 1.",
     )
     enable_expert_parallel: bool | None = Field(
-        default=None, description="Give whole experts to ranks instead of slices of each."
+        default=None, description="Whole experts per rank, not slices of each."
     )
     nodes: Count | None = Field(
         default=None, description="Machines the GPUs are spread over evenly. Default 1."
@@ -121,10 +125,10 @@ class WorkloadInput(RequestModel, frozen=True):
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
     gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1, description="Requests in flight at the same time."
+        default=1, description="Requests in flight at once."
     )
     target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="Wanted time for a whole typical request, in milliseconds."
+        default=None, description="Wanted milliseconds for a whole typical request."
     )
     streaming: bool = Field(default=True, description="Whether answers are streamed.")
     batching_mode: Literal["throughput", "latency", "balanced"] = Field(
@@ -136,21 +140,21 @@ class PolicyInput(RequestModel, frozen=True):
     """How much margin sizing keeps."""
 
     gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
-        default=0.90, description="Share of each GPU's memory vLLM may use, 0.5 to 0.98."
+        default=0.90, description="Share of each GPU's memory vLLM may use."
     )
     overhead_gb: Gib | None = Field(
-        default=None, description="GiB of runtime overhead, instead of the formula's."
+        default=None, description="GiB of runtime overhead, instead of overhead_method's."
     )
     fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
-        default=1.15, description="KV cache is sized this many times what the tokens need."
+        default=1.15, description="KV cache is sized this many times what tokens need."
     )
     headroom_gb: Gib = Field(
-        default=1.0, description="GiB that must stay free for a plan to count as fitting."
+        default=1.0, description="GiB that must stay free to count as fitting."
     )
     overhead_method: Literal["formula", "fitted"] = Field(
         default="formula",
-        description="formula: max(1, 2 % of memory) and 0.25 GiB per further GPU; fitted: the "
-        "runtime memory predicted for this model, GPU and vLLM version.",
+        description="formula: max(1 GiB, 2 %) + 0.25 GiB per further GPU; fitted: predicted for "
+        "this model, GPU and version.",
     )
 
 
@@ -158,17 +162,15 @@ class EngineInput(RequestModel, frozen=True):
     """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
 
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release such as 0.19.0. Default: the newest known."
+        default=None, description="vLLM release, such as 0.19.0. Default: the newest known."
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1.0)] | None = Field(
         default=None, description="Share of each GPU's memory vLLM may use. Default: the version's."
     )
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None, description="Most sequences in one batch."
+        default=None, description="Most sequences per batch."
     )
-    max_num_batched_tokens: Tokens | None = Field(
-        default=None, description="Most tokens in one step."
-    )
+    max_num_batched_tokens: Tokens | None = Field(default=None, description="Most tokens per step.")
     block_size: Annotated[int, Field(ge=1, le=1_048_576)] | None = Field(
         default=None, description="Tokens per KV-cache block."
     )
@@ -180,35 +182,34 @@ class EngineInput(RequestModel, frozen=True):
         default=None, description="GiB of weights per GPU kept in host memory."
     )
     kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
-        default=None, description="KV cache size per GPU in bytes; overrides the utilisation."
+        default=None, description="KV-cache bytes per GPU; overrides the utilisation."
     )
     enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
     max_loras: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="LoRA adapters in one batch. vLLM's default: 1."
+        default=None, description="LoRA adapters per batch. Default 1."
     )
     max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = Field(
-        default=None, description="Largest LoRA rank. vLLM's default: 16."
+        default=None, description="Largest LoRA rank. Default 16."
     )
     speculative_config: Annotated[str, Field(max_length=10_000)] | None = Field(
         default=None,
-        description="vLLM's speculative_config as a JSON string, for example "
+        description="vLLM's speculative_config as JSON: "
         '{"method": "mtp", "num_speculative_tokens": 1}.',
     )
     limit_mm_per_prompt: Annotated[str, Field(max_length=10_000)] | None = Field(
         default=None,
-        description='Most items per prompt and modality as JSON, for example {"image": 0}.',
+        description='Items per prompt and modality, as JSON: {"image": 0}.',
     )
     decode_context_parallel_size: Count | None = Field(
         default=None, description="Ranks of a TP group that share each request's KV cache (-dcp)."
     )
     free_vram_gb: Gib | None = Field(
         default=None,
-        description="GiB free per GPU when vLLM starts. Default: detected, or all of it.",
+        description="GiB free per GPU at start. Default: detected, or all.",
     )
     calibration: Annotated[str, Field(max_length=10_000)] | None = Field(
         default=None,
-        description="A calibration returned by explain_startup_log, as JSON: corrects the "
-        "predicted terms by what that log measured.",
+        description="JSON from explain_startup_log: corrects terms by what a log measured.",
     )
 
 
@@ -217,7 +218,7 @@ class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineI
 
     # Sizing has a default of its own where a simulation takes the version's.
     gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
-        default=0.90, description="Share of each GPU's memory vLLM may use, 0.5 to 0.98."
+        default=0.90, description="Share of each GPU's memory vLLM may use."
     )
 
 
@@ -226,13 +227,12 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default="",
-        description="Hugging Face id, local folder with a config.json, or catalogue id; "
-        "for example Qwen/Qwen3-32B. Required unless command names it.",
+        description="Hugging Face id, catalogue id or local folder, unless command names it.",
     )
     command: Annotated[str, Field(max_length=100_000)] | None = Field(
         default=None,
-        description="A literal vllm serve line, parsed with vLLM's flag names; for example "
-        "'vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len 32k'. Never executed.",
+        description="A vllm serve line, such as 'vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len "
+        "32k'. Parsed, never executed.",
     )
 
     @model_validator(mode="after")
@@ -264,7 +264,7 @@ class OverheadRequest(RequestModel, frozen=True):
     )
 
 
-class InspectRequest(ModelInput, frozen=True):
+class InspectRequest(ModelSource, frozen=True):
     """What is this model made of?"""
 
 

@@ -11,10 +11,16 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from vllm_preflight.reports import TermReport
+
 Schema = dict[str, Any]
 
-# Keys that repeat what the property's name or description already says.
-_DROPPED = frozenset({"title", "$defs"})
+# Keys that repeat what the property's name says, or only cap the length of a text.
+_DROPPED = frozenset({"title", "$defs", "minLength", "maxLength"})
+# Bounds from here on only stop nonsense; the refusal names them.
+_ONLY_SANE = 10_000
+# What is left of an answer's sections.
+_OUTLINE = frozenset({"type", "enum", "const", "items", "anyOf"})
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
@@ -24,24 +30,29 @@ def input_schema(model: type[BaseModel]) -> Schema:
     order = [name for base in model.__bases__ for name in getattr(base, "model_fields", {})]
     names = dict.fromkeys(name for name in (*order, *model.model_fields))
     schema["properties"] = {name: schema["properties"][name] for name in names}
+    schema.pop("description", None)
     return schema
 
 
 def output_schema(model: type[BaseModel]) -> Schema:
     """The schema of a tool's structured answer.
 
-    Only its sections are described: names carry their units, and definitions are sent
-    to a model with every conversation.
+    Definitions are sent with every conversation, so only the sections of an answer are
+    described and said to be always there; inside them, names carry their units. Terms
+    are all alike, and only part of a full answer: they stay open.
     """
-    schema = tidy(model.model_json_schema(mode="serialization"))
+    schema = model.model_json_schema(mode="serialization")
+    definitions = {**schema.get("$defs", {}), TermReport.__name__: {"type": "object"}}
+    schema = tidy({**schema, "$defs": definitions})
     sections = cast(Mapping[str, Schema], schema["properties"])
     schema["properties"] = {
         name: {
-            **cast(Schema, _undescribed(section)),
+            **cast(Schema, _outlined(section)),
             **{key: section[key] for key in ("description",) if key in section},
         }
         for name, section in sections.items()
     }
+    schema.pop("description", None)
     return schema
 
 
@@ -64,6 +75,8 @@ def _tidied(node: object, definitions: Mapping[str, Any]) -> object:
     for key, value in members.items():
         if key in _DROPPED or (key == "default" and value in (None, "", [])):
             continue
+        if key == "maximum" and cast(float, value) >= _ONLY_SANE:
+            continue
         if key == "properties":
             properties = cast(Mapping[str, Any], value)
             result[key] = {name: _tidied(item, definitions) for name, item in properties.items()}
@@ -72,18 +85,21 @@ def _tidied(node: object, definitions: Mapping[str, Any]) -> object:
     return result
 
 
-def _undescribed(node: object) -> object:
-    """A schema without descriptions; a property of that name stays."""
+def _outlined(node: object) -> object:
+    """The names and types of a schema, and no more."""
     if isinstance(node, list):
-        return [_undescribed(item) for item in cast(list[object], node)]
+        return [_outlined(item) for item in cast(list[object], node)]
     if not isinstance(node, Mapping):
         return node
     members = cast(Mapping[str, object], node)
-    return {
-        key: _undescribed(value)
-        for key, value in members.items()
-        if key != "description" or not isinstance(value, str)
-    }
+    outline = {key: _outlined(value) for key, value in members.items() if key in _OUTLINE}
+    if "properties" in members:
+        properties = cast(Mapping[str, object], members["properties"])
+        outline["properties"] = {name: _outlined(item) for name, item in properties.items()}
+    if "prefixItems" in members:
+        # A pair has two of the same; few clients know prefixItems.
+        outline["items"] = _outlined(cast(list[object], members["prefixItems"])[0])
+    return outline
 
 
 def _without_null(members: Schema) -> Schema:
