@@ -156,7 +156,11 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
         weights = (*_attention(config, hidden_size, ratio), *block, *common)
         layers.append(Layer(_caches(config, ratio), weights, moe))
     predictors = predictor_count(config, "num_nextn_predict_layers")
-    predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
+    # The prediction layer keeps only its window and joins its own residual streams.
+    block, moe = _mixture(config, hidden_size, num_layers)
+    weights = (*_attention(config, hidden_size, 0), *block, *common)
+    repeated = Layer(_caches(config, 0), (*weights, *hyper_head(config, hidden_size)), moe)
+    predictor = predictor_layer(repeated, hidden_size)
     length = max_position(config)
     rotary = config.integer("qk_rope_head_dim")
     # Layers that compress and those that do not rotate with frequencies of their own.

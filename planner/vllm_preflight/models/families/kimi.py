@@ -162,11 +162,23 @@ def read_glm5_next(config: ConfigView, outer: ConfigView | None = None) -> Archi
             caches, mix = (shape.cache(sparse=True),), latent_weights(shape)
             if own_indexer[index]:
                 caches += (IndexerCache(width, pool), RingCache(2 * width, pool))
-                mix += indexer_weights(config)
+                mix += (*indexer_weights(config), *_pooling(hidden_size, width, pool))
         block, moe = _feed_forward(config, hidden_size, index, prefix="mlp")
         layers.append(Layer(caches, (*mix, *block, *norms, *connections), moe))
     predictors = predictor_count(config, "num_nextn_predict_layers")
-    predictor = predictor_layer(layers[-1], hidden_size, config.integer("vocab_size"))
+    block, moe = _feed_forward(config, hidden_size, num_layers - 1, prefix="mlp")
+    # The prediction layer attends sparsely and has a single residual stream.
+    repeated = Layer(
+        (shape.cache(sparse=True), IndexerCache(width, pool), RingCache(2 * width, pool)),
+        (
+            *latent_weights(shape),
+            *indexer_weights(config),
+            *_pooling(hidden_size, width, pool),
+            *block,
+            *norms,
+        ),
+        moe,
+    )
     architecture = assemble(
         config,
         layers,
@@ -174,10 +186,19 @@ def read_glm5_next(config: ConfigView, outer: ConfigView | None = None) -> Archi
         num_heads=shape.num_heads,
         num_kv_heads=config.integer("num_key_value_heads", default=shape.num_heads),
         outer=outer,
-        predictor_layers=(predictor,) * predictors,
+        predictor_layers=(predictor_layer(repeated, hidden_size),) * predictors,
         intermediate_size=dense_intermediate(config, hidden_size),
     )
     return replace(architecture, packed_kv_layout=True)
+
+
+def _pooling(hidden_size: int, width: int, pool: int) -> tuple[Weight, ...]:
+    """What pools the indexer's keys: a gate, and a bias for each place in the pool."""
+    prefix = "self_attn.indexer.compressor"
+    return (
+        Weight(f"{prefix}.wgate", width, hidden_size),
+        Weight(f"{prefix}.ape", pool, width, dtype="float32"),
+    )
 
 
 READERS: Mapping[str, Reader] = {

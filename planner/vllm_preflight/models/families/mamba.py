@@ -126,6 +126,7 @@ def read_falcon_h1(config: ConfigView, outer: ConfigView | None = None) -> Archi
     weights = (
         *attention_weights(shape),
         *mixer.weights(),
+        *mixer.multipliers(),
         *mlp_weights(shape.hidden_size, width, bias=config.flag("mlp_bias"), prefix="feed_forward"),
         *_two_norms(shape.hidden_size),
     )

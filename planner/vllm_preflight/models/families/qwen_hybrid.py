@@ -43,7 +43,8 @@ _SHARED: Mapping[str, Any] = {
 }
 _MIXTURE: Mapping[str, Any] = {"shared_expert_intermediate_size": 512}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "qwen3_next": {**_SHARED, **_MIXTURE},
+    # Its config does not tell of the one prediction layer that vLLM looks for.
+    "qwen3_next": {**_SHARED, **_MIXTURE, "mtp_num_hidden_layers": 1},
     "qwen3_5_text": _SHARED,
     "qwen3_5_moe_text": {**_SHARED, **_MIXTURE},
 }

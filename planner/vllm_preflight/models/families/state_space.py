@@ -138,6 +138,19 @@ class Mamba2:
             f"{prefix}.out_proj", self.hidden_size, inner, split=Split.ROW, bias=self.proj_bias
         )
 
+    def multipliers(self, prefix: str = "mamba") -> tuple[Weight, ...]:
+        """Falcon-H1's vector of multipliers, one for each output of the projection."""
+        grouped = self.num_groups * self.state_size
+        name = f"{prefix}.mup_vector"
+        return tuple(
+            Weight(name, rows, split=split, units=units, fused=name, in_checkpoint=False)
+            for rows, split, units in (
+                (2 * self.intermediate_size, Split.COLUMN, 1),
+                (2 * grouped, Split.KV_HEADS, self.num_groups),
+                (self.num_heads, Split.COLUMN, 1),
+            )
+        )
+
 
 def convolution(
     name: str,
