@@ -1,18 +1,25 @@
-"""The MCP server: its tools, its instructions, and how it runs over stdio."""
+"""The MCP server: its tools, resources, prompts and instructions, and how it runs over stdio."""
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from mcp.server import CacheHint
 from mcp.server.mcpserver import MCPServer
 
 from vllm_preflight import __version__
-from vllm_preflight_server.tool import make_tool
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight_server.prompts import add_prompts
+from vllm_preflight_server.refusals import refuse_unknown_names
+from vllm_preflight_server.resources import add_resources
+from vllm_preflight_server.tool import CALL_LIMIT_S, ToolSpec, make_tool
 from vllm_preflight_server.tools import TOOLS
 
 INSTRUCTIONS = """\
@@ -24,34 +31,71 @@ are GiB (2**30). Models of the catalogue need no network. Every tool only reads.
 `starts` is an answer: tell the user the reason and the remedies given. Not for training, other
 engines or price quotes."""
 
-# The definitions change only with a release.
-_LISTS_STAY = CacheHint(ttl_ms=3_600_000, scope="public")
+# Definitions and catalogues change only with a release.
+_STAYS = CacheHint(ttl_ms=3_600_000, scope="public")
 
 
-def build_server() -> MCPServer:
-    """The server with all its tools; nothing is read or started yet."""
+def build_server(
+    tools: Sequence[str] | None = None, *, call_limit_s: float = CALL_LIMIT_S
+) -> MCPServer:
+    """The server with its tools (all, or those named); nothing is read or started yet.
+
+    Raises:
+        InvalidRequest: a name in `tools` is no tool, or there is none.
+    """
     # The SDK would install a handler of its own, with boxes drawn by rich.
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    return MCPServer(
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    server = MCPServer(
         name="vllm-preflight",
         title="vLLM preflight",
         description="Will this model start under vLLM on these GPUs, and with how much KV cache?",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[make_tool(spec) for spec in TOOLS],
+        tools=[make_tool(spec, call_limit_s) for spec in chosen_tools(tools)],
         log_level="WARNING",
-        cache_hints={"tools/list": _LISTS_STAY, "server/discover": _LISTS_STAY},
+        cache_hints={
+            "tools/list": _STAYS,
+            "prompts/list": _STAYS,
+            "resources/list": _STAYS,
+            "resources/templates/list": _STAYS,
+            "resources/read": _STAYS,
+            "server/discover": _STAYS,
+        },
     )
+    add_resources(server)
+    add_prompts(server)
+    refuse_unknown_names(server)
+    return server
 
 
-def serve_stdio() -> None:
+def chosen_tools(names: Sequence[str] | None) -> tuple[ToolSpec[Any], ...]:
+    """The tools named, in the server's own order; all of them for None.
+
+    Raises:
+        InvalidRequest: a name is no tool, or no name is given.
+    """
+    if names is None:
+        return TOOLS
+    known = [spec.name for spec in TOOLS]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f"Did you mean {near[0]}?" if near else f"Tools: {', '.join(known)}."
+            raise InvalidRequest(f"There is no tool {name!r}.", guess)
+    if not names:
+        raise InvalidRequest("No tool is named.", f"Tools: {', '.join(known)}.")
+    return tuple(spec for spec in TOOLS if spec.name in names)
+
+
+def serve_stdio(tools: Sequence[str] | None = None) -> None:
     """Serve MCP on stdin and stdout until end of input, SIGTERM or Ctrl-C."""
+    server = build_server(tools)
     if sys.stdin.isatty():
         print(
             "vllm-preflight speaks MCP on stdin and stdout; a client starts it. Ctrl-C ends it.",
             file=sys.stderr,
         )
-    asyncio.run(_serve_until_interrupted(build_server()))
+    asyncio.run(_serve_until_interrupted(server))
 
 
 async def _serve_until_interrupted(server: MCPServer) -> None:

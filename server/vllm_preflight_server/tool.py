@@ -10,17 +10,20 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import anyio
 import anyio.from_thread
 import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
+from vllm_preflight.cancellation import check_stop, stoppable
 from vllm_preflight.errors import PreflightError
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import RequestModel, validate_request
@@ -34,6 +37,8 @@ Progress = Callable[[str], None]
 
 # Longer texts are cut by some clients; a sentence never needs more.
 _LONGEST_ERROR = 2_000
+# Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
+CALL_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class PlannerTool(Tool):
 
     request_model: Any
     answer: Any
+    limit_s: float
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
@@ -65,10 +71,14 @@ class PlannerTool(Tool):
         """The answer as text and structure, or an `isError` result with one sentence."""
         try:
             request = validate_request(self.request_model, self._without_nulls(arguments))
-            call = partial(self.answer, request, _progress(context))
-            report: Report = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+            report = await self._answer(partial(self.answer, request, _progress(context)))
         except PreflightError as error:
             return _failure(f"{error}")
+        except TimeoutError:
+            return _failure(
+                f"{self.name} took longer than {self.limit_s:g} s and was stopped. "
+                "Ask again with a model of the catalogue or a local folder."
+            )
         except Exception:
             logger.exception("%s failed unexpectedly", self.name)
             return _failure(
@@ -80,6 +90,23 @@ class PlannerTool(Tool):
             content=[TextContent(type="text", text=as_markdown(structured))],
             structured_content=structured,
         )
+
+    async def _answer(self, call: Callable[[], Report]) -> Report:
+        """What `call` returns, from a worker thread that ends when the caller gives up.
+
+        Raises TimeoutError after `limit_s` seconds.
+        """
+        stop = threading.Event()
+
+        def work() -> Report:
+            with stoppable(stop):
+                return call()
+
+        try:
+            with anyio.fail_after(self.limit_s):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        finally:
+            stop.set()
 
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments with nulls left out, and JSON text parsed, as models really send them."""
@@ -104,6 +131,7 @@ def _progress(context: Any) -> Progress:
     steps = itertools.count(1)
 
     def report(message: str) -> None:
+        check_stop()
         anyio.from_thread.run(context.report_progress, next(steps), None, message)
 
     return report
@@ -114,8 +142,11 @@ def _failure(sentence: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def make_tool(spec: ToolSpec[Any]) -> PlannerTool:
-    """The SDK tool of `spec`, with a flat strict input schema and an output schema."""
+def make_tool(spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S) -> PlannerTool:
+    """The SDK tool of `spec`, with a flat strict input schema and an output schema.
+
+    A call that takes longer than `limit_s` seconds is stopped and answered with an error.
+    """
     arguments = type(
         f"{spec.name}_arguments",
         (ArgModelBase, spec.request),
@@ -134,7 +165,6 @@ def make_tool(spec: ToolSpec[Any]) -> PlannerTool:
         is_async=True,
         context_kwarg=None,
         annotations=ToolAnnotations(
-            title=spec.title,
             read_only_hint=True,
             destructive_hint=False,
             idempotent_hint=True,
@@ -142,4 +172,5 @@ def make_tool(spec: ToolSpec[Any]) -> PlannerTool:
         ),
         request_model=spec.request,
         answer=spec.answer,
+        limit_s=limit_s,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from vllm_preflight.cancellation import check_stop, current_stop
 from vllm_preflight.errors import HubUnavailable, InvalidRequest
 from vllm_preflight.models.config_files import parse_json_object
 from vllm_preflight.units import BYTES_TO_MIB
@@ -25,6 +26,7 @@ BUDGET_S = 10.0
 LISTING_CAP = 32 * BYTES_TO_MIB
 USER_AGENT = "vllm-preflight"
 _MOST_REDIRECTS = 5
+_TURN_S = 0.1
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Where the public Hub serves its files from; a mirror is held to its own address.
 _PUBLIC_HOSTS = ("huggingface.co", "hf.co")
@@ -47,6 +49,8 @@ class HubClient:
     endpoint: str
     token: str | None = field(repr=False)
     deadline: float
+    # Headers are read by threads of a pool, which do not inherit the context.
+    stop: threading.Event | None = field(default_factory=current_stop, repr=False)
 
     @classmethod
     def from_environment(cls, budget: float | None = None) -> HubClient:
@@ -125,12 +129,7 @@ class HubClient:
                 answer.put(error)
 
         threading.Thread(target=exchange, name="hub-request", daemon=True).start()
-        try:
-            outcome = answer.get(timeout=max(0.0, remaining))
-        except queue.Empty:
-            raise HubUnavailable(
-                f"{self.host} did not answer in time.", f"Try again later. {_LOCAL_HINT}"
-            ) from None
+        outcome = self._wait(answer)
         if isinstance(outcome, bytes):
             return outcome
         if isinstance(outcome, HubRefusal | HubUnavailable):
@@ -139,6 +138,20 @@ class HubClient:
             f"{self.host} cannot be reached: {_reason(outcome)}.",
             f"Check the network, HF_ENDPOINT and proxy settings. {_LOCAL_HINT}",
         ) from outcome
+
+    def _wait(self, answer: queue.SimpleQueue[bytes | Exception]) -> bytes | Exception:
+        """What arrives before the deadline; waits in short turns, to notice being given up."""
+        while True:
+            check_stop(self.stop)
+            remaining = self.deadline - time.monotonic()
+            try:
+                return answer.get(timeout=max(0.0, min(_TURN_S, remaining)))
+            except queue.Empty:
+                if remaining > _TURN_S:
+                    continue
+                raise HubUnavailable(
+                    f"{self.host} did not answer in time.", f"Try again later. {_LOCAL_HINT}"
+                ) from None
 
     def _exchange(self, path: str, most: int, byte_range: str | None, timeout: float) -> bytes:
         from huggingface_hub.utils import get_session
@@ -163,6 +176,7 @@ class HubClient:
                     raise HubRefusal(response.status_code, code)
                 data = bytearray()
                 for chunk in response.iter_bytes():
+                    check_stop(self.stop)
                     data += chunk
                     if len(data) >= most:
                         break
