@@ -99,7 +99,7 @@ def _is_moe_by_range(config: ConfigView, index: int) -> bool:
 def feed_forward(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForward:
     """The feed-forward block of layer `index`."""
     hidden_size = config.integer("hidden_size", "n_embd", "n_embed", "d_model")
-    num_experts = config.integer(*_EXPERT_KEYS, default=0)
+    num_experts = config.integer(*_EXPERT_KEYS, default=None if traits.mixture else 0)
     if num_experts > 1 and is_moe_layer(config, index):
         return moe_block(config, traits, index)
     bias = traits.mlp_bias
@@ -128,7 +128,6 @@ def shared_intermediate(config: ConfigView, moe_intermediate: int, index: int = 
     """Width of the shared expert (all shared experts as one block), 0 without."""
     explicit = config.integer(
         "shared_expert_intermediate_size",
-        "moe_shared_expert_intermediate_size",
         "shared_intermediate_size",
         "share_expert_dim",
         default=0,
@@ -141,7 +140,8 @@ def shared_intermediate(config: ConfigView, moe_intermediate: int, index: int = 
         "moe_num_shared_experts",
         default=0,
     )
-    return explicit or count * moe_intermediate
+    each = config.integer("moe_shared_expert_intermediate_size", default=moe_intermediate)
+    return explicit or count * each
 
 
 def moe_block(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForward:

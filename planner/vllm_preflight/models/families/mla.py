@@ -58,6 +58,7 @@ class LatentTraits:
     rotary: bool = True
     correction_bias: bool | None = None
     router_dtype: str | None = None
+    mixture: bool = True
     predictor_embeddings: bool = True
     norms: int = 2
     tied: bool = False
@@ -83,8 +84,8 @@ TRAITS: Mapping[str, LatentTraits] = {
         correction_bias=True, norms=3, defaults={"first_k_dense_replace": 1, "moe_layer_freq": 1}
     ),
     "mistral4": LatentTraits(defaults=_DEEPSEEK),
-    "youtu": LatentTraits(tied=True, rotary=False),
-    "minicpm3": LatentTraits(absorbed=False, tied=True),
+    "youtu": LatentTraits(mixture=False, tied=True, rotary=False),
+    "minicpm3": LatentTraits(mixture=False, absorbed=False, tied=True),
 }
 
 
@@ -128,7 +129,11 @@ def _feed_forward_traits(config: ConfigView, traits: LatentTraits) -> DecoderTra
     if correction is None:
         correction = config.text("topk_method") == "noaux_tc"
     return DecoderTraits(
-        mlp_bias=False, correction_bias=correction, router_dtype=traits.router_dtype
+        mlp_bias=False,
+        correction_bias=correction,
+        router_dtype=traits.router_dtype,
+        # A config that does not mention experts is cut short, unless the family is dense.
+        mixture=traits.mixture and "n_routed_experts" not in config.raw,
     )
 
 

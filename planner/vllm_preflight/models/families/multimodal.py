@@ -102,7 +102,8 @@ class Wrapper:
     lead to the text config, `at` to the part of the config that holds text and towers.
     A tower whose section is null is absent; `always` says the class builds its vision
     tower from defaults when the section is missing. `deepstack` keeps image features
-    for several depths in a buffer over the batch.
+    for several depths in a buffer over the batch. `not_classes` start the names of
+    classes that share the model type and have other towers.
     """
 
     text_type: str = ""
@@ -113,6 +114,7 @@ class Wrapper:
     always: bool = True
     deepstack: bool = False
     vision_key: str = "vision_config"
+    not_classes: tuple[str, ...] = ()
 
 
 WRAPPERS: Mapping[str, Wrapper] = {
@@ -141,7 +143,9 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "llama4": Wrapper("llama4_text", vision.llama4_vision),
     "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
     "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
-    "deepseek_vl_v2": Wrapper("deepseek_v2", vision_clip.deepseek_vl2_vision),
+    "deepseek_vl_v2": Wrapper(
+        "deepseek_v2", vision_clip.deepseek_vl2_vision, not_classes=("DeepseekOCR",)
+    ),
     "llava": Wrapper("llama", vision_clip.llava_vision),
     "llava_next": Wrapper("llama", vision_clip.llava_next_vision),
     "minimax_m3_vl": Wrapper("minimax_m3", vision_clip.minimax_vision),
@@ -167,6 +171,13 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
     """
     del outer
     wrapper = WRAPPERS[config.model_type]
+    for name in config.architectures:
+        if wrapper.not_classes and name.startswith(wrapper.not_classes):
+            raise UnsupportedArchitecture(
+                f"The class {name} has other towers than {config.model_type!r} is known for.",
+                "The keys that decide are model_type and architectures.",
+                keys=("model_type", "architectures"),
+            )
     inner = config.section(wrapper.at) if wrapper.at else config
     if inner is None:
         raise UnsupportedArchitecture(

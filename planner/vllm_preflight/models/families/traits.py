@@ -27,7 +27,7 @@ class DecoderTraits:
     feature. `learned_positions` is the offset of a learned position table, None
     without one; `causal_mask` a mask over all positions, `stored_mask` one per layer
     that only the checkpoint has. `activation_parameters` counts learned scalars of the
-    activation.
+    activation. `mixture` families route to experts and their configs say to how many.
     `window_layers` says how sliding windows are laid out when no `layer_types` does: in
     a pattern, layer i is global where (i + `window_phase`) is a multiple of
     `window_pattern`, from the end where the layers left after i are.
@@ -63,6 +63,7 @@ class DecoderTraits:
     expert_bias: bool = False
     correction_bias: bool = False
     router_bias: bool = False
+    mixture: bool = False
     router_dtype: str | None = None
     shared_expert_gate: bool = False
     predictor: Literal["none", "glm", "mimo"] = "none"
@@ -252,34 +253,41 @@ TRAITS: Mapping[str, DecoderTraits] = {
         qkv_bias=False, output_bias=False, gated_mlp=False, tied=True, rotary=False
     ),
     # mixtures of experts
-    "mixtral": DecoderTraits(qkv_bias=False, output_bias=False, window_layers="all"),
+    "mixtral": DecoderTraits(mixture=True, qkv_bias=False, output_bias=False, window_layers="all"),
     "qwen2_moe": DecoderTraits(
+        mixture=True,
         qkv_bias=True,
         output_bias=False,
         shared_expert_gate=True,
         window_layers="max_window_layers",
     ),
-    "qwen3_moe": DecoderTraits(qk_norm="head", window_layers="max_window_layers"),
+    "qwen3_moe": DecoderTraits(mixture=True, qk_norm="head", window_layers="max_window_layers"),
     "llama4_text": DecoderTraits(
+        mixture=True,
         mlp_bias=False,
         qk_norm_unscaled=True,
         chunked=True,
         defaults={"n_shared_experts": 1, "num_local_experts": 16, "num_experts_per_tok": 1},
     ),
-    "qwen3_omni_moe_text": DecoderTraits(qk_norm="head"),
-    "qwen3_vl_moe_text": DecoderTraits(qk_norm="head"),
+    "qwen3_omni_moe_text": DecoderTraits(mixture=True, qk_norm="head"),
+    "qwen3_vl_moe_text": DecoderTraits(mixture=True, qk_norm="head"),
     "qwen3_vl_text": DecoderTraits(qk_norm="head"),
     "qwen2_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
     "qwen2_5_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
-    "granitemoe": DecoderTraits(),
-    "granitemoeshared": DecoderTraits(),
-    "phimoe": DecoderTraits(norm_bias=True, window_layers="all"),
-    "olmoe": DecoderTraits(qk_norm="projection"),
-    "flex_olmo": DecoderTraits(qk_norm="projection", transformers_backend=True),
+    "granitemoe": DecoderTraits(mixture=True),
+    "granitemoeshared": DecoderTraits(mixture=True),
+    "phimoe": DecoderTraits(mixture=True, norm_bias=True, window_layers="all"),
+    "olmoe": DecoderTraits(mixture=True, qk_norm="projection"),
+    "flex_olmo": DecoderTraits(mixture=True, qk_norm="projection", transformers_backend=True),
     "minimax_m2": DecoderTraits(
-        qk_norm="projection", qk_norm_split=True, correction_bias=True, router_dtype="float32"
+        mixture=True,
+        qk_norm="projection",
+        qk_norm_split=True,
+        correction_bias=True,
+        router_dtype="float32",
     ),
     "glm4_moe": DecoderTraits(
+        mixture=True,
         output_bias=False,
         qk_norm="head",
         qk_norm_key="use_qk_norm",
@@ -288,23 +296,31 @@ TRAITS: Mapping[str, DecoderTraits] = {
         predictor="glm",
     ),
     "glm4v_moe_text": DecoderTraits(
-        output_bias=False, correction_bias=True, router_dtype="float32", predictor="glm"
+        mixture=True,
+        output_bias=False,
+        correction_bias=True,
+        router_dtype="float32",
+        predictor="glm",
     ),
     "gpt_oss": DecoderTraits(
+        mixture=True,
         sinks=True,
         expert_bias=True,
         router_bias=True,
         window_layers="even",
         defaults={"attention_bias": True},
     ),
-    "ernie4_5_moe": DecoderTraits(tied=True, correction_bias=True, router_dtype="float32"),
-    "bailing_moe": DecoderTraits(),
-    "deepseek": DecoderTraits(),
-    "hunyuan": DecoderTraits(qk_norm="head", qk_norm_key="use_qk_norm"),
-    "hunyuan_v1_moe": DecoderTraits(qk_norm="head", qk_norm_key="use_qk_norm"),
-    "dbrx": DecoderTraits(),
-    "dots1": DecoderTraits(qk_norm="head", correction_bias=True),
+    "ernie4_5_moe": DecoderTraits(
+        mixture=True, tied=True, correction_bias=True, router_dtype="float32"
+    ),
+    "bailing_moe": DecoderTraits(mixture=True, qk_norm="head", qk_norm_key="use_qk_norm"),
+    "deepseek": DecoderTraits(mixture=True),
+    "hunyuan": DecoderTraits(mixture=True, qk_norm="head", qk_norm_key="use_qk_norm"),
+    "hunyuan_v1_moe": DecoderTraits(mixture=True, qk_norm="head", qk_norm_key="use_qk_norm"),
+    "dbrx": DecoderTraits(mixture=True),
+    "dots1": DecoderTraits(mixture=True, qk_norm="head", correction_bias=True),
     "hy_v3": DecoderTraits(
+        mixture=True,
         qk_norm="head",
         correction_bias=True,
         router_dtype="float32",
@@ -312,6 +328,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         defaults={"first_k_dense_replace": 1},
     ),
     "exaone_moe": DecoderTraits(
+        mixture=True,
         qk_norm="head",
         correction_bias=True,
         window_layers="pattern",
@@ -319,6 +336,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         defaults={"first_k_dense_replace": 1},
     ),
     "afmoe": DecoderTraits(
+        mixture=True,
         norms=4,
         qk_norm="head",
         output_gate="projection",
@@ -328,6 +346,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         defaults={"num_dense_layers": 1},
     ),
     "laguna": DecoderTraits(
+        mixture=True,
         qk_norm="head",
         output_gate="head",
         correction_bias=True,
@@ -335,6 +354,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         defaults={"first_k_dense_replace": 1},
     ),
     "step3p7": DecoderTraits(
+        mixture=True,
         qk_norm="head",
         output_gate="head",
         correction_bias=True,
@@ -342,9 +362,10 @@ TRAITS: Mapping[str, DecoderTraits] = {
         transformers_backend=True,
         defaults={"first_k_dense_replace": 3},
     ),
-    "mimo_v2_flash": DecoderTraits(output_bias=False, correction_bias=True),
-    "solar_open": DecoderTraits(correction_bias=True, transformers_backend=True),
+    "mimo_v2_flash": DecoderTraits(mixture=True, output_bias=False, correction_bias=True),
+    "solar_open": DecoderTraits(mixture=True, correction_bias=True, transformers_backend=True),
     "kolibri1": DecoderTraits(
+        mixture=True,
         norms=4,
         qk_norm="head",
         correction_bias=True,
@@ -352,5 +373,5 @@ TRAITS: Mapping[str, DecoderTraits] = {
         window_pattern=5,
         transformers_backend=True,
     ),
-    "mellum": DecoderTraits(qk_norm="head", transformers_backend=True),
+    "mellum": DecoderTraits(mixture=True, qk_norm="head", transformers_backend=True),
 }
