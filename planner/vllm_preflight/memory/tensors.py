@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.memory.weight_division import Placed, Ranks, is_expert, placed_weights
 from vllm_preflight.memory.weight_layouts import (
     expert_bias_layout,
     plain_layout,
     quantised_layout,
 )
-from vllm_preflight.models.architecture import Layer, Role, Weight
+from vllm_preflight.models.architecture import Layer, Role, Split, Weight
 from vllm_preflight.models.quantization import Quantization, WeightScheme
 
 DTYPE_BYTES = {
@@ -27,6 +28,9 @@ DTYPE_BYTES = {
 _QUANTISABLE = frozenset({Role.LINEAR, Role.EXPERT, Role.LM_HEAD})
 # Copies of the key and value up-projections vLLM makes for latent attention.
 _ABSORBED = ("W_UK_T", "W_UV")
+# First release taken to keep them as views of an unquantised up-projection: copies were
+# seen in 0.19 and views in 0.33.
+_ABSORBED_AS_VIEWS: Version = (0, 20, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,13 @@ class TensorLayout:
         ranks: Ranks,
         dtype: str,
         capability: ComputeCapability,
+        version: Version,
     ) -> None:
         self._quantization = quantization
         self._ranks = ranks
         self._element_bytes = DTYPE_BYTES[dtype]
         self._capability = capability
+        self._copies_absorbed = version < _ABSORBED_AS_VIEWS
         self._placed: dict[int, tuple[Layer, list[Placed]]] = {}
         self._layers: dict[tuple[int, tuple[WeightScheme | None, ...]], list[Tensor]] = {}
 
@@ -90,7 +96,9 @@ class TensorLayout:
     def _scheme(self, weight: Weight, prefix: str) -> WeightScheme | None:
         expert = is_expert(weight)
         if weight.role is Role.VISION:
-            return self._quantization.encoder_scheme
+            # An encoder that is not divided runs in transformers' layers, out of reach.
+            whole = weight.split is Split.REPLICATED
+            return None if whole else self._quantization.encoder_scheme
         if weight.role not in _QUANTISABLE and not expert:
             if not weight.name.endswith(_ABSORBED):
                 return None
@@ -112,8 +120,9 @@ class TensorLayout:
         weight, matrix = item.weight, item.matrix
         width = self._width(weight.dtype)
         if weight.name.endswith(_ABSORBED):
-            # Views of an unquantised up-projection; dequantised copies of another.
-            return () if scheme is None else (matrix.elements * width,)
+            # Dequantised copies of a quantised up-projection, views of another.
+            copied = scheme is not None or self._copies_absorbed
+            return (matrix.elements * width,) if copied else ()
         if matrix.expert and matrix.columns == 1:
             return expert_bias_layout(matrix, scheme, width, self._capability)
         if scheme is None:

@@ -79,6 +79,7 @@ class _Facts:
     sequences: int
     towers: frozenset[str]
     whole_towers: bool
+    pooling: bool
 
 
 def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability) -> RankWeights:
@@ -109,6 +110,7 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
             sequences=launch.max_num_seqs,
             towers=_towers(launch),
             whole_towers=launch.mm_encoder_tp_mode == "data",
+            pooling=launch.pooling,
         ),
     )
 
@@ -132,6 +134,7 @@ def _weights(model: Model, facts: _Facts) -> RankWeights:
         facts.ranks,
         facts.dtype,
         facts.capability,
+        facts.version,
     )
     last = len(stages) - 1
     return RankWeights(
@@ -180,7 +183,8 @@ def _other_tensors(
     architecture = model.architecture
     if stage.embedding:
         yield from layout.tensors(architecture.embeddings)
-    heads = [weight for weight in architecture.head if _is_head(weight)]
+    # A pooling model has no logits, so vLLM drops its output head.
+    heads = [w for w in architecture.head if _is_head(w) and not facts.pooling]
     if stage.final_norm:
         yield from layout.tensors(w for w in architecture.head if not _is_head(w))
     if stage.head:
