@@ -369,9 +369,9 @@ class TermComparison(Report):
     """One figure of a log beside the prediction for the same arguments."""
 
     term: str = Field(description="Name of the figure, with its unit.")
-    logged: float | None = Field(default=None, description="As the log prints it.")
-    predicted: float | None = Field(default=None, description="As predicted.")
-    difference: float | None = Field(default=None, description="Logged minus predicted.")
+    logged: int | float | None = Field(default=None, description="As the log prints it.")
+    predicted: int | float | None = Field(default=None, description="As predicted.")
+    difference: int | float | None = Field(default=None, description="Logged minus predicted.")
 
 
 class LogFailureReport(Report):

@@ -1,0 +1,214 @@
+"""explain_startup_log: what a vLLM log says, beside what was to be expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from vllm_preflight.errors import PreflightError, UnknownModel
+from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.log_comparison import calibration_from, compare_terms, largest_difference
+from vllm_preflight.log_request import LogRequest, request_from_log
+from vllm_preflight.log_story import name_difference, tell
+from vllm_preflight.logs.parse import parse_log
+from vllm_preflight.logs.startup_log import StartupLog
+from vllm_preflight.models.model import Model
+from vllm_preflight.models.sources import load_model
+from vllm_preflight.predict import predict_startup
+from vllm_preflight.reports import (
+    Calibration,
+    LogExplanationReport,
+    LogFailureReport,
+    StartupReport,
+)
+
+Progress = Callable[[str], None]
+
+_MEMORY_KINDS = frozenset(
+    {
+        "weights_do_not_fit",
+        "no_kv_cache_memory",
+        "kv_cache_too_small",
+        "mamba_blocks_too_few",
+        "out_of_memory_after_sizing",
+        "out_of_memory",
+        "free_memory_below_request",
+    }
+)
+# What warm-up needs beyond the allocation that failed, in GiB.
+_SLACK_GIB = 0.25
+
+
+def explain_startup_log(
+    text: str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> LogExplanationReport:
+    """What happened in a vLLM start-up, term by term beside the prediction, and what to change.
+
+    `text` is a log in any wrapping; it is read as data and never echoed whole. `overrides`
+    are fields of StartupRequest (model, gpu, vllm_version, …) for what the log does not
+    show. Without a model or GPU the log is still told, only not compared. Remedies are
+    simulated with the log's own figures.
+
+    Raises:
+        InvalidRequest: an override is no field or has no such value.
+    """
+    log = parse_log(text)
+    wanted = request_from_log(log, overrides)
+    warnings = list(wanted.notes)
+    if log.attempts > 1:
+        warnings.append(
+            f"The text holds {log.attempts} start-ups; the last that shows its end is told."
+        )
+    if log.clipped:
+        warnings.append("The text is very long; its middle was not read.")
+    missing = wanted.missing
+    predicted = compared = None
+    if not missing:
+        try:
+            compared = _Compared(log, wanted, progress)
+            predicted = compared.prediction
+            warnings += compared.warnings
+        except PreflightError as error:
+            missing = str(error)
+    rows = compare_terms(log, predicted)
+    largest = largest_difference(rows)
+    remedies = compared.remedies() if compared else []
+    if missing:
+        warnings.append(f"Nothing is predicted beside it. {missing}")
+    failure = log.failure and LogFailureReport(
+        kind=log.failure.kind,
+        message=log.failure.message,
+        phase=log.failure.phase or None,
+        figures=dict(log.failure.figures),
+    )
+    return LogExplanationReport(
+        outcome=log.outcome,
+        explanation=tell(log, predicted, largest, remedies),
+        vllm_version=log.version,
+        engine=log.engine,
+        model=wanted.model or None,
+        gpu=compared.hardware.gpu.name if compared else log.gpu_name,
+        failure=failure,
+        comparison=rows,
+        largest_difference=name_difference(largest) if largest else None,
+        remedies=remedies,
+        calibration=compared.calibration if compared else None,
+        command=wanted.command,
+        prediction=predicted,
+        warnings=warnings,
+        next_steps=_next_steps(log, remedies, compared),
+    )
+
+
+class _Compared:
+    """A log whose launch could be predicted, with the simulations that follow from it."""
+
+    def __init__(self, log: StartupLog, wanted: LogRequest, progress: Progress | None) -> None:
+        self._log = log
+        request = wanted.request()
+        self.hardware: Hardware = select_hardware(request)
+        self._model, self._wanted = _load(wanted, request.revision, progress)
+        response = predict_startup(
+            self._wanted.request(), model=self._model, hardware=self.hardware
+        )
+        self.prediction: StartupReport = response.startup
+        self._arguments = response.arguments
+        self.warnings = response.warnings
+        self.calibration: Calibration | None = None
+        if log.engine != "V0":
+            self.calibration = calibration_from(
+                compare_terms(log, self.prediction),
+                self.prediction,
+                {**self._wanted.fields, **self._arguments},
+                self._model,
+                self.hardware.gpu,
+            )
+
+    def simulate(self, **changes: Any) -> StartupReport | None:
+        """The launch with changes and the log's figures; None where it is no launch."""
+        if self.calibration:
+            changes["calibration"] = json.dumps(self.calibration.to_json_dict())
+        try:
+            response = predict_startup(
+                self._wanted.request(**changes), model=self._model, hardware=self.hardware
+            )
+        except PreflightError:
+            return None
+        return response.startup
+
+    def remedies(self) -> list[str]:
+        """Changes after which the launch starts, by simulation with the log's figures."""
+        failure = self._log.failure
+        if failure is None or self._log.outcome != "failed":
+            return []
+        again = self.simulate()
+        if again and again.failure:
+            found = list(again.failure.remedies)
+            if found or failure.kind not in _MEMORY_KINDS:
+                return found
+        if failure.kind not in _MEMORY_KINDS:
+            return []
+        return [
+            text
+            for text, changes in self._changes(failure.kind)
+            if (report := self.simulate(**changes)) and report.starts
+        ]
+
+    def _changes(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What may help where the simulation alone shows no failure."""
+        failure, given = self._log.failure, self._arguments
+        figures = dict(failure.figures) if failure else dict[str, float]()
+        length = int(figures.get("estimated_max_model_len", 0))
+        if kind == "kv_cache_too_small" and length:
+            yield f"--max-model-len {length}", {"max_model_len": length}
+        blocks = int(figures.get("mamba_blocks", 0))
+        if kind == "mamba_blocks_too_few" and blocks:
+            yield f"--max-num-seqs {blocks}", {"max_num_seqs": blocks}
+        share = given["gpu_memory_utilization"]
+        if kind in {"out_of_memory_after_sizing", "out_of_memory"}:
+            total = self.hardware.gpu.visible_bytes / 2**30
+            lower = share - max(0.02, (figures.get("tried_gib", 0) + _SLACK_GIB) / total)
+            lower = int(lower * 100) / 100
+            if lower > 0:
+                yield f"--gpu-memory-utilization {lower:g}", {"gpu_memory_utilization": lower}
+        for fewer in (256, 64, 16):
+            if fewer < given["max_num_seqs"]:
+                yield f"--max-num-seqs {fewer}", {"max_num_seqs": fewer}
+                break
+        half = given["max_num_batched_tokens"] // 2
+        if half >= 512:
+            yield f"--max-num-batched-tokens {half}", {"max_num_batched_tokens": half}
+        if kind == "out_of_memory_after_sizing" and not given["enforce_eager"]:
+            yield "--enforce-eager", {"enforce_eager": True}
+        size = 2 * given["tensor_parallel_size"]
+        yield f"--tensor-parallel-size {size}", {"tensor_parallel_size": size}
+
+
+def _load(
+    wanted: LogRequest, revision: str | None, progress: Progress | None
+) -> tuple[Model, LogRequest]:
+    """The model a log names; the last part of a path that is not on this machine."""
+    try:
+        return load_model(wanted.model, revision=revision, progress=progress), wanted
+    except UnknownModel:
+        name = wanted.model.rstrip("/").rpartition("/")[2]
+        if name == wanted.model:
+            raise
+        model = load_model(name, progress=progress)
+        return model, replace(wanted, fields={**wanted.fields, "model": name})
+
+
+def _next_steps(log: StartupLog, remedies: list[str], compared: _Compared | None) -> list[str]:
+    steps: list[str] = []
+    if remedies:
+        steps.append(f"Start again with {remedies[0]}.")
+    if log.outcome == "unknown":
+        steps.append("Give the whole log, up to its last line.")
+    if compared and compared.calibration:
+        steps.append("Pass calibration on to predict_startup or plan_deployment.")
+    return steps
