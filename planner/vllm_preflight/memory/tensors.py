@@ -64,6 +64,7 @@ class TensorLayout:
         self._capability = capability
         self._copies_absorbed = version < _ABSORBED_AS_VIEWS
         self._placed: dict[int, tuple[Layer, list[Placed]]] = {}
+        self._any_index: dict[int, tuple[WeightScheme | None, ...]] = {}
         self._layers: dict[tuple[int, tuple[WeightScheme | None, ...]], list[Tensor]] = {}
 
     def layer(self, layer: Layer, index: int) -> list[Tensor]:
@@ -72,8 +73,7 @@ class TensorLayout:
             # The layer is kept beside its parts, so that its id stays its own.
             self._placed[id(layer)] = (layer, placed_weights(layer.weights, self._ranks))
         placed = self._placed[id(layer)][1]
-        number = index if self._quantization.depends_on_layer else 0
-        schemes = self._schemes(placed, f"model.layers.{number}.")
+        schemes = self._layer_schemes(layer, placed, index)
         key = (id(layer), schemes)
         if key not in self._layers:
             tensors = list(self._laid_out(placed, schemes, ""))
@@ -82,6 +82,15 @@ class TensorLayout:
                 tensors.append(Tensor("experts", layer.moe.num_experts * 4))
             self._layers[key] = tensors
         return self._layers[key]
+
+    def _layer_schemes(
+        self, layer: Layer, placed: list[Placed], index: int
+    ) -> tuple[WeightScheme | None, ...]:
+        if self._quantization.depends_on_layer:
+            return self._schemes(placed, f"model.layers.{index}.")
+        if id(layer) not in self._any_index:
+            self._any_index[id(layer)] = self._schemes(placed, "model.layers.0.")
+        return self._any_index[id(layer)]
 
     def tensors(
         self, weights: Iterable[Weight], *, part: str = "", ranks: Ranks | None = None

@@ -171,9 +171,17 @@ def _stage(
     )
 
 
+@lru_cache(maxsize=256)
+def _shared_layers(model: Model) -> tuple[Layer, ...]:
+    """The model's layers, equal ones as the same object, so that each is laid out once."""
+    first: dict[Layer, Layer] = {}
+    return tuple(first.setdefault(layer, layer) for layer in model.architecture.layers)
+
+
 def _layer_tensors(model: Model, layout: TensorLayout, layers: range) -> Iterator[Tensor]:
+    shared = _shared_layers(model)
     for index in layers:
-        yield from layout.layer(model.architecture.layers[index], index)
+        yield from layout.layer(shared[index], index)
 
 
 def _other_tensors(

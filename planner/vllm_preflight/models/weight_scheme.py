@@ -120,13 +120,20 @@ class Quantization:
         """
         if self.default is None and not self.rules:
             return None
-        name = normal_path(path)
-        found, scheme = self._rules.find(name, path)
+        known = self._known
+        if path not in known:
+            known[path] = self._rules.find(normal_path(path), path)
+        found, scheme = known[path]
         if found:
             return scheme
         if head and not self.quantizes_head:
             return None
         return None if self.experts_only and not expert else self.default
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[bool, WeightScheme | None]]:
+        # The rules' answers so far; a launch asks for the same modules as the one before.
+        return {}
 
     @cached_property
     def encoder_scheme(self) -> WeightScheme | None:
