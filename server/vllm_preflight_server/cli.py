@@ -19,7 +19,7 @@ commands:
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's NVIDIA GPUs
   overhead          the runtime overhead formula
-  serve             the MCP server on stdin and stdout
+  serve             the MCP server, on stdin and stdout or over HTTP
 
 options:
   -h, --help        this text; COMMAND --help lists the command's options

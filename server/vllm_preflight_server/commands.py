@@ -112,16 +112,9 @@ def _overhead(arguments: Sequence[str]) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    from vllm_preflight_server.options import Parser
+    from vllm_preflight_server.serve import serve
 
-    parser = Parser(
-        prog="vllm-preflight serve", description="Serve MCP on stdin and stdout until end of input."
-    )
-    parser.parse(arguments)
-    from vllm_preflight_server.app import serve_stdio
-
-    serve_stdio()
-    return 0
+    return serve(arguments)
 
 
 def _print(
