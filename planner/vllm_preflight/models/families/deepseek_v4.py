@@ -141,6 +141,7 @@ def _mixture(
 
 def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """The architecture of DeepSeek V4 Flash and Pro."""
+    config = config.with_defaults({"qk_rope_head_dim": 64, "num_hash_layers": 3})
     hidden_size = config.integer("hidden_size")
     num_heads = config.integer("num_attention_heads")
     common = (
@@ -180,4 +181,7 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
     return replace(architecture, packed_kv_layout=True)
 
 
-READERS: Mapping[str, Reader] = {"deepseek_v4": read_deepseek_v4}
+READERS: Mapping[str, Reader] = {
+    "deepseek_v4": read_deepseek_v4,
+    "deepseek_ref": read_deepseek_v4,
+}

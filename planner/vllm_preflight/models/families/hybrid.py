@@ -11,7 +11,9 @@ from vllm_preflight.models.families import (
     mamba,
     minimax,
     nemotron_h,
+    olmo_hybrid,
     qwen_hybrid,
+    zamba2,
 )
 from vllm_preflight.models.families.reader import Reader
 
@@ -23,4 +25,6 @@ READERS: Mapping[str, Reader] = {
     **lfm2.READERS,
     **minimax.READERS,
     **deepseek_v4.READERS,
+    **olmo_hybrid.READERS,
+    **zamba2.READERS,
 }

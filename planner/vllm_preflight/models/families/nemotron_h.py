@@ -27,6 +27,17 @@ from vllm_preflight.models.families.predictor import predictor_count
 from vllm_preflight.models.families.reader import Reader
 from vllm_preflight.models.families.state_space import Mamba2
 
+# What the config class fills in (transformers configuration_nemotron_h.py).
+_DEFAULTS = {
+    "vocab_size": 131072,
+    "intermediate_size": 21504,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "mamba_num_heads": 128,
+    "mamba_head_dim": 64,
+    "max_position_embeddings": 4096,
+}
 _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
 
@@ -46,6 +57,7 @@ def _kinds(config: ConfigView, list_key: str, pattern_key: str) -> list[str]:
 
 def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """Nemotron-H: Mamba-2, attention without rope, squared-ReLU blocks or mixtures."""
+    config = config.with_defaults(_DEFAULTS)
     kinds = _kinds(config, "layers_block_type", "hybrid_override_pattern")
     if not kinds:
         raise UnsupportedArchitecture(
