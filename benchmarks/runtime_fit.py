@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -142,28 +142,47 @@ def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float
     return _weighted_quantile([(value, 1.0) for value in deviations], 0.8) / EIGHTY_PERCENT
 
 
-def fit_with_interval(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
-    """`fit`, with `interval_scale` set so that held-out budgets fall inside at 80 %.
+# Held-out |residual| over predicted standard deviation, by source.
+Ratios = Mapping[str, Sequence[float]]
 
-    Each source is predicted by a fit on all others; a budget's ratio is |residual| over
-    its predicted standard deviation. A source weighs the root of its start-ups.
-    """
-    ratios: list[tuple[float, float]] = []
+
+def held_out_ratios(priors: Coefficients, rows: Sequence[Row]) -> Ratios:
+    """How far each source's budgets lie from a fit on all others, in its predicted spread."""
+    found: dict[str, list[float]] = {}
     for source in sorted({row.source for row in rows}):
         others = fit(priors, [row for row in rows if row.source != source])
-        held = [row.inputs for row in rows if row.source == source]
-        unique = list({item.case.id: item for item in held}.values())
-        found = [ratio for item in unique if (ratio := _budget_ratio(item, others)) is not None]
-        ratios += [(ratio, 1 / math.sqrt(len(found))) for ratio in found]
-    scale = _weighted_quantile(ratios, 0.8) / EIGHTY_PERCENT
-    fitted = fit(priors, rows)
+        held = {row.inputs.case.id: row.inputs for row in rows if row.source == source}
+        ratios = [_budget_ratio(item, others) for item in held.values()]
+        found[source] = [ratio for ratio in ratios if ratio is not None]
+    return found
+
+
+def with_interval(fitted: Coefficients, ratios: Ratios) -> Coefficients:
+    """The coefficients with `interval_scale` set so that 80 % of `ratios` fall inside.
+
+    A source weighs the root of its start-ups.
+    """
+    pairs = [(ratio, 1 / math.sqrt(len(items))) for items in ratios.values() for ratio in items]
+    scale = _weighted_quantile(pairs, 0.8) / EIGHTY_PERCENT
     entries = tuple(
-        replace(item, value=round(scale, 3), samples=len(ratios), basis="fitted")
+        replace(
+            item,
+            value=round(scale, 3),
+            samples=len(pairs),
+            basis="fitted",
+            residual_gib=0.0,
+            sources=tuple(source for source, items in ratios.items() if items),
+        )
         if item.name == "interval_scale"
         else item
         for item in fitted.entries
     )
-    return Coefficients(entries, priors.date)
+    return Coefficients(entries, fitted.date)
+
+
+def fit_with_interval(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
+    """`fit`, with its interval calibrated on held-out sources."""
+    return with_interval(fit(priors, rows), held_out_ratios(priors, rows))
 
 
 def _budget_ratio(inputs: Inputs, coefficients: Coefficients) -> float | None:
