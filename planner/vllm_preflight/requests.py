@@ -6,16 +6,25 @@ Field names follow vLLM's arguments. `*_gb` inputs are GiB, as vLLM users write 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from vllm_preflight.errors import InvalidRequest
 
 Count = Annotated[int, Field(ge=1, le=1024)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 Gib = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _json_text(value: object) -> object:
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+# JSON as vLLM's flags take it; models also send the object itself.
+JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
 RequestT = TypeVar("RequestT", bound="RequestModel")
 
 Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
@@ -191,12 +200,12 @@ class EngineInput(RequestModel, frozen=True):
     max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = Field(
         default=None, description="Largest LoRA rank. Default 16."
     )
-    speculative_config: Annotated[str, Field(max_length=10_000)] | None = Field(
+    speculative_config: JsonText | None = Field(
         default=None,
         description="vLLM's speculative_config as JSON: "
         '{"method": "mtp", "num_speculative_tokens": 1}.',
     )
-    limit_mm_per_prompt: Annotated[str, Field(max_length=10_000)] | None = Field(
+    limit_mm_per_prompt: JsonText | None = Field(
         default=None,
         description='Items per prompt and modality, as JSON: {"image": 0}.',
     )
@@ -207,7 +216,7 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="GiB free per GPU at start. Default: detected, or all.",
     )
-    calibration: Annotated[str, Field(max_length=10_000)] | None = Field(
+    calibration: JsonText | None = Field(
         default=None,
         description="JSON from explain_startup_log: corrects terms by what a log measured.",
     )

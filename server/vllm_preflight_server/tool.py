@@ -8,7 +8,6 @@ user can cause is a complete sentence in an `isError` result.
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import threading
 from collections.abc import Callable
@@ -111,19 +110,7 @@ class PlannerTool(Tool):
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments with nulls left out, and JSON text parsed, as models really send them."""
         parsed = self.fn_metadata.pre_parse_json(arguments)
-        fields = self.request_model.model_fields
-        return {
-            key: _as_json_text(value, fields[key].annotation) if key in fields else value
-            for key, value in parsed.items()
-            if value is not None
-        }
-
-
-def _as_json_text(value: object, annotation: object) -> object:
-    # speculative_config and its kind are JSON strings; models also send the object itself.
-    if annotation in (str, str | None) and not isinstance(value, str | bool | int | float):
-        return json.dumps(value)
-    return value
+        return {key: value for key, value in parsed.items() if value is not None}
 
 
 def _progress(context: Any) -> Progress:
