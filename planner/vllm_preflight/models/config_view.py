@@ -49,6 +49,14 @@ class ConfigView:
         """The same config with other class defaults behind it."""
         return ConfigView(self.raw, {**self._defaults, **defaults}, self.where)
 
+    def flattened(self, *keys: str) -> ConfigView:
+        """The same config with the keys of its sections `keys` beside its own."""
+        merged: dict[str, Any] = {}
+        for key in keys:
+            section = self.section(key)
+            merged.update(section.raw if section is not None else {})
+        return ConfigView({**merged, **self.raw}, self._defaults, self.where)
+
     def get(self, *keys: str) -> Any:
         """The first of `keys` that has a non-null value, or None."""
         for source in (self.raw, self._defaults):

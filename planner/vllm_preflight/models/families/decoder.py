@@ -38,7 +38,7 @@ _SECTIONS = ("attn_config", "ffn_config")
 def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """The architecture of a family listed in `TRAITS`."""
     traits = TRAITS[config.model_type]
-    config = flattened(config).with_defaults(traits.defaults)
+    config = config.flattened(*_SECTIONS).with_defaults(traits.defaults)
     shape = attention_shape(config, traits)
     num_layers = num_hidden_layers(config)
     spans = (
@@ -73,15 +73,6 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         intermediate_size=dense_intermediate(config, shape.hidden_size),
         embedding_size=config.integer("word_embed_proj_dim", default=0),
     )
-
-
-def flattened(config: ConfigView) -> ConfigView:
-    """The config with the keys of its attention and feed-forward sections at the top."""
-    sections = [section.raw for key in _SECTIONS if (section := config.section(key))]
-    merged: dict[str, object] = {}
-    for raw in (*sections, config.raw):
-        merged.update(raw)
-    return ConfigView(merged, where=config.where)
 
 
 def decoder_layer(
