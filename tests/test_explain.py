@@ -308,3 +308,33 @@ def test_progress_is_passed_to_the_reading_of_the_model() -> None:
     said: list[str] = []
     note: Callable[[str], None] = said.append
     assert explain_startup_log(text(head(), STARTED), progress=note).prediction is not None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "advice"),
+    [
+        (
+            "ValueError: To serve at least one request with the model's max seq len (40960), (5.63 "
+            "GiB KV cache is needed, which is larger than the available KV cache memory (2.50 "
+            "GiB). Based on the available memory, the estimated maximum model length is 18192. T",
+            "--max-model-len 18192",
+        ),
+        (
+            "ValueError: max_num_seqs (1024) exceeds available Mamba cache blocks (417). Each",
+            "--max-num-seqs 417",
+        ),
+        (OOM, "Nothing of this was simulated"),
+    ],
+)
+def test_what_cannot_be_simulated_gets_the_log_s_own_advice(sentence: str, advice: str) -> None:
+    log = text(head()[:3], died(sentence)).replace(MODEL, "/srv/models/private")
+    report = explain_startup_log(log)
+    assert (report.prediction, report.remedies) == (None, [])
+    assert advice in report.explanation
+
+
+def test_a_card_of_no_catalogue_counts_by_its_memory() -> None:
+    log = text(head(), STARTED).replace(f"total_memory={TOTAL}", "total_memory=61.7")
+    report = explain_startup_log(log)
+    assert report.prediction is not None
+    assert any("61.7 GiB" in warning for warning in report.warnings)

@@ -23,6 +23,7 @@ from vllm_preflight.reports import (
     LogFailureReport,
     StartupReport,
 )
+from vllm_preflight.units import BYTES_TO_GIB
 
 Progress = Callable[[str], None]
 
@@ -39,6 +40,8 @@ _MEMORY_KINDS = frozenset(
 )
 # What warm-up needs beyond the allocation that failed, in GiB.
 _SLACK_GIB = 0.25
+# Batches below this many tokens serve nobody.
+_LEAST_BATCH = 512
 
 
 def explain_startup_log(
@@ -160,33 +163,43 @@ class _Compared:
         ]
 
     def _changes(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What may help where the simulation alone shows no failure."""
-        failure, given = self._log.failure, self._arguments
-        figures = dict(failure.figures) if failure else dict[str, float]()
-        length = int(figures.get("estimated_max_model_len", 0))
-        if kind == "kv_cache_too_small" and length:
-            yield f"--max-model-len {length}", {"max_model_len": length}
-        blocks = int(figures.get("mamba_blocks", 0))
-        if kind == "mamba_blocks_too_few" and blocks:
-            yield f"--max-num-seqs {blocks}", {"max_num_seqs": blocks}
-        share = given["gpu_memory_utilization"]
+        """What helps against a kind of failure, where the simulation itself shows none."""
+        figures = dict(self._log.failure.figures) if self._log.failure else dict[str, float]()
+        if kind == "kv_cache_too_small" and "estimated_max_model_len" in figures:
+            yield _flag("max_model_len", int(figures["estimated_max_model_len"]))
+        if kind == "mamba_blocks_too_few" and figures.get("mamba_blocks"):
+            yield _flag("max_num_seqs", int(figures["mamba_blocks"]))
+        if kind == "free_memory_below_request" and figures.get("total_gib"):
+            share = figures.get("free_gib", 0) / figures["total_gib"]
+            yield _flag("gpu_memory_utilization", int(100 * share) / 100)
         if kind in {"out_of_memory_after_sizing", "out_of_memory"}:
-            total = self.hardware.gpu.visible_bytes / 2**30
-            lower = share - max(0.02, (figures.get("tried_gib", 0) + _SLACK_GIB) / total)
-            lower = int(lower * 100) / 100
-            if lower > 0:
-                yield f"--gpu-memory-utilization {lower:g}", {"gpu_memory_utilization": lower}
-        for fewer in (256, 64, 16):
-            if fewer < given["max_num_seqs"]:
-                yield f"--max-num-seqs {fewer}", {"max_num_seqs": fewer}
-                break
-        half = given["max_num_batched_tokens"] // 2
-        if half >= 512:
-            yield f"--max-num-batched-tokens {half}", {"max_num_batched_tokens": half}
-        if kind == "out_of_memory_after_sizing" and not given["enforce_eager"]:
+            yield from self._lower_share(figures.get("tried_gib", 0))
+        if kind in {"out_of_memory_after_sizing", "out_of_memory", "no_kv_cache_memory"}:
+            yield from self._smaller_batches()
+        if kind == "out_of_memory_after_sizing" and not self._arguments["enforce_eager"]:
             yield "--enforce-eager", {"enforce_eager": True}
-        size = 2 * given["tensor_parallel_size"]
-        yield f"--tensor-parallel-size {size}", {"tensor_parallel_size": size}
+        if kind != "free_memory_below_request":
+            yield _flag("tensor_parallel_size", 2 * self._arguments["tensor_parallel_size"])
+
+    def _lower_share(self, tried_gib: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A share that leaves what could not be allocated outside of it."""
+        total = self.hardware.gpu.visible_bytes / BYTES_TO_GIB
+        share = self._arguments["gpu_memory_utilization"]
+        lower = int(100 * (share - max(0.02, (tried_gib + _SLACK_GIB) / total))) / 100
+        if lower > 0:
+            yield _flag("gpu_memory_utilization", lower)
+
+    def _smaller_batches(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        half = self._arguments["max_num_batched_tokens"] // 2
+        if half >= _LEAST_BATCH:
+            yield _flag("max_num_batched_tokens", half)
+        fewer = [seqs for seqs in (256, 64, 16) if seqs < self._arguments["max_num_seqs"]]
+        if fewer:
+            yield _flag("max_num_seqs", fewer[0])
+
+
+def _flag(name: str, value: int | float) -> tuple[str, dict[str, Any]]:
+    return f"--{name.replace('_', '-')} {value:.15g}", {name: value}
 
 
 def _load(

@@ -177,12 +177,12 @@ def _add_gpu(
         machine.setdefault("vram_gb", total)
     if "gpu" in machine:
         return ""
-    gpu, doubt = _find(log, total, version, own)
-    if gpu is None:
+    name, doubt = _find(log, total, version, own)
+    if not name:
         return "The log does not show the GPU or its memory; give gpu."
     if doubt:
         notes.append(doubt)
-    machine["gpu"] = gpu.name
+    machine["gpu"] = name
     return ""
 
 
@@ -202,14 +202,14 @@ def _total_gib(log: StartupLog, version: Version, own: Mapping[str, Any]) -> flo
 
 def _find(
     log: StartupLog, total: float | None, version: Version, own: Mapping[str, Any]
-) -> tuple[Gpu | None, str]:
+) -> tuple[str, str]:
     """The card a log was written on, and the sentence that says so when it is a guess."""
     if log.gpu_name:
         named = list(gpus_with_nvml_name(log.gpu_name)) or _by_name(log.gpu_name)
         if named:
-            return min(named, key=lambda gpu: _distance(gpu, total)), ""
+            return min(named, key=lambda gpu: _distance(gpu, total)).name, ""
     if total is None:
-        return None, ""
+        return "", ""
     near = [
         gpu
         for gpu in load_catalog()
@@ -218,10 +218,13 @@ def _find(
     consistent = [gpu for gpu in near if _has_defaults(gpu, log, version, own)] or near
     consistent.sort(key=lambda gpu: (gpu.visible_basis != "measured", _distance(gpu, total)))
     if not consistent:
-        return None, ""
+        return f"unknown, {total:g} GiB", (
+            f"The log does not name the GPU, and none of the catalogue shows {total:g} GiB; only "
+            "that memory is reckoned with. Give gpu to compare with a card."
+        )
     chosen, *others = consistent
     rivals = f" (or {', '.join(gpu.name for gpu in others[:3])})" if others else ""
-    return chosen, (
+    return chosen.name, (
         f"The log does not name the GPU; with {total:g} GiB it is taken for "
         f"{chosen.name}{rivals}. Give gpu to compare with another."
     )

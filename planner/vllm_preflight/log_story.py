@@ -27,7 +27,8 @@ def tell(
     if not (log.failure and log.failure.kind in _PROBLEMS):
         sentences += _comparison(log, predicted, largest)
     if log.failure and log.outcome == "failed":
-        sentences.append(_advice(log.failure, remedies))
+        tried = predicted is not None
+        sentences.append(_advice(log.failure, remedies) if tried else _own_advice(log.failure))
     return " ".join(sentences)
 
 
@@ -144,6 +145,11 @@ def _comparison(
         sentences.append(f"Predicted was a failure ({predicted.failure.kind}).")
     if log.outcome == "failed" and predicted.starts:
         sentences.append("The prediction without the log's figures is that it starts.")
+    if log.failure and log.failure.kind == "weights_do_not_fit" and predicted.starts:
+        sentences.append(
+            f"The weights should take {predicted.weights_gib:.2f} GiB per GPU; look for other "
+            "processes that hold memory."
+        )
     if largest:
         outside = largest.term == "cuda_graph_gib" and predicted.cuda_graph_charged is False
         note = "; in this release graphs take nothing from the KV cache" if outside else ""
@@ -157,10 +163,43 @@ def _comparison(
     return sentences
 
 
+_DIRECTIONS: Mapping[FailureKind, str] = {
+    "free_memory_below_request": "Lower gpu_memory_utilization or free the GPU",
+    "weights_do_not_fit": "Use more GPUs (tensor_parallel_size) or a quantised checkpoint",
+    "no_kv_cache_memory": "Raise gpu_memory_utilization, lower max_num_batched_tokens and "
+    "max_num_seqs, or use more GPUs",
+    "kv_cache_too_small": "Lower max_model_len or raise gpu_memory_utilization",
+    "mamba_blocks_too_few": "Lower max_num_seqs or raise gpu_memory_utilization",
+    "out_of_memory_after_sizing": "Lower gpu_memory_utilization or max_num_seqs",
+    "out_of_memory": "Lower max_num_seqs and max_num_batched_tokens, or use more GPUs",
+}
+
+
+def _own_advice(failure: LogFailure) -> str:
+    """The direction to go in, where nothing could be simulated, with the log's own figure."""
+    if failure.kind in _PROBLEMS:
+        return _NO_SETTING
+    figures, flag = failure.figures, ""
+    if failure.kind == "kv_cache_too_small" and "estimated_max_model_len" in figures:
+        flag = f"--max-model-len {figures['estimated_max_model_len']:.0f} by vLLM's own estimate"
+    elif failure.kind == "mamba_blocks_too_few" and "mamba_blocks" in figures:
+        flag = f"--max-num-seqs {figures['mamba_blocks']:.0f} by vLLM's own count"
+    elif failure.kind == "free_memory_below_request" and figures.get("total_gib"):
+        share = int(100 * figures.get("free_gib", 0) / figures["total_gib"]) / 100
+        flag = f"--gpu-memory-utilization {share:g} by the memory that was free"
+    # In the profiling run it is the GPU's memory that is short, not vLLM's share of it.
+    kind = "out_of_memory" if failure.phase == "profiling" else failure.kind
+    end = f": {flag}." if flag else "."
+    return f"{_DIRECTIONS[kind]}{end} Nothing of this was simulated."
+
+
+_NO_SETTING = "No memory setting helps; correct what that says."
+
+
 def _advice(failure: LogFailure, remedies: list[str]) -> str:
     if remedies:
         others = f" (or {', or '.join(remedies[1:4])})" if len(remedies) > 1 else ""
         return f"Change: {remedies[0]}{others}."
-    if failure.kind in {"invalid_arguments", "unsupported", "other"}:
-        return "No memory setting helps; correct what that says."
+    if failure.kind in _PROBLEMS:
+        return _NO_SETTING
     return "No single setting was found with which it would start; use more or larger GPUs."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from benchmarks.cases import FIELDS, PATH, StartupCase, load_cases
 
+from vllm_preflight.hardware.catalog import gpu_names
 from vllm_preflight.models.catalog import catalog_ids
 
 
@@ -56,6 +57,12 @@ def test_models_are_catalogued(cases: list[StartupCase]) -> None:
     assert all(case.model or case.stand_in for case in usable(cases))
 
 
+def test_gpus_are_catalogued(cases: list[StartupCase]) -> None:
+    named = {case.gpu for case in cases if case.gpu}
+    assert named <= set(gpu_names())
+    assert len(named) >= 12
+
+
 def test_memory_figures_are_plausible(cases: list[StartupCase]) -> None:
     for case in cases:
         seen = case.observed
@@ -99,7 +106,7 @@ def test_only_failed_starts_have_a_kind_of_failure(cases: list[StartupCase]) -> 
 def test_figures_of_one_thread_come_through(cases: list[StartupCase]) -> None:
     case = next(case for case in cases if case.id == "storedfile-7292846353-1")
     assert case.model == "Qwen/Qwen3-Next-80B-A3B-Instruct"
-    assert case.gpu == "H200 SXM 141GB" or case.gpu is not None
+    assert case.gpu == "H200 SXM 141GB"
     assert (case.total_gib, case.gpus, case.args) == (139.81, 2, {"tensor_parallel_size": 2})
     assert case.observed.num_gpu_blocks == 7162
     assert case.observed.kv_cache_tokens == 973_760

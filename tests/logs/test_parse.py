@@ -193,6 +193,44 @@ def test_a_number_that_was_cut_is_no_number() -> None:
     assert parse_log("vLLM API server version 0.19.1\n").version == "0.19.1"
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "(VllmWorker rank=1 pid=77) INFO 04-16 10:00:00 [gpu_model_runner.py:1291] ",
+        "(RayWorkerWrapper pid=77, ip=10.0.0.2) INFO 04-16 10:00:00 [gpu_model_runner.py:1291] ",
+        "\x1b[36m(RayWorkerVllm pid=77)\x1b[0m INFO 04-16 10:00:00 model_runner.py:1291] ",
+        "(Worker_DP0_TP1_EP1 pid=77) INFO 04-16 10:00:00 [v1/worker/gpu_model_runner.py:1291] ",
+        "(EngineCore_0 pid=77) INFO 2026-04-16 10:00:00 [gpu_model_runner.py:1291] ",
+    ],
+)
+def test_every_kind_of_worker_is_told_apart(prefix: str) -> None:
+    other = "(VllmWorker rank=0 pid=76) INFO 04-16 10:00:00 [gpu_model_runner.py:1291] "
+    text = "".join(
+        f"{head}Model loading took {size} GiB and 18.3 seconds\n"
+        for head, size in ((other, "3.5"), (prefix, "4.25"))
+    )
+    log = parse_log(text)
+    assert [rank.weights_gib for rank in log.ranks] == [3.5, 4.25]
+    assert log.ranks[1].rank in prefix
+
+
+@pytest.mark.parametrize(
+    ("printed", "name"),
+    [
+        ("Using Flash Attention backend on V1 engine.", "FLASH_ATTN"),
+        ("Using FlashInfer backend on V1 engine.", "FLASHINFER"),
+        ("Using Triton MLA backend on V1 engine.", "TRITON_MLA"),
+        ("Using AttentionBackendEnum.FLASH_ATTN backend.", "FLASH_ATTN"),
+        ("Using XFormers backend.", "XFORMERS"),
+        ("Using FLASHMLA attention backend out of potential backends: ['FLASHMLA'].", "FLASHMLA"),
+        ("Using TRITON backend for Unquantized MoE", None),
+    ],
+)
+def test_attention_backends_of_all_versions(printed: str, name: str | None) -> None:
+    line = f"(EngineCore pid=40) INFO 03-05 09:00:09 [cuda.py:334] {printed}\n"
+    assert parse_log(line).attention_backend == name
+
+
 def wrap_json(text: str) -> str:
     return "".join(
         json.dumps({"log": f"{line}\n", "stream": "stderr", "time": "2026-03-05T09:00:00Z"}) + "\n"

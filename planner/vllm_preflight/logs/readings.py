@@ -145,11 +145,20 @@ def _gpu(readings: Readings, line: Line, match: re.Match[str]) -> None:
     readings.scalars.setdefault("gpu_name", name)
 
 
+def _backend_name(printed: str) -> str:
+    """The name as an argument takes it: "Flash Attention" is FLASH_ATTN."""
+    name = printed.upper().replace(" ", "_")
+    return {"FLASH_ATTENTION": "FLASH_ATTN", "FLASHATTENTION": "FLASH_ATTN"}.get(name, name)
+
+
 def _rule(words: str, pattern: str, reader: Reader) -> tuple[str, re.Pattern[str], Reader]:
     return words, re.compile(pattern), reader
 
 
-_BACKEND = r"Using (\w[\w ]{1,40}?) (?:attention )?backend(?:\.| out of| on V1)"
+_BACKEND = (
+    r"Using (?:AttentionBackendEnum\.|_Backend\.)?(\w[\w ]{1,40}?) "
+    r"(?:attention )?backend(?:\.| out of| on V1)"
+)
 _PRINTED_VERSION = r"(\d+\.\d+\.\d+[\w.+\-]{0,40})"
 
 # (words that must be in the line, pattern, what to do with it), in no particular order.
@@ -175,7 +184,7 @@ RULES: tuple[tuple[str, re.Pattern[str], Reader], ...] = (
     _rule("Defaulting max_num_seqs", r"Defaulting max_num_seqs to (\d{1,9})(?=\s)",
           _scalar("max_num_seqs", int)),
     _rule(" backend", _BACKEND,
-          _scalar("attention_backend", lambda text: text.upper().replace(" ", "_"))),
+          _scalar("attention_backend", _backend_name)),
     _rule("attention block size to", rf"attention block size to {_INT} tokens",
           _scalar("block_size", lambda text: int(_number(text)), first=False)),
     _rule("uto-fit max_model_len", rf"uto-fit max_model_len\D{{1,40}}{_INT}\D{{1,20}}?to {_INT}\b",
