@@ -170,8 +170,10 @@ class _Rules:
                 continue
             name = normal_path(pattern)
             if any(letter in name for letter in "*?["):
-                expression = re.compile(fnmatch.translate(name))
-                self._expressions.append((expression, False, scheme))
+                # A glob that names a block covers what is inside it.
+                for glob in (name, f"{name}.*"):
+                    expression = re.compile(fnmatch.translate(glob))
+                    self._expressions.append((expression, False, scheme))
             else:
                 self._paths.setdefault(name, scheme)
 
