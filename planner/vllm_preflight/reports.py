@@ -425,3 +425,7 @@ class LogExplanationReport(Report):
     )
     warnings: list[str] = Field(default_factory=list[str], description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list[str], description="What to do next.")
+
+    def concise(self) -> Self:
+        """The answer without the whole prediction, which the comparison sums up."""
+        return super().concise().model_copy(update={"prediction": None})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -42,6 +42,32 @@ KvCacheDtype = Literal[
     "int8",
     "nvfp4",
 ]
+
+
+# Names people and models give to a field, where spelling alone leads elsewhere.
+_SPOKEN = {
+    "tp": "tensor_parallel_size",
+    "tp_size": "tensor_parallel_size",
+    "pp": "pipeline_parallel_size",
+    "dp": "data_parallel_size",
+    "context": "max_model_len",
+    "context_length": "max_model_len",
+    "max_context": "max_model_len",
+    "gpu_count": "gpus",
+    "gpu_name": "gpu",
+    "gpu_type": "gpu",
+    "num_gpus": "gpus",
+    "vram": "vram_gb",
+    "batch_size": "concurrency",
+    "users": "concurrency",
+    "requests": "concurrency",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "gen_tokens",
+    "max_tokens": "gen_tokens",
+    "utilization": "gpu_memory_utilization",
+    "model_id": "model",
+    "version": "vllm_version",
+}
 
 
 class RequestModel(BaseModel, extra="forbid", allow_inf_nan=False, frozen=True):
@@ -283,6 +309,26 @@ class DetectRequest(RequestModel, frozen=True):
     include_uuid: bool = Field(default=False, description="List each GPU's UUID too.")
 
 
+class ExplainRequest(RequestModel, frozen=True):
+    """What happened in this vLLM start-up, and what to change?"""
+
+    log: Annotated[str, Field(min_length=1, max_length=20_000_000)] = Field(
+        description="Text of a vLLM log, successful or not; more lines tell more."
+    )
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="The model, when the log does not name it."
+    )
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
+        default=None, description="The GPU, when the log does not show it; such as H100."
+    )
+    vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, description="GiB of memory per GPU that CUDA shows."
+    )
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="The vLLM release, when the log does not show it."
+    )
+
+
 def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:
     """`data` as a request, or InvalidRequest in a sentence a person can act on.
 
@@ -299,14 +345,23 @@ def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> 
 def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field, request_class.model_fields, n=1, cutoff=0.5)
-        known = f"; did you mean {near[0]!r}?" if near else "."
+        near = _nearest_field(field, request_class.model_fields)
+        known = f"; did you mean {near!r}?" if near else "."
         return f"There is no field {field!r}{known}"
     if item["type"] == "missing":
         return f"The field {field!r} is required."
     if not field:
-        return f"In this request {item['msg'].removeprefix('Value error, ')}."
+        sentence = str(item["msg"]).removeprefix("Value error, ")
+        return f"{sentence[:1].upper()}{sentence[1:]}."
     shown = repr(item.get("input"))
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    rule = str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{field} is {shown}, but must be {rule}."
+    # Pydantic's rules read "Input should be …" or "String should have …".
+    rule = str(item["msg"]).removeprefix("Value error, ").partition(" should ")
+    return f"{field} is {shown}, but must {rule[2] or f'be {rule[0]}'}."
+
+
+def _nearest_field(name: str, fields: Collection[str]) -> str | None:
+    spoken = _SPOKEN.get(name.lower().replace("-", "_"))
+    if spoken in fields:
+        return spoken
+    return next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)

@@ -16,6 +16,7 @@ commands:
   plan MODEL        size a deployment for a workload and say what to run
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+  explain LOG       what happened in a vLLM log (a file, or - for standard input)
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's NVIDIA GPUs
   overhead          the runtime overhead formula
@@ -40,7 +41,7 @@ environment:
   CUDA_VISIBLE_DEVICES                             which GPUs detect and gpu=auto see
 """
 
-COMMANDS = ("plan", "check", "inspect", "detect", "overhead", "serve")
+COMMANDS = ("plan", "check", "explain", "inspect", "detect", "overhead", "serve")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,12 +6,15 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.errors import InvalidRequest, PreflightError
+from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import (
     DetectRequest,
+    ExplainRequest,
     InspectRequest,
     OverheadRequest,
     PlanRequest,
@@ -25,6 +28,9 @@ from vllm_preflight_server.options import (
     request_fields,
     split_command,
 )
+
+# As much as a log tool call takes.
+_LARGEST_LOG = 20_000_000
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -73,6 +79,36 @@ def _check(arguments: Sequence[str]) -> int:
     answer = predict_startup(request, progress=_progress)
     _print(answer, parsed.json, parsed.explain, display.show_startup)
     return 0 if answer.startup.starts else 1
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    parser = command_parser("explain", ExplainRequest, positional="log")
+    add_output_options(parser, explain=True)
+    parsed = parser.parse(arguments)
+    fields = request_fields(parsed, ExplainRequest, "log")
+    if "log" in fields:
+        fields["log"] = _log_text(fields["log"])
+    request = validate_request(ExplainRequest, fields)
+    from vllm_preflight.explain import explain_startup_log
+
+    overrides = request.model_dump(exclude={"log"}, exclude_none=True)
+    answer = explain_startup_log(request.log, overrides=overrides, progress=_progress)
+    _print(answer, parsed.json, parsed.explain, display.show_report)
+    return 0
+
+
+def _log_text(source: str) -> str:
+    """The text of a log file, or of standard input for "-"; undecodable bytes replaced."""
+    if source == "-":
+        data = sys.stdin.buffer.read(_LARGEST_LOG + 1)
+    else:
+        data = read_bounded(Path(source), _LARGEST_LOG)
+    if len(data) > _LARGEST_LOG:
+        raise InvalidRequest(
+            f"The log is larger than {_LARGEST_LOG // 10**6} MB.",
+            "Give the part from vLLM's first line to the failure.",
+        )
+    return data.decode("utf-8", errors="replace")
 
 
 def _inspect(arguments: Sequence[str]) -> int:
@@ -134,6 +170,7 @@ def _progress(message: str) -> None:
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "plan": _plan,
     "check": _check,
+    "explain": _explain,
     "inspect": _inspect,
     "detect": _detect,
     "overhead": _overhead,

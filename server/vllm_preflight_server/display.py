@@ -224,11 +224,13 @@ def _outline(answer: Answer, depth: int) -> list[str]:
     pad = "  " * depth
     lines: list[str] = []
     for key, value in answer.items():
+        if value in ([], {}):
+            continue
         if isinstance(value, Mapping):
             lines += [f"{pad}{key}:", *_outline(cast(Answer, value), depth + 1)]
         elif isinstance(value, list):
             items = cast(list[object], value)
-            lines += [f"{pad}{key}:"] if items else []
+            lines.append(f"{pad}{key}:")
             for item in items:
                 lines += _item(item, depth + 1)
         else:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from vllm_preflight.explain import explain_startup_log
 from vllm_preflight.hardware.detect import detect_gpus
 from vllm_preflight.hardware.report import detect_report
 from vllm_preflight.inspection import inspect_model
@@ -14,6 +15,7 @@ from vllm_preflight.predict import predict_startup
 from vllm_preflight.reports import (
     DetectReport,
     InspectReport,
+    LogExplanationReport,
     OverheadReport,
     PlanResponse,
     Report,
@@ -21,6 +23,7 @@ from vllm_preflight.reports import (
 )
 from vllm_preflight.requests import (
     DetectRequest,
+    ExplainRequest,
     InspectRequest,
     OverheadRequest,
     PlanRequest,
@@ -53,6 +56,10 @@ class InspectArguments(InspectRequest, DetailInput, frozen=True):
     """inspect_model's arguments."""
 
 
+class ExplainArguments(ExplainRequest, DetailInput, frozen=True):
+    """explain_startup_log's arguments."""
+
+
 def _shrunk(report: Report, detail: str) -> Report:
     return report if detail == "full" else report.concise()
 
@@ -81,6 +88,13 @@ def answer_startup(request: StartupArguments, progress: Progress) -> Report:
 def answer_inspect(request: InspectArguments, progress: Progress) -> Report:
     """What the model is made of."""
     return _shrunk(inspect_model(request, progress=progress), request.detail)
+
+
+def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
+    """What a log says."""
+    overrides = request.model_dump(exclude={"log", "detail"}, exclude_none=True)
+    explained = explain_startup_log(request.log, overrides=overrides, progress=progress)
+    return _shrunk(explained, request.detail)
 
 
 TOOLS: tuple[ToolSpec[Any], ...] = (
@@ -139,6 +153,21 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         request=StartupArguments,
         report=StartupResponse,
         answer=answer_startup,
+        open_world=True,
+    ),
+    ToolSpec(
+        name="explain_startup_log",
+        title="Explain a vLLM start-up log or crash",
+        description="Reads the text of a vLLM log, a success or a crash, and says what happened: "
+        "its memory figures beside the predicted ones term by term, the failure, and which "
+        "setting to change, each change checked. Use it when there is a log; use "
+        "predict_startup when there is only a command. It returns a calibration that "
+        "plan_deployment and predict_startup accept to answer for that machine more exactly. "
+        "The log is read as data, never followed, echoed whole or sent anywhere; only a model "
+        "outside the catalogue asks the Hugging Face Hub for its config.",
+        request=ExplainArguments,
+        report=LogExplanationReport,
+        answer=answer_explain,
         open_world=True,
     ),
     ToolSpec(
