@@ -20,6 +20,7 @@ commands:
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's NVIDIA GPUs
   overhead          the runtime overhead formula
+  call TOOL JSON    one MCP tool, called in this process, its structured answer printed
   serve             the MCP server, on stdin and stdout or over HTTP
 
 options:
@@ -41,7 +42,7 @@ environment:
   CUDA_VISIBLE_DEVICES                             which GPUs detect and gpu=auto see
 """
 
-COMMANDS = ("plan", "check", "explain", "inspect", "detect", "overhead", "serve")
+COMMANDS = ("plan", "check", "explain", "inspect", "detect", "overhead", "call", "serve")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.errors import InvalidRequest, PreflightError
-from vllm_preflight.models.config_files import read_bounded
+from vllm_preflight.models.config_files import parse_json_object, read_bounded
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import (
     DetectRequest,
@@ -23,6 +23,7 @@ from vllm_preflight.requests import (
 )
 from vllm_preflight_server import display
 from vllm_preflight_server.options import (
+    Parser,
     add_output_options,
     command_parser,
     request_fields,
@@ -147,6 +148,25 @@ def _overhead(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _call(arguments: Sequence[str]) -> int:
+    parser = Parser(
+        prog="vllm-preflight call",
+        description="Run one tool through an MCP client in this process and print its answer.",
+    )
+    parser.add_argument("tool", help="the tool's name, such as plan_deployment")
+    parser.add_argument("arguments", nargs="?", default="{}", help="its arguments as JSON")
+    parsed = parser.parse(arguments)
+    values = parse_json_object(parsed.arguments.encode(), "The second argument")
+    from vllm_preflight_server.call import call_tool
+
+    answer = call_tool(parsed.tool, values)
+    if answer.problem is not None:
+        print(f"error: {answer.problem}", file=sys.stderr)
+        return 2
+    print(json.dumps(answer.structured, indent=2, ensure_ascii=False))
+    return 0
+
+
 def _serve(arguments: Sequence[str]) -> int:
     from vllm_preflight_server.serve import serve
 
@@ -174,5 +194,6 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "inspect": _inspect,
     "detect": _detect,
     "overhead": _overhead,
+    "call": _call,
     "serve": _serve,
 }
