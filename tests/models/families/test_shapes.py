@@ -64,7 +64,8 @@ def test_bytes_per_rank_are_vllms(shared_dir: Path) -> None:
     for line in (shared_dir / "data/models/configs.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         configs[entry["model"]] = entry["config"]
-    compared, wrong = 0, []
+    compared = 0
+    wrong: list[str] = []
     for (model, ranks), row in oracle(shared_dir).items():
         found = read_architecture(configs[model])
         caches = [cache for layer in found.layers for cache in layer.caches]

@@ -24,6 +24,8 @@ from vllm_preflight.models.families import (
     vision,
     vision_clip,
     vision_qwen,
+    vision_tiles,
+    whisper,
 )
 from vllm_preflight.models.families.reader import Reader
 
@@ -35,6 +37,7 @@ TEXT_READERS: Mapping[str, Reader] = {
     **gemma.READERS,
     **encoder_only.READERS,
     **variants.READERS,
+    **whisper.READERS,
     **mla.READERS,
     **hybrid.READERS,
 }
@@ -148,16 +151,26 @@ WRAPPERS: Mapping[str, Wrapper] = {
     ),
     "llava": Wrapper("llama", vision_clip.llava_vision),
     "llava_next": Wrapper("llama", vision_clip.llava_next_vision),
+    "llava_onevision": Wrapper("qwen2", vision_tiles.onevision),
+    "internvl": Wrapper("qwen2", vision_tiles.intern_vision),
+    "internvl_chat": Wrapper("qwen2", vision_tiles.intern_vision),
+    "idefics3": Wrapper("llama", vision_tiles.idefics3_vision),
+    "smolvlm": Wrapper("llama", vision_tiles.idefics3_vision),
+    "muse_glimmer": Wrapper("muse_glimmer_text", vision_tiles.muse_vision),
+    "kimi_vl": Wrapper("deepseek_v3", vision.kimi_vl_vision),
     "minimax_m3_vl": Wrapper("minimax_m3", vision_clip.minimax_vision),
     "kimi_k25": Wrapper("deepseek_v3", vision.kimi_vision),
     "kimi_k3": Wrapper("kimi_linear", vision.kimi_vision),
 }
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
+    "downsample_ratio",
     "image_grid_pinpoints",
     "img_token_compression_config",
     "multimodal_projector_bias",
+    "max_dynamic_patch",
     "projector_hidden_size",
+    "scale_factor",
     "spatial_merge_size",
     "vision_feature_layer",
 )

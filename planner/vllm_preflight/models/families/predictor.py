@@ -56,4 +56,6 @@ def predictor_layers(
     if traits.predictor == "none" or not count:
         return ()
     vocab_size = config.integer("vocab_size") if traits.predictor == "glm" else 0
-    return (predictor_layer(layers[-1], config.integer("hidden_size"), vocab_size),) * count
+    # Step 3.7 predicts with dense layers, which its decoder has at the front.
+    last = layers[0] if traits.predictor == "first" else layers[-1]
+    return (predictor_layer(last, config.integer("hidden_size"), vocab_size),) * count

@@ -34,6 +34,8 @@ class DecoderTraits:
     `predictor` names the layout of multi-token-prediction layers, which load only when
     speculating. `transformers_backend` marks families vLLM 0.33 runs through
     transformers' own modules, which keep inverse frequencies instead of a rotary table.
+    `headless` text models have no class of their own that generates: without a named
+    class vLLM runs them for embeddings.
     """
 
     qkv_bias: bool | None = None
@@ -66,8 +68,9 @@ class DecoderTraits:
     mixture: bool = False
     router_dtype: str | None = None
     shared_expert_gate: bool = False
-    predictor: Literal["none", "glm", "mimo"] = "none"
+    predictor: Literal["none", "glm", "mimo", "first"] = "none"
     transformers_backend: bool = False
+    headless: bool = False
     window_layers: Literal["none", "all", "even", "pattern", "from_end", "max_window_layers"] = (
         "none"
     )
@@ -160,6 +163,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         window_layers="from_end",
         window_pattern=4,
         transformers_backend=True,
+        headless=True,
     ),
     "molmo2_text": DecoderTraits(qk_norm="head", output_bias=False),
     "cwm": DecoderTraits(
@@ -358,7 +362,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         qk_norm="head",
         output_gate="head",
         correction_bias=True,
-        predictor="mimo",
+        predictor="first",
         transformers_backend=True,
         defaults={"first_k_dense_replace": 3},
     ),

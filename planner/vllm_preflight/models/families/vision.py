@@ -283,3 +283,13 @@ def kimi_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("mm_projector.proj.2", text_hidden, merged, bias=linear_bias),
     )
     return Encoder("vision", weights, width, None)
+
+
+def kimi_vl_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """MoonViT in Kimi-VL's spelling of the keys."""
+    renamed = {
+        f"vt_{key}": config.get(key)
+        for key in ("hidden_size", "intermediate_size", "num_hidden_layers")
+        if config.get(key) is not None
+    }
+    return kimi_vision(ConfigView({**config.raw, **renamed}, where=config.where), text_hidden)

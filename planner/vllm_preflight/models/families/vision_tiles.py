@@ -1,0 +1,122 @@
+"""Vision towers of models that cut an image into tiles: InternVL, Idefics3, OneVision, Muse."""
+
+from __future__ import annotations
+
+from vllm_preflight.models.architecture import Encoder, Weight
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.blocks import norm
+from vllm_preflight.models.families.encoders import (
+    TowerShape,
+    patches,
+    projection,
+    split_pair,
+    tower_layers,
+)
+from vllm_preflight.models.families.vision import siglip_tower
+from vllm_preflight.models.families.vision_clip import llava_vision
+
+_INTERN = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "image_size": 448,
+    "patch_size": 14,
+    "downsample_ratio": 0.5,
+    "max_dynamic_patch": 12,
+}
+_IDEFICS3 = {
+    "hidden_size": 1152,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "scale_factor": 2,
+}
+
+
+def intern_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """InternViT with pixel shuffle, in the spelling of the chat models or of transformers.
+
+    One image is up to `max_dynamic_patch` tiles and a thumbnail.
+    """
+    config = config.with_defaults(_INTERN)
+    width = config.integer("hidden_size")
+    image, patch = config.integer_at(0, "image_size"), config.integer_at(0, "patch_size")
+    grid = (image // max(1, patch)) ** 2
+    rms = config.text("norm_type") == "rms_norm"
+    shape = TowerShape(
+        hidden_size=width,
+        depth=config.integer("num_hidden_layers"),
+        intermediate_size=config.integer("intermediate_size"),
+        qkv_bias=config.flag("qkv_bias", "attention_bias"),
+        norm_bias=not rms,
+        qk_norm=2 * width if config.flag("qk_normalization", "use_qk_norm") else 0,
+        scales=2,
+    )
+    shuffled = max(1, round(1 / max(0.01, config.number("downsample_ratio")))) ** 2
+    merged = shuffled * width
+    weights = (
+        Weight("vision_model.class_embedding", width),
+        *patches("vision_model.patch_embedding", width, 3 * patch * patch),
+        Weight("vision_model.position_embedding", grid + 1, width),
+        *tower_layers(shape, "vision_model.encoder.layers"),
+        norm("mlp1.0", merged, bias=True),
+        *projection("mlp1.1", text_hidden, merged),
+        *projection("mlp1.3", text_hidden, text_hidden),
+    )
+    tiles = config.integer("max_dynamic_patch") + 1
+    return Encoder("vision", weights, width, tiles * (grid // shuffled))
+
+
+def idefics3_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Idefics3 and SmolVLM: SigLIP layers, pixel shuffle and one projection."""
+    config = config.with_defaults(_IDEFICS3)
+    width = config.integer("hidden_size")
+    merged = width * config.integer("scale_factor") ** 2
+    weights = (
+        *siglip_tower(config),
+        *projection("connector.modality_projection.proj", text_hidden, merged, bias=False),
+    )
+    return Encoder("vision", weights, width)
+
+
+def onevision(config: ConfigView, text_hidden: int) -> Encoder:
+    """LLaVA-OneVision: SigLIP, two projections and a newline."""
+    encoder = llava_vision(config, text_hidden)
+    weights = (*encoder.weights, Weight("image_newline", text_hidden))
+    return Encoder("vision", weights, encoder.hidden_size)
+
+
+def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Muse Glimmer: biased LayerNorm blocks, pixel shuffle, an adapter and a projection."""
+    config = config.with_defaults(
+        {
+            "hidden_size": 1536,
+            "intermediate_size": 8960,
+            "num_hidden_layers": 50,
+            "patch_size": 14,
+            "patch_temporal": 2,
+            "pos_emb_height": 32,
+            "pos_emb_width": 32,
+            "merge_size": 2,
+            "projector_hidden_size": 4096,
+        }
+    )
+    width, patch = config.integer("hidden_size"), config.integer("patch_size")
+    shape = TowerShape(
+        width, config.integer("num_hidden_layers"), config.integer("intermediate_size")
+    )
+    columns = 3 * config.integer("patch_temporal") * patch * patch
+    merged = width * config.integer("merge_size") ** 2
+    inner = config.integer("projector_hidden_size")
+    grid = config.integer("pos_emb_height") * config.integer("pos_emb_width")
+    weights = (
+        *patches("vision_tower.patch_embedding", width, columns, bias=False),
+        Weight("vision_tower.position_embedding_table", grid, width),
+        norm("vision_tower.ln_pre", width, bias=True),
+        *tower_layers(shape, "vision_tower.layers"),
+        norm("vision_tower.ln_post", width, bias=True),
+        *split_pair("vision_adapter.fc", inner, inner, merged, bias=False),
+        *projection("vision_projection", text_hidden, inner, bias=False),
+    )
+    return Encoder("vision", weights, width)
