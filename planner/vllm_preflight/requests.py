@@ -362,6 +362,6 @@ def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
 
 def _nearest_field(name: str, fields: Collection[str]) -> str | None:
     spoken = _SPOKEN.get(name.lower().replace("-", "_"))
-    if spoken in fields:
-        return spoken
+    if spoken is not None:
+        return spoken if spoken in fields else None
     return next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)
