@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer, Weight
+from vllm_preflight.models.architecture import (
+    Architecture,
+    AttentionCache,
+    Layer,
+    Role,
+    Split,
+    Weight,
+)
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.attention import (
     attention_shape,
@@ -53,7 +61,7 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
     has_bias = traits.lm_head_bias or config.flag("lm_head_bias")
     has_ropes = traits.rotary and not config.flag("alibi")
     dims = rope_dims(config, shape.head_dim) if has_ropes else ()
-    return assemble(
+    architecture = assemble(
         config,
         layers,
         tied=traits.tied,
@@ -73,6 +81,10 @@ def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         intermediate_size=dense_intermediate(config, shape.hidden_size),
         embedding_size=config.integer("word_embed_proj_dim", default=0),
     )
+    if traits.headless and outer is None and not architecture.architecture:
+        head = tuple(weight for weight in architecture.head if weight.role is not Role.LM_HEAD)
+        return replace(architecture, head=head, task="embed")
+    return architecture
 
 
 def decoder_layer(
@@ -97,10 +109,19 @@ def decoder_layer(
         # Embedding models made of decoders attend both ways and cache nothing.
         kind="decoder" if config.flag("is_causal", default=True) else "encoder_only",
     )
+    attention = attention_weights(shape)
+    if traits.headless:
+        # Keys and values are plain column-parallel layers there, not dealt out by heads.
+        attention = tuple(
+            replace(weight, split=Split.COLUMN, units=1)
+            if weight.split is Split.KV_HEADS
+            else weight
+            for weight in attention
+        )
     return Layer(
         (cache,) if shape.own_kv else (),
         (
-            *attention_weights(shape),
+            *attention,
             *block.weights,
             *_layer_norms(config, traits, shape.hidden_size),
             *_unscaled_norms(config, traits, shape.head_dim),
