@@ -264,6 +264,9 @@ def arguments(written: Json) -> Json:
         args["limit_mm_per_prompt"] = {modality: int(count) for modality, count in pairs}
     if isinstance(args.get("hf_overrides"), str):
         del args["hf_overrides"]
+    # 0 is what eager execution resolves it to, not what anybody gave.
+    if args.get("max_cudagraph_capture_size") == 0:
+        del args["max_cudagraph_capture_size"]
     return args
 
 

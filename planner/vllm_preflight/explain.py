@@ -38,6 +38,8 @@ _MEMORY_KINDS = frozenset(
         "free_memory_below_request",
     }
 )
+# Failures that smaller batches help against.
+_BATCH_KINDS = frozenset({"out_of_memory_after_sizing", "out_of_memory", "no_kv_cache_memory"})
 # What warm-up needs beyond the allocation that failed, in GiB.
 _SLACK_GIB = 0.25
 # Batches below this many tokens serve nobody.
@@ -87,6 +89,7 @@ def explain_startup_log(
         kind=log.failure.kind,
         message=log.failure.message,
         phase=log.failure.phase or None,
+        certain=log.failure.certain,
         figures=dict(log.failure.figures),
     )
     return LogExplanationReport(
@@ -174,7 +177,8 @@ class _Compared:
             yield _flag("gpu_memory_utilization", int(100 * share) / 100)
         if kind in {"out_of_memory_after_sizing", "out_of_memory"}:
             yield from self._lower_share(figures.get("tried_gib", 0))
-        if kind in {"out_of_memory_after_sizing", "out_of_memory", "no_kv_cache_memory"}:
+        profiling = self._log.failure is not None and self._log.failure.phase == "profiling"
+        if profiling or kind in _BATCH_KINDS:
             yield from self._smaller_batches()
         if kind == "out_of_memory_after_sizing" and not self._arguments["enforce_eager"]:
             yield "--enforce-eager", {"enforce_eager": True}

@@ -57,6 +57,8 @@ def _what_happened(log: StartupLog) -> str:
         later = " and failed later, while serving" if log.failure else ""
         return f"{who} started{what}{later}.{_capacity(log)}"
     told = _failure(log.failure) if log.failure else ""
+    if log.failure and not log.failure.certain:
+        told = f"{told} That is the likeliest; the log lacks the stack that would prove it."
     return f"{who} did not start{what}. {told}".rstrip()
 
 
@@ -82,7 +84,6 @@ def _capacity(log: StartupLog) -> str:
 
 
 _PLAIN_KINDS: Mapping[FailureKind, str] = {
-    "weights_do_not_fit": "It ran out of GPU memory while the weights were loaded.",
     "out_of_memory_after_sizing": "It ran out of GPU memory after the KV cache was sized: warm-up "
     "and CUDA graphs take memory outside the share that gpu_memory_utilization sets.",
     "out_of_memory": "It ran out of GPU memory at a point that the log does not show.",
@@ -109,9 +110,14 @@ def _failure(failure: LogFailure) -> str:
                     f"asked for {figures['requested_gib']:g} GiB: other processes hold the rest."
                 )
             return "Less memory was free than gpu_memory_utilization asked for."
+        case "weights_do_not_fit":
+            where = (
+                "in the profiling run, before the KV cache was sized"
+                if failure.phase == "profiling"
+                else "while the weights were loaded"
+            )
+            return f"It ran out of GPU memory {where}."
         case "no_kv_cache_memory":
-            if failure.phase == "profiling":
-                return "It ran out of GPU memory in the profiling run, before sizing the KV cache."
             return "Weights and runtime memory left nothing for the KV cache."
         case "kv_cache_too_small":
             return _too_small(failure)
@@ -145,7 +151,7 @@ def _comparison(
         sentences.append(f"Predicted was a failure ({predicted.failure.kind}).")
     if log.outcome == "failed" and predicted.starts:
         sentences.append("The prediction without the log's figures is that it starts.")
-    if log.failure and log.failure.kind == "weights_do_not_fit" and predicted.starts:
+    if log.failure and log.failure.phase == "loading" and predicted.starts:
         sentences.append(
             f"The weights should take {predicted.weights_gib:.2f} GiB per GPU; look for other "
             "processes that hold memory."
@@ -187,7 +193,7 @@ def _own_advice(failure: LogFailure) -> str:
     elif failure.kind == "free_memory_below_request" and figures.get("total_gib"):
         share = int(100 * figures.get("free_gib", 0) / figures["total_gib"]) / 100
         flag = f"--gpu-memory-utilization {share:g} by the memory that was free"
-    # In the profiling run it is the GPU's memory that is short, not vLLM's share of it.
+    # Batches set what the profiling run needs.
     kind = "out_of_memory" if failure.phase == "profiling" else failure.kind
     end = f": {flag}." if flag else "."
     return f"{_DIRECTIONS[kind]}{end} Nothing of this was simulated."

@@ -385,6 +385,10 @@ class LogFailureReport(Report):
     phase: str | None = Field(
         default=None, description="loading, profiling, after sizing or serving, when shown."
     )
+    certain: bool = Field(
+        default=True,
+        description="false: the log lacks the stack that would prove it; the likeliest is given.",
+    )
     figures: dict[str, float] = Field(
         default_factory=dict[str, float], description="Numbers of the sentence."
     )

@@ -100,7 +100,7 @@ def test_terms_of_the_campaign_add_up(cases: list[StartupCase]) -> None:
 def test_only_failed_starts_have_a_kind_of_failure(cases: list[StartupCase]) -> None:
     assert [case.id for case in cases if case.failure and case.starts is not False] == []
     kinds = {case.failure for case in usable(cases) if case.failure}
-    assert {"no_kv_cache_memory", "kv_cache_too_small", "mamba_blocks_too_few"} <= kinds
+    assert {"weights_do_not_fit", "kv_cache_too_small", "mamba_blocks_too_few"} <= kinds
 
 
 def test_figures_of_one_thread_come_through(cases: list[StartupCase]) -> None:

@@ -28,7 +28,7 @@ VERDICTS = {
     "kv_cache_too_small": ("failed", "kv_cache_too_small"),
     "v0_kv_cache_too_small": ("failed", "kv_cache_too_small"),
     "no_kv_cache_memory": ("failed", "no_kv_cache_memory"),
-    "out_of_memory_in_profile": ("failed", "no_kv_cache_memory"),
+    "out_of_memory_in_profile": ("failed", "weights_do_not_fit"),
     "free_memory_below_request": ("failed", "free_memory_below_request"),
     "weights_do_not_fit": ("failed", "weights_do_not_fit"),
     "out_of_memory_after_sizing": ("failed", "out_of_memory_after_sizing"),
@@ -134,6 +134,40 @@ def test_figures_of_failures(logs: dict[str, str]) -> None:
     }
     assert figures("mamba_blocks_too_few") == {"max_num_seqs": 1024, "mamba_blocks": 417}
     assert figures("weights_do_not_fit")["tried_gib"] == pytest.approx(112 / 1024, abs=1e-4)
+
+
+OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total"
+SAMPLER = (
+    "RuntimeError: CUDA out of memory occurred when warming up sampler with 256 dummy requests"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "expected"),
+    [
+        ("", OOM, "out_of_memory"),
+        ("Starting to load model acme/Example-9B...", OOM, "weights_do_not_fit"),
+        ("Model loading took 17.43 GiB memory and 21.5 seconds", OOM, "weights_do_not_fit"),
+        ("", SAMPLER, "out_of_memory_after_sizing"),
+    ],
+)
+def test_without_a_stack_the_likeliest_is_given_as_such(
+    before: str, error: str, expected: str
+) -> None:
+    prefix = "(EngineCore pid=40) INFO 03-05 09:00:30 [a.py:1] "
+    log = parse_log(f"{prefix}{before}\n{prefix.replace('INFO', 'ERROR')}{error}\n")
+    assert log.failure is not None
+    assert (log.failure.kind, log.failure.certain) == (expected, False)
+
+
+def test_a_stack_or_the_cache_s_size_is_proof(logs: dict[str, str]) -> None:
+    for name in ("weights_do_not_fit", "out_of_memory_in_profile", "out_of_memory_after_sizing"):
+        failure = parse_log(logs[name]).failure
+        assert failure is not None and failure.certain
+    prefix = "(EngineCore pid=40) INFO 03-05 09:00:30 [a.py:1] "
+    sized = parse_log(f"{prefix}GPU KV cache size: 250,432 tokens\n{OOM}\n").failure
+    assert sized is not None
+    assert (sized.kind, sized.certain) == ("out_of_memory_after_sizing", True)
 
 
 def test_a_restart_is_told_by_its_last_attempt(logs: dict[str, str]) -> None:
@@ -331,16 +365,11 @@ def test_a_thousand_damaged_logs_are_never_judged_wrongly(
         # Less may be known than of the whole log, but nothing else.
         assert log.outcome in ("unknown", outcome), (number, name)
         if outcome == "failed" and log.outcome == "failed":
-            allowed = {failure}
-            # Without its stack an out-of-memory error has no place; without its cause a
-            # failure has no reason.
-            if failure in (
-                "weights_do_not_fit",
-                "no_kv_cache_memory",
-                "out_of_memory_after_sizing",
-            ):
-                allowed |= {"out_of_memory"}
-            assert kind(log) in allowed | {"other"}, (number, name)
+            assert log.failure is not None
+            # Without its stack an out-of-memory error has no certain place; without its cause
+            # a failure has no reason.
+            known = not log.failure.certain or kind(log) in {failure, "out_of_memory", "other"}
+            assert known, (number, name)
             told += kind(log) == failure
         assert not SECRETS.search(repr(log)), (number, name)
     assert told > 150

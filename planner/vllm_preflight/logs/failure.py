@@ -42,6 +42,24 @@ FRAMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 FRAME_WORDS = tuple(word for _, words in FRAMES for word in words)
 
+# Lines of progress, and the phase that begins with them.
+_PROGRESS = (
+    ("Starting to load model", "loading"),
+    ("Model loading took", "profiling"),
+    ("oading model weights took", "profiling"),
+    ("Available KV cache memory", "after sizing"),
+    ("KV cache size: ", "after sizing"),
+    (" blocks: ", "after sizing"),
+)
+PROGRESS_WORDS = tuple(words for words, _ in _PROGRESS)
+# As a prediction names them: what leaves no room for the profiling run does not fit.
+_PHASE_KINDS: dict[str, FailureKind] = {
+    "loading": "weights_do_not_fit",
+    "profiling": "weights_do_not_fit",
+    "after sizing": "out_of_memory_after_sizing",
+    "serving": "out_of_memory_after_sizing",
+}
+
 # Lines after which the process is over, whatever else the log says.
 FATAL = (
     "EngineCore failed to start",
@@ -115,6 +133,14 @@ class Failures:
     frames: set[str] = field(default_factory=set[str])
     sized: bool = False
     serving: bool = False
+    reached: str = ""
+
+    def add_progress(self, text: str) -> None:
+        """Note which phase a line of progress begins; what ran out of memory came after it."""
+        for words, phase in _PROGRESS:
+            if words in text and not self.found:
+                self.reached = phase
+                self.sized = self.sized or phase == "after sizing"
 
     def add_frame(self, text: str) -> None:
         """Note the phase of a stack frame."""
@@ -186,15 +212,14 @@ class Failures:
         phase = next((name for name, _ in FRAMES if name in self.frames), "")
         if not phase and self.sized:
             phase = "after sizing"
+        certain = bool(phase) or self.serving
         if self.serving:
             phase = "serving"
-        kinds: dict[str, FailureKind] = {
-            "profiling": "no_kv_cache_memory",
-            "after sizing": "out_of_memory_after_sizing",
-            "serving": "out_of_memory_after_sizing",
-            "loading": "weights_do_not_fit",
-        }
-        return LogFailure(kinds.get(phase, "out_of_memory"), item.message, phase, item.figures)
+        if not phase:
+            # Sampling is warmed up last; else the last phase that was begun is the likeliest.
+            phase = "after sizing" if "sampler" in item.message else self.reached
+        kind = _PHASE_KINDS.get(phase, "out_of_memory")
+        return LogFailure(kind, item.message, phase, item.figures, certain)
 
 
 def _fullest(items: list[LogFailure]) -> LogFailure:

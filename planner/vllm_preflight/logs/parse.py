@@ -47,6 +47,7 @@ WORDS = tuple(
             *readings.WORDS,
             *failure.FRAME_WORDS,
             *failure.FATAL,
+            *failure.PROGRESS_WORDS,
             *failure.SENTENCES,
             *_START_WORDS,
             _READY,
@@ -121,8 +122,7 @@ def _read(attempt: _Attempt, line: Line) -> None:
         return
     readings.read_line(attempt.readings, line)
     attempt.server = attempt.server or any(sign in line.text for sign in _SERVER_SIGNS)
-    if any(words in line.text for words in ("KV cache size: ", "Maximum concurrency for")):
-        attempt.failures.sized = True
+    attempt.failures.add_progress(line.text)
     attempt.ready = attempt.ready or _READY in line.text
     for pattern, evidence in _STARTED:
         if pattern.match(line.content):

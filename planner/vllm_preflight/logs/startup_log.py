@@ -58,12 +58,15 @@ class LogFailure:
             `max_model_len`, `estimated_max_model_len`, `free_gib`, `total_gib`,
             `requested_gib`, `utilization`, `mamba_blocks`, `max_num_seqs`,
             `kv_cache_tokens`, `tried_gib`).
+        certain: false where the log lacks the stack that would prove the kind, and the
+            likeliest is given.
     """
 
     kind: FailureKind
     message: str
     phase: str = ""
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    certain: bool = True
 
 
 @dataclass(frozen=True)
