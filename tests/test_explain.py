@@ -114,6 +114,25 @@ def test_what_a_log_does_not_attribute_is_still_carried_over() -> None:
     assert report.calibration.non_torch_gib == pytest.approx(rest, abs=0.011)
 
 
+def test_weights_as_predicted_alone_teach_nothing() -> None:
+    weights = plain(max_model_len=8192).weights_gib
+    lines = [f"{CORE} [r.py:1] Model loading took {weights} GiB memory and 1 seconds"]
+    report = explain_startup_log(text(head(max_model_len=8192), lines))
+    assert report.comparison[0].difference == 0
+    assert report.calibration is None
+
+
+def test_graphs_are_compared_with_what_is_charged() -> None:
+    lines = [
+        f"{CORE} [r.py:1] Estimated CUDA graph memory: 0.91 GiB total",
+        f"{CORE} [r.py:1] Graph capturing finished in 4 secs, took 0.50 GiB",
+    ]
+    for version, logged in (("0.19.0", 0.5), ("0.24.0", 0.91)):
+        report = explain_startup_log(text(head(version, max_model_len=8192), lines, STARTED))
+        row = next(row for row in report.comparison if row.term == "cuda_graph_gib")
+        assert row.logged == logged
+
+
 def checked(report: LogExplanationReport) -> None:
     """Each remedy is a flag that the engine accepts and starts with, given the log's figures."""
     assert report.remedies

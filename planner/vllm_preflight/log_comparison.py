@@ -60,9 +60,7 @@ def logged_non_torch(log: StartupLog) -> float | None:
 def logged_graphs(log: StartupLog, predicted: StartupReport | None) -> float | None:
     """GiB of graphs in the sense of the prediction: the estimate where it is charged."""
     charged = predicted.cuda_graph_charged if predicted else log.cuda_graph_charged
-    if charged and log.cuda_graph_estimated_gib is not None:
-        return log.cuda_graph_estimated_gib
-    return log.cuda_graph_gib
+    return log.cuda_graph_estimated_gib if charged else log.cuda_graph_gib
 
 
 def largest_difference(rows: list[TermComparison]) -> TermComparison | None:
@@ -106,9 +104,10 @@ def calibration_from(
             or (term == "cuda_graph_gib" and predicted.cuda_graph_charged)
         )
         shifts["non_torch_gib"] = -left.difference - explained
-    if not shifts:
-        return None
     rounded = {term: round(shift, 2) for term, shift in shifts.items()}
+    # Without the rest of the budget, terms as predicted teach nothing.
+    if not any(rounded.values()) and "non_torch_gib" not in rounded:
+        return None
     return Calibration(
         model=model.id,
         gpu=gpu.name,
