@@ -72,6 +72,13 @@ def layer_shape(
         shape = replace(shape, sinks=config.flag(f"{prefix}_sink_bias"))
         if sliding:
             shape = _sliding_shape(config, shape)
+    other = config.section("attention_other_setting")
+    if other is not None and window is not None:
+        shape = replace(
+            shape,
+            num_heads=other.integer("num_attention_heads", default=shape.num_heads),
+            num_kv_heads=other.integer("num_attention_groups", default=shape.num_kv_heads),
+        )
     if config.flag("use_cla") and index % config.integer("cla_share_factor", default=1):
         shape = replace(shape, own_kv=False)
     return shape

@@ -144,6 +144,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "mistral3": Wrapper("mistral", vision.pixtral_vision),
     "ministral3": Wrapper("ministral3", vision.pixtral_vision, always=False),
     "llama4": Wrapper("llama4_text", vision.llama4_vision),
+    "step3p7": Wrapper("step3p5", vision_tiles.step_vision, always=False),
     "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
     "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
     "deepseek_vl_v2": Wrapper(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vllm_preflight.errors import UnsupportedArchitecture
-from vllm_preflight.models.architecture import Layer, Role, Split, Weight
+from vllm_preflight.models.architecture import AttentionCache, Layer, Role, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import linear, norm
 from vllm_preflight.models.families.traits import DecoderTraits
@@ -55,7 +55,24 @@ def predictor_layers(
     count = predictor_count(config, "num_nextn_predict_layers", "num_mtp_layers")
     if traits.predictor == "none" or not count:
         return ()
-    vocab_size = config.integer("vocab_size") if traits.predictor == "glm" else 0
-    # Step 3.7 predicts with dense layers, which its decoder has at the front.
-    last = layers[0] if traits.predictor == "first" else layers[-1]
-    return (predictor_layer(last, config.integer("hidden_size"), vocab_size),) * count
+    hidden_size, vocab_size = config.integer("hidden_size"), config.integer("vocab_size")
+    if traits.predictor == "step":
+        return (_step_layer(layers, hidden_size, vocab_size),) * count
+    copies = vocab_size if traits.predictor == "glm" else 0
+    return (predictor_layer(layers[-1], hidden_size, copies),) * count
+
+
+def _step_layer(layers: Sequence[Layer], hidden_size: int, vocab_size: int) -> Layer:
+    """Step 3.5 and 3.7 predict with a sliding, dense layer that has a head of its own."""
+    dense = layers[0]
+    sliding = next((layer for layer in layers if _slides(layer)), dense)
+    weights = (
+        *(weight for weight in sliding.weights if weight.name.startswith("self_attn.")),
+        *(weight for weight in dense.weights if not weight.name.startswith("self_attn.")),
+        Weight("shared_head.head", vocab_size, hidden_size, Split.VOCAB, Role.LM_HEAD),
+    )
+    return predictor_layer(Layer(sliding.caches, weights), hidden_size)
+
+
+def _slides(layer: Layer) -> bool:
+    return any(isinstance(cache, AttentionCache) and cache.window for cache in layer.caches)

@@ -68,7 +68,7 @@ class DecoderTraits:
     mixture: bool = False
     router_dtype: str | None = None
     shared_expert_gate: bool = False
-    predictor: Literal["none", "glm", "mimo", "first"] = "none"
+    predictor: Literal["none", "glm", "mimo", "step"] = "none"
     transformers_backend: bool = False
     headless: bool = False
     window_layers: Literal["none", "all", "even", "pattern", "from_end", "max_window_layers"] = (
@@ -81,6 +81,16 @@ class DecoderTraits:
 
 _GPT2 = {"n_positions": 1024}
 _GLM = {"attention_bias": True, "partial_rotary_factor": 0.5}
+
+_STEP = DecoderTraits(
+    mixture=True,
+    qk_norm="head",
+    output_gate="head",
+    correction_bias=True,
+    predictor="step",
+    transformers_backend=True,
+    defaults={"first_k_dense_replace": 3},
+)
 
 TRAITS: Mapping[str, DecoderTraits] = {
     # dense
@@ -357,15 +367,8 @@ TRAITS: Mapping[str, DecoderTraits] = {
         transformers_backend=True,
         defaults={"first_k_dense_replace": 1},
     ),
-    "step3p7": DecoderTraits(
-        mixture=True,
-        qk_norm="head",
-        output_gate="head",
-        correction_bias=True,
-        predictor="first",
-        transformers_backend=True,
-        defaults={"first_k_dense_replace": 3},
-    ),
+    "step3p7": _STEP,
+    "step3p5": _STEP,
     "mimo_v2_flash": DecoderTraits(mixture=True, output_bias=False, correction_bias=True),
     "solar_open": DecoderTraits(mixture=True, correction_bias=True, transformers_backend=True),
     "kolibri1": DecoderTraits(

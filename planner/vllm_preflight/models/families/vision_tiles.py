@@ -1,4 +1,4 @@
-"""Vision towers of models that cut an image into tiles: InternVL, Idefics3, OneVision, Muse."""
+"""Vision towers of models that cut images into tiles: InternVL, Idefics3, Muse, Step."""
 
 from __future__ import annotations
 
@@ -120,3 +120,28 @@ def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("vision_projection", text_hidden, inner, bias=False),
     )
     return Encoder("vision", weights, width)
+
+
+def step_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Step 3.7: a scaled LayerNorm tower, two convolutions that merge, a projection."""
+    config = config.with_defaults(
+        {"width": 1536, "layers": 47, "image_size": 728, "patch_size": 14, "mlp_ratio": 8960 / 1536}
+    )
+    width, patch = config.integer("width", "hidden_size"), config.integer("patch_size")
+    shape = TowerShape(
+        width,
+        config.integer("layers", "num_hidden_layers"),
+        int(width * config.number("mlp_ratio")),
+        scales=2,
+    )
+    grid = (config.integer("image_size") // max(1, patch)) ** 2
+    weights = (
+        *patches("vision_model.conv1", width, 3 * patch * patch, bias=False),
+        Weight("vision_model.positional_embedding", grid, width),
+        norm("vision_model.ln_pre", width, bias=True),
+        *tower_layers(shape, "vision_model.transformer.resblocks"),
+        *patches("vision_model.vit_downsampler1", 2 * width, 9 * width),
+        *patches("vision_model.vit_downsampler2", 4 * width, 9 * 2 * width),
+        *projection("vit_large_projector", text_hidden, 4 * width, bias=False),
+    )
+    return Encoder("vision", weights, width, grid // 16)
