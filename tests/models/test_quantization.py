@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.models.config_files import with_modelopt
@@ -248,6 +250,43 @@ def test_every_requestable_scheme_has_a_label_and_can_key_a_cache():
     found = {requested(Quantization(), name) for name in REQUESTABLE}
     assert all(quantization.label for quantization in found)
     assert len(found) == len(REQUESTABLE) - 1  # auto and none are the same here
+
+
+_ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.text(max_size=6),
+    st.lists(st.one_of(st.integers(-1, 200), st.text(max_size=4)), max_size=3),
+    st.sampled_from(
+        ["re:(", "re:*", "[", "fp8", "NVFP4", "float", "int", "block", "MIXED_PRECISION"]
+    ),
+    st.dictionaries(st.sampled_from(["weights", "targets", "num_bits"]), st.integers(), max_size=2),
+)
+
+
+@given(
+    method=st.sampled_from(
+        ["fp8", "awq", "gptq", "compressed-tensors", "modelopt", "quark", "auto-round", "", "mxfp4"]
+    ),
+    values=st.dictionaries(
+        st.sampled_from(
+            (
+                "bits group_size weight_block_size ignore modules_to_not_convert config_groups "
+                "quant_algo quantized_layers kv_cache_scheme desc_act extra_config "
+                "global_quant_config kv_cache_quant_algo exclude_modules"
+            ).split()
+        ),
+        st.one_of(_ODD, st.lists(_ODD, max_size=2)),
+        max_size=4,
+    ),
+)
+def test_odd_sections_are_read_or_refused(method: str, values: dict[str, Any]):
+    try:
+        quantization = read(quant_method=method, **values)
+        quantization.scheme(DOWN)
+    except UnsupportedArchitecture as refusal:
+        assert refusal.keys
 
 
 def test_paths_are_compared_without_wrappers():

@@ -14,7 +14,9 @@ from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.quantization_groups import (
     algorithm_scheme,
+    block_shape,
     group_scheme,
+    group_size,
     kv_dtype_of_algorithm,
     kv_dtype_of_scheme,
     members,
@@ -94,10 +96,10 @@ def ignored(section: ConfigView) -> Rules:
 
 
 def _fp8(section: ConfigView, config: ConfigView) -> Quantization:
-    block = section.items("weight_block_size")
+    block = block_shape(section, "weight_block_size")
     rules = ignored(section)
-    if block:
-        scheme = WeightScheme("fp8_block", block=(int(block[0]), int(block[1])))
+    if block is not None:
+        scheme = WeightScheme("fp8_block", block=block)
     else:
         static = section.text("activation_scheme") == "static"
         scheme = WeightScheme("fp8_tensor", static_inputs=static)
@@ -119,8 +121,7 @@ def _integer_groups(section: ConfigView, method: str, zero_points: bool) -> Quan
     bits = section.integer("bits", "w_bit", "nbits", default=4)
     if bits not in {2, 3, 4, 8}:
         raise unsupported(f"{method.upper()} scheme with {bits} bits", "bits")
-    size = section.get("group_size", "q_group_size")
-    group = size if isinstance(size, int) and size > 0 else 0
+    group = group_size(section, "group_size", "q_group_size")
     scheme = WeightScheme(
         "int_group",
         bits=bits,

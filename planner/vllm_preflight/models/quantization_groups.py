@@ -40,6 +40,30 @@ def members(section: ConfigView | None) -> list[tuple[str, ConfigView]]:
     return found
 
 
+def block_shape(section: ConfigView, key: str) -> tuple[int, int] | None:
+    """Rows and columns that share a scale, None where the key is absent or empty.
+
+    Raises:
+        UnsupportedArchitecture: the value is not two positive whole numbers.
+    """
+    values = section.items(key)
+    if not values:
+        return None
+    if len(values) != 2 or not all(type(value) is int and value > 0 for value in values):
+        raise UnsupportedArchitecture(
+            f"The quantisation's {key} is {str(values)[:40]}, not two whole numbers.",
+            "Correct the config.json.",
+            keys=(key,),
+        )
+    return values[0], values[1]
+
+
+def group_size(section: ConfigView, *keys: str) -> int:
+    """Inputs that share a scale, 0 for a whole row (written as null, 0 or -1)."""
+    value = section.get(*keys)
+    return value if type(value) is int and value > 0 else 0
+
+
 def group_scheme(group: ConfigView, storage: str) -> WeightScheme | None:
     """The scheme of a compressed-tensors group; None when it leaves weights alone.
 
@@ -55,7 +79,7 @@ def group_scheme(group: ConfigView, storage: str) -> WeightScheme | None:
     bits = weights.integer("num_bits", default=8)
     number = weights.text("type", default="int")
     strategy = weights.text("strategy")
-    size = weights.integer("group_size", default=0) if (weights.get("group_size") or 0) > 0 else 0
+    size = group_size(weights, "group_size")
     weight_only = group.section("input_activations") is None
     if number == "float" and bits == 4:
         if "mxfp4" in storage or size == 32:
@@ -86,10 +110,9 @@ def group_scheme(group: ConfigView, storage: str) -> WeightScheme | None:
 
 def _float8(weights: ConfigView, storage: str, weight_only: bool, static: bool) -> WeightScheme:
     strategy = weights.text("strategy")
-    block = weights.items("block_structure")
-    if strategy == "block" and len(block) == 2:
-        shape = (int(block[0]), int(block[1]))
-        return WeightScheme("fp8_block", block=shape, weight_only=weight_only)
+    block = block_shape(weights, "block_structure") if strategy == "block" else None
+    if block is not None:
+        return WeightScheme("fp8_block", block=block, weight_only=weight_only)
     if "mxfp8" in storage or (strategy == "group" and weights.get("group_size") == 32):
         return WeightScheme("mxfp8", group_size=32, weight_only=weight_only)
     kind = "fp8_channel" if strategy == "channel" else "fp8_tensor"

@@ -23,6 +23,8 @@ _SAME: Mapping[str, str] = {
     "modelopt_mixed": "modelopt",
     "modelopt_mxfp8": "modelopt",
     "gpt_oss_mxfp4": "mxfp4",
+    "deepseek_v4_fp8": "fp8",
+    "fp8_per_tensor": "fp8",
     "auto_round": "auto-round",
     "inc": "auto-round",
     "compressed_tensors": "compressed-tensors",
@@ -35,6 +37,15 @@ _GROUPS = WeightScheme("int_group", bits=4, group_size=128, weight_only=True)
 _REQUESTED: Mapping[str, Quantization] = {
     "fp8": Quantization(
         "fp8", WeightScheme("fp8_tensor"), online=True, label="FP8 per tensor, quantised online"
+    ),
+    "fp8_per_block": Quantization(
+        "fp8",
+        WeightScheme("fp8_block", block=(128, 128)),
+        online=True,
+        label="FP8 block 128x128, quantised online",
+    ),
+    "mxfp8": Quantization(
+        "mxfp8", WeightScheme("mxfp8", group_size=32), online=True, label="MXFP8, quantised online"
     ),
     "experts_int8": Quantization(
         "experts_int8",
@@ -112,5 +123,11 @@ def requested(quantization: Quantization, method: str | None) -> Quantization:
 
 def _matches(own: str, name: str) -> bool:
     # A 4-bit request names a number format, which the checkpoint's method may carry.
-    families = {"nvfp4": "modelopt", "int4": "compressed-tensors", "int8": "compressed-tensors"}
-    return own != "none" and own in {name, families.get(name)}
+    # moe_wna16 is another kernel for the experts of the same checkpoints.
+    carriers = {
+        "nvfp4": {"modelopt", "compressed-tensors"},
+        "int4": {"compressed-tensors"},
+        "int8": {"compressed-tensors"},
+        "moe_wna16": {"awq", "gptq"},
+    }
+    return own != "none" and (own == name or own in carriers.get(name, ()))

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from vllm_preflight.errors import UnsupportedArchitecture
+
 SchemeKind = Literal[
     "fp8_tensor",
     "fp8_channel",
@@ -166,7 +168,7 @@ class _Rules:
         self._expressions: list[tuple[re.Pattern[str], bool, WeightScheme | None]] = []
         for pattern, scheme in rules:
             if pattern.startswith("re:"):
-                self._expressions.append((re.compile(pattern[3:]), True, scheme))
+                self._expressions.append((_compiled(pattern), True, scheme))
                 continue
             name = normal_path(pattern)
             if any(letter in name for letter in "*?["):
@@ -192,6 +194,17 @@ class _Rules:
             if expression.match(path if raw else name):
                 return True, scheme
         return False, None
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern[3:])
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UnsupportedArchitecture(
+            f"The quantisation names modules by {pattern[:60]!r}, which is no regular expression.",
+            "Correct the quantization_config of the config.json.",
+            keys=("quantization_config.ignore",),
+        ) from error
 
 
 def normal_path(path: str) -> str:
