@@ -271,11 +271,22 @@ _ODD = st.one_of(
     ),
     values=st.dictionaries(
         st.sampled_from(
-            (
-                "bits group_size weight_block_size ignore modules_to_not_convert config_groups "
-                "quant_algo quantized_layers kv_cache_scheme desc_act extra_config "
-                "global_quant_config kv_cache_quant_algo exclude_modules"
-            ).split()
+            [
+                "bits",
+                "group_size",
+                "weight_block_size",
+                "ignore",
+                "modules_to_not_convert",
+                "config_groups",
+                "quant_algo",
+                "quantized_layers",
+                "kv_cache_scheme",
+                "desc_act",
+                "extra_config",
+                "global_quant_config",
+                "kv_cache_quant_algo",
+                "exclude_modules",
+            ]
         ),
         st.one_of(_ODD, st.lists(_ODD, max_size=2)),
         max_size=4,
