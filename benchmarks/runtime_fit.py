@@ -124,10 +124,12 @@ def _with_evidence(
 
 
 def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float:
-    """Standard deviation between sources and models, half the prior's counting as one.
+    """Standard deviation whose 80 % interval holds 80 % of the models of all sources.
 
     A row's residual is shared out over its coefficients by how much of the row's prior
-    variance each has; a deviation is the median share of one model in one source.
+    variance each has; a deviation is the median share of one model in one source. The
+    prior's own 80 % edge counts as one more, so that few models do not look certain; none
+    counts more than twice the prior's spread, so that one odd report does not decide.
     """
     groups: dict[tuple[str, str], list[float]] = {}
     for each, scale in used:
@@ -138,7 +140,7 @@ def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float
         groups.setdefault((each.row.source, each.row.inputs.model.id), []).append(share)
     limit = 2 * prior.spread
     deviations = [min(limit, abs(median(items))) for items in groups.values()]
-    deviations.append(prior.spread / 2)
+    deviations.append(EIGHTY_PERCENT * prior.spread)
     return _weighted_quantile([(value, 1.0) for value in deviations], 0.8) / EIGHTY_PERCENT
 
 

@@ -22,7 +22,7 @@ Target = Literal["activation", "non_torch", "graphs", "sum"]
 
 # Standard errors in GiB: rounding of what is printed; totals or weights that are not.
 _PRINTED_ERROR = 0.03
-_GRAPH_ERROR = 0.15
+_GRAPH_ERROR = 0.08
 _UNPRINTED_ERROR = 0.08
 
 

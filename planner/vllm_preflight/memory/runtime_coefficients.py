@@ -17,6 +17,7 @@ from typing import Any, Literal
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.models.architecture import Architecture, LatentCache
 
 Traits = Mapping[str, str]
 
@@ -87,12 +88,14 @@ class Coefficients:
         raise KeyError(f"{name} for {format_version(version)} and {dict(traits)}")
 
 
-def launch_traits(launch: Launch, gpu: Gpu, *, experts: bool) -> Traits:
+def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Traits:
     """What the entries' `where` distinguishes.
 
     `fabric` is "switched" where vLLM's fused and symmetric-memory all-reduces run: NVIDIA
-    of compute capability 9 or 10 with NVLink. `experts` says whether the model routes.
+    of compute capability 9 or 10 with NVLink.
     """
+    caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
+    latent = any(isinstance(cache, LatentCache) for cache in caches)
     capability = gpu.compute_capability or (0, 0)
     switched = capability[0] in {9, 10} and gpu.nvlink_gb_s is not None
     return {
@@ -101,7 +104,8 @@ def launch_traits(launch: Launch, gpu: Gpu, *, experts: bool) -> Traits:
         "tensor_parallel": "one" if launch.tensor_parallel_size == 1 else "many",
         "pipeline_parallel": "one" if launch.pipeline_parallel_size == 1 else "many",
         "graphs": "none" if launch.enforce_eager or launch.cudagraph_mode == "NONE" else "captured",
-        "feed_forward": "routed" if experts else "dense",
+        "feed_forward": "routed" if architecture.moe else "dense",
+        "attention": "latent" if latent else "plain",
         "runner": launch.model_runner,
     }
 

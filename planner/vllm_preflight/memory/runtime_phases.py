@@ -9,7 +9,7 @@ Source: vLLM 0.33 v1/worker/gpu/model_runner.py:profile_run, and `runtime_coeffi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.cudagraphs import cudagraph_capture_sizes, full_graph_sizes
@@ -23,9 +23,10 @@ from vllm_preflight.memory.runtime_coefficients import (
 from vllm_preflight.memory.runtime_shapes import (
     EncoderPass,
     encoder_pass,
-    forward_widths,
+    expert_workspaces,
     latent_context,
     padded_vocabulary,
+    widest_block,
 )
 from vllm_preflight.models.model import Model
 from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB, ceil_div
@@ -87,8 +88,8 @@ class _Builder:
         self.size = _DTYPE_BYTES[launch.dtype]
         self.tokens = launch.max_num_batched_tokens
         self.hidden = self.tokens * self.architecture.hidden_size * self.size
-        self.widths = forward_widths(self.architecture, launch.tensor_parallel_size)
-        self.traits = launch_traits(launch, gpu, experts=self.architecture.moe is not None)
+        self.experts = expert_workspaces(model, launch, gpu)
+        self.traits = launch_traits(launch, gpu, self.architecture)
         # The second runner counts what it keeps as consumed, the first within the peak.
         self.second_runner = launch.model_runner == "v2"
         self.pooling = launch.pooling or self.architecture.task == "embed"
@@ -99,21 +100,25 @@ class _Builder:
         found = self.coefficients.find(coefficient, self.launch.version, self.traits)
         return Contribution(name, quantity, f"{found.value:g} × {what}", found)
 
-    def workspaces(self) -> Contribution:
+    def workspaces(self) -> Phase:
         """The two expert workspaces for every token of the batch."""
-        return Contribution(
-            "expert_workspaces",
-            self.tokens * self.widths.workspaces * self.size,
-            f"{self.tokens} tokens × {self.widths.workspaces} elements × {self.size} bytes",
+        if self.experts is None:
+            return ()
+        rows, width = self.experts.rows, self.experts.width
+        return (
+            Contribution(
+                "expert_workspaces",
+                rows * width * self.size,
+                f"{rows} rows × {width} elements × {self.size} bytes",
+            ),
         )
 
     def kept_workspaces(self) -> Phase:
         """Workspaces where they outlive the forward pass and still count in the peak."""
-        if not self.widths.workspaces or self.second_runner:
+        if self.second_runner:
             return ()
         kept = self.coefficients.find("expert_workspaces_kept", self.launch.version, self.traits)
-        part = self.workspaces()
-        return (Contribution(part.name, part.quantity, part.formula, kept),)
+        return tuple(replace(part, coefficient=kept) for part in self.workspaces())
 
     def encoder_outputs(self) -> Phase:
         """Encoder outputs, kept for the whole profile pass."""
@@ -143,12 +148,12 @@ class _Builder:
 
     def forward(self) -> Phase:
         """One forward pass: the widest block over copies of the hidden states."""
-        block = self.tokens * self.widths.block * self.size
+        width = widest_block(self.architecture, self.launch.tensor_parallel_size)
         parts = (
             Contribution(
                 "forward_block",
-                block,
-                f"{self.tokens} tokens × {self.widths.block} elements × {self.size} bytes",
+                self.tokens * width * self.size,
+                f"{self.tokens} tokens × {width} elements × {self.size} bytes",
             ),
             self.scaled(
                 "forward_hidden_states",
@@ -157,9 +162,7 @@ class _Builder:
                 f"{self.tokens} tokens × {self.architecture.hidden_size} × {self.size} bytes",
             ),
         )
-        if self.widths.workspaces and not self.second_runner:
-            parts += (self.workspaces(),)
-        return parts
+        return parts if self.second_runner else parts + self.workspaces()
 
     def sampling(self) -> Phase:
         """Logits of one token per sequence and what the sampler derives from them."""
@@ -240,8 +243,7 @@ class _Builder:
         parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
         if not self.second_runner:
             return parts
-        if self.widths.workspaces:
-            parts += (self.workspaces(),)
+        parts += self.workspaces()
         if not self.pooling:
             seqs, vocabulary = self.launch.max_num_seqs, padded_vocabulary(self.architecture)
             parts += (

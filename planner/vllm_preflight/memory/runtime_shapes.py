@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
+from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.architecture import (
     Architecture,
@@ -26,32 +27,20 @@ from vllm_preflight.units import ceil_div, round_up
 
 _LATENT_CHUNK_TOKENS = 64 * 1024
 _CACHE_BLOCK = 16
+# vLLM 0.33: VLLM_FUSED_MOE_CHUNK_SIZE, and DeepGEMM's block of rows.
+_EXPERT_CHUNK_TOKENS = 16 * 1024
+_TILE_ROWS = 128
 # Projections that end a block where tensor parallelism does not divide it.
 _CLOSING = frozenset({"o_proj", "down_proj", "out_proj", "proj", "fc2"})
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardWidths:
-    """Elements per token on one rank at the widest point of any layer.
+def widest_block(architecture: Architecture, tensor_parallel: int) -> int:
+    """Elements per token on one rank at the widest block of any layer.
 
-    `block`: a projection's fused output and its activated input to the next one.
-    `workspaces`: the two buffers of a mixture of experts, all visited experts together.
+    A block is a projection's fused output with the activated input to the next one.
     """
-
-    block: int
-    workspaces: int
-
-
-def forward_widths(architecture: Architecture, tensor_parallel: int) -> ForwardWidths:
-    """The widest block and the largest expert workspaces over all layers."""
     layers = architecture.layer_counts
-    return ForwardWidths(
-        block=max((_block_width(layer, tensor_parallel) for layer in layers), default=0),
-        workspaces=max(
-            (_workspaces(layer, architecture.hidden_size, tensor_parallel) for layer in layers),
-            default=0,
-        ),
-    )
+    return max((_block_width(layer, tensor_parallel) for layer in layers), default=0)
 
 
 @lru_cache(maxsize=4096)
@@ -79,13 +68,48 @@ def _widest_block(weights: tuple[Weight, ...], tensor_parallel: int, role: Role)
     return max((produced[block] + consumed[block] for block in consumed), default=0)
 
 
-def _workspaces(layer: Layer, hidden_size: int, tensor_parallel: int) -> int:
-    """Elements per token of both expert workspaces: gate-up or output, activated or output."""
-    if layer.moe is None:
-        return 0
-    intermediate = ceil_div(layer.moe.intermediate_size, tensor_parallel)
-    rows = layer.moe.experts_per_token
-    return rows * (max(2 * intermediate, hidden_size) + max(intermediate, hidden_size))
+@dataclass(frozen=True, slots=True)
+class ExpertWorkspaces:
+    """Both buffers of the expert kernels: rows (a token once per visited expert) × width."""
+
+    rows: int
+    width: int
+
+
+def expert_workspaces(model: Model, launch: Launch, gpu: Gpu) -> ExpertWorkspaces | None:
+    """The largest expert workspaces of any layer; None without routed experts.
+
+    One buffer holds the gate and up projections or the output, the other the activated
+    product or the output. Expert parallelism keeps experts whole and gathers the batches
+    of all data-parallel ranks, in chunks. DeepGEMM, which vLLM takes for block-wise FP8
+    on compute capability 9 and 10, rounds each expert's rows up to a tile.
+    """
+    whole = launch.enable_expert_parallel
+    tokens = launch.max_num_batched_tokens
+    if whole and launch.data_parallel_size > 1:
+        tokens = min(tokens * launch.data_parallel_size, max(tokens, _EXPERT_CHUNK_TOKENS))
+    scheme = model.quantization.default
+    major = (gpu.compute_capability or (0, 0))[0]
+    tiled = scheme is not None and scheme.kind == "fp8_block" and major in {9, 10}
+    # The Triton kernels for MXFP4 on Hopper keep only the activated product outside.
+    in_kernel = scheme is not None and scheme.kind == "mxfp4" and major == 9
+    ranks = launch.tensor_parallel_size * launch.data_parallel_size
+    hidden = model.architecture.hidden_size
+    found: list[ExpertWorkspaces] = []
+    for layer in model.architecture.layer_counts:
+        if layer.moe is None:
+            continue
+        divisor = 1 if whole else launch.tensor_parallel_size
+        intermediate = ceil_div(layer.moe.intermediate_size, divisor)
+        experts = ceil_div(layer.moe.num_experts, ranks if whole else 1)
+        rows = tokens * layer.moe.experts_per_token
+        if tiled:
+            rows += experts * (_TILE_ROWS - 1)
+        width = max(2 * intermediate, hidden) + max(intermediate, hidden)
+        if in_kernel:
+            width = intermediate
+        found.append(ExpertWorkspaces(rows, width))
+    return max(found, key=lambda item: item.rows * item.width, default=None)
 
 
 def padded_vocabulary(architecture: Architecture) -> int:
