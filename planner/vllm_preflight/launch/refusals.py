@@ -6,7 +6,9 @@ Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.p
 
 from __future__ import annotations
 
+from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.notes import Notes
+from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.models.architecture import Architecture, AttentionCache
 from vllm_preflight.units import round_up
 
@@ -57,6 +59,22 @@ def check_parallel_sizes(
             f"pipeline_parallel_size ({pipeline_parallel_size}) is larger than the number of "
             f"layers ({len(architecture.layers)}).",
             "--pipeline-parallel-size 1",
+        )
+
+
+def check_model_class(architecture: Architecture, notes: Notes) -> None:
+    """Note that the release no longer has the model's class.
+
+    Source: model_executor/models/registry.py of vLLM 0.33.
+    """
+    name = architecture.architecture
+    last: str | None = model_fact("removed_classes").get(name)
+    if last is not None and notes.version > parse_version(last):
+        notes.refuse(
+            f"Model architecture {name} was supported in vLLM until v{last}, and is not supported "
+            "anymore. Please use an older version of vLLM if you want to use this model "
+            "architecture.",
+            f"vLLM {last}",
         )
 
 

@@ -66,12 +66,14 @@ class LatentTraits:
 
 
 _DEEPSEEK = {"first_k_dense_replace": 0, "moe_layer_freq": 1}
+# What DeepSeek V3's config class fills in beside that.
+_DEEPSEEK_V3 = {**_DEEPSEEK, "max_position_embeddings": 4096}
 
 TRAITS: Mapping[str, LatentTraits] = {
     "deepseek_v2": LatentTraits(defaults=_DEEPSEEK),
-    "deepseek_v3": LatentTraits(defaults=_DEEPSEEK),
-    "deepseek_v32": LatentTraits(defaults=_DEEPSEEK),
-    "kimi_k2": LatentTraits(defaults=_DEEPSEEK),
+    "deepseek_v3": LatentTraits(defaults=_DEEPSEEK_V3),
+    "deepseek_v32": LatentTraits(defaults=_DEEPSEEK_V3),
+    "kimi_k2": LatentTraits(defaults=_DEEPSEEK_V3),
     "glm_moe_dsa": LatentTraits(
         correction_bias=True,
         predictor_embeddings=False,
