@@ -214,13 +214,15 @@ class Encoder:
     """A vision or audio tower with its projector.
 
     `tensor_parallel` says whether vLLM divides it (`mm_encoder_tp_mode=weights`).
-    `max_tokens_per_item` is the most language-model tokens one item becomes.
+    `max_tokens_per_item` is the most language-model tokens one item becomes. `unloaded`
+    are weights of its checkpoint that vLLM leaves out.
     """
 
     kind: Literal["vision", "audio"]
     weights: tuple[Weight, ...]
     hidden_size: int = 0
     max_tokens_per_item: int | None = None
+    unloaded: tuple[Weight, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

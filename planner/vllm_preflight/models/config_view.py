@@ -49,6 +49,10 @@ class ConfigView:
         """The same config with other class defaults behind it."""
         return ConfigView(self.raw, {**self._defaults, **defaults}, self.where)
 
+    def with_raw(self, **values: object) -> ConfigView:
+        """The same config with some of its own values replaced."""
+        return ConfigView({**self.raw, **values}, self._defaults, self.where)
+
     def flattened(self, *keys: str) -> ConfigView:
         """The same config with the keys of its sections `keys` beside its own."""
         merged: dict[str, Any] = {}

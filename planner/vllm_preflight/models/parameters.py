@@ -88,6 +88,8 @@ def count_parameters(architecture: Architecture) -> ParameterCount:
             copies += weight.elements * count
     for weight in architecture.unloaded:
         parts[_part("layers", weight)] += weight.elements
+    for encoder in architecture.encoders:
+        parts[encoder.kind] += sum(weight.elements for weight in encoder.unloaded)
     tied = (
         architecture.vocab_size * architecture.hidden_size
         if architecture.tied_embeddings and architecture.task == "generate"

@@ -96,6 +96,13 @@ def gemma4_audio(config: ConfigView, text_hidden: int) -> Encoder:
     return Encoder("audio", weights, width, 750)
 
 
+def gemma4_unified_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Gemma 4 12B: frames of the waveform, projected as they are."""
+    width = config.integer("output_proj_dims", "audio_embed_dim", default=640)
+    weights = projection("embed_audio.embedding_projection", text_hidden, width, bias=False)
+    return Encoder("audio", weights, width, 750)
+
+
 def _conformer(
     config: ConfigView, width: int, layers: int, *, head_width: int
 ) -> tuple[Weight, ...]:

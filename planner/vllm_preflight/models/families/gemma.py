@@ -264,4 +264,5 @@ def _layer_embeddings(config: ConfigView, hidden_size: int, num_layers: int) -> 
 READERS: Mapping[str, Reader] = {
     "gemma3n_text": read_gemma3n,
     "gemma4_text": read_gemma4,
+    "gemma4_unified_text": read_gemma4,
 }

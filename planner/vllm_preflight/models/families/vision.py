@@ -30,30 +30,29 @@ def _grid(config: ConfigView) -> int:
     return (config.integer("image_size") // max(1, config.integer("patch_size"))) ** 2
 
 
-def siglip_tower(config: ConfigView, *, head: bool = False) -> tuple[Weight, ...]:
+def siglip_tower(config: ConfigView) -> tuple[Weight, ...]:
     """A SigLIP encoder with learned positions and a norm at the end."""
     width = config.integer("hidden_size")
     patch = config.integer("patch_size")
     layers = config.integer("num_hidden_layers")
     shape = TowerShape(width, layers, config.integer("intermediate_size"))
-    weights = (
+    return (
         *patches("vision_tower.patch_embedding", width, 3 * patch * patch),
         Weight("vision_tower.position_embedding", _grid(config), width),
         Weight("vision_tower.position_ids", _grid(config), dtype="int64", in_checkpoint=False),
         *tower_layers(shape, "vision_tower.layers"),
         norm("vision_tower.post_layernorm", width, bias=True),
     )
-    return weights + (_pooling_head(shape) if head else ())
 
 
-def _pooling_head(shape: TowerShape) -> tuple[Weight, ...]:
-    width = shape.hidden_size
+def pooling_head(width: int, intermediate_size: int) -> tuple[Weight, ...]:
+    """SigLIP's attention pooling, which multimodal models store and do not use."""
     return (
         Weight("vision_tower.head.probe", width),
         *projection("vision_tower.head.attention.in_proj", 3 * width, width),
         *projection("vision_tower.head.attention.out_proj", width, width),
         norm("vision_tower.head.layernorm", width, bias=True),
-        *split_pair("vision_tower.head.mlp", shape.intermediate_size, width, width),
+        *split_pair("vision_tower.head.mlp", intermediate_size, width, width),
     )
 
 
@@ -218,6 +217,27 @@ def gemma4_vision(config: ConfigView, text_hidden: int) -> Encoder:
         # Four bounds for each of a layer's seven linears.
         weights += (Weight("vision_tower.encoder.layers.bounds", 28, copies=depth),)
     return Encoder("vision", weights, width, config.integer("default_output_length"))
+
+
+def gemma4_unified_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Gemma 4 12B: no tower; merged patches are normed, projected and placed."""
+    patch = config.integer("patch_size", default=16) * config.integer(
+        "pooling_kernel_size", default=3
+    )
+    columns = 3 * patch * patch
+    width = config.integer("mm_embed_dim", default=3840)
+    out = config.integer("output_proj_dims", default=3840)
+    weights = (
+        norm("embed_vision.patch_ln1", columns, bias=True),
+        *projection("embed_vision.patch_dense", width, columns),
+        norm("embed_vision.patch_ln2", width, bias=True),
+        Weight(
+            "embed_vision.pos_embedding", 2 * config.integer("mm_posemb_size", default=1120), width
+        ),
+        norm("embed_vision.pos_norm", width, bias=True),
+        *projection("embed_vision.embedding_projection", text_hidden, out, bias=False),
+    )
+    return Encoder("vision", weights, width, 280)
 
 
 def gemma3n_vision(config: ConfigView, text_hidden: int) -> Encoder:

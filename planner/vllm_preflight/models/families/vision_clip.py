@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
@@ -13,7 +15,7 @@ from vllm_preflight.models.families.encoders import (
     split_pair,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import siglip_tower
+from vllm_preflight.models.families.vision import pooling_head, siglip_tower
 
 _CLIP_LARGE = {
     "hidden_size": 1024,
@@ -31,36 +33,43 @@ _SIGLIP_SO400M = {
 }
 
 
-def clip_tower(config: ConfigView) -> tuple[Weight, ...]:
-    """A CLIP encoder: class token, learned positions, a norm before and one behind."""
+def clip_tower(config: ConfigView, depth: int | None = None) -> tuple[Weight, ...]:
+    """A CLIP encoder: class token, learned positions, a norm before and one behind.
+
+    With a `depth` below the config's, only that many layers and no norm behind.
+    """
     width, patch = config.integer("hidden_size"), config.integer("patch_size")
     positions = (config.integer("image_size") // max(1, patch)) ** 2 + 1
-    shape = TowerShape(
-        width, config.integer("num_hidden_layers"), config.integer("intermediate_size")
-    )
     return (
         Weight("vision_tower.class_embedding", width),
         *patches("vision_tower.patch_embedding", width, 3 * patch * patch, bias=False),
         Weight("vision_tower.position_embedding", positions, width),
         norm("vision_tower.pre_layrnorm", width, bias=True),
-        *tower_layers(shape, "vision_tower.layers"),
-        norm("vision_tower.post_layernorm", width, bias=True),
+        *_layers(config, depth),
     )
 
 
-def _clip_or_siglip(config: ConfigView) -> tuple[ConfigView, tuple[Weight, ...]]:
-    kind = config.model_type or "clip_vision_model"
-    if kind == "clip_vision_model":
-        view = config.with_defaults(_CLIP_LARGE)
-        return view, clip_tower(view)
-    if kind == "siglip_vision_model":
-        view = config.with_defaults(_SIGLIP_SO400M)
-        return view, siglip_tower(view)
-    raise UnsupportedArchitecture(
-        f"The vision tower {kind!r} is not supported here.",
-        "The key that decides is vision_config.model_type.",
-        keys=("vision_config.model_type",),
+def _layers(config: ConfigView, depth: int | None) -> tuple[Weight, ...]:
+    whole, width = config.integer("num_hidden_layers"), config.integer("hidden_size")
+    count = whole if depth is None else depth
+    shape = TowerShape(width, count, config.integer("intermediate_size"))
+    layers = tower_layers(shape, "vision_tower.layers") if count else ()
+    last = norm("vision_tower.post_layernorm", width, bias=True)
+    return (*layers, last) if count == whole else layers
+
+
+def _layers_used(config: ConfigView, whole: int) -> int:
+    """Layers up to the one whose features are taken, which is all vLLM builds."""
+    chosen = config.get("vision_feature_layer")
+    deepest = max(
+        (
+            layer + whole + 1 if layer < 0 else layer
+            for layer in (chosen if isinstance(chosen, list) else [chosen])  # pyright: ignore[reportUnknownVariableType]
+            if isinstance(layer, int)
+        ),
+        default=whole - 1,
     )
+    return min(max(deepest, 0), whole)
 
 
 def _grid(config: ConfigView) -> int:
@@ -68,20 +77,35 @@ def _grid(config: ConfigView) -> int:
 
 
 def llava_vision(config: ConfigView, text_hidden: int) -> Encoder:
-    """LLaVA 1.5: one image of a token per patch, two projections."""
-    view, tower = _clip_or_siglip(config)
-    width = view.integer("hidden_size")
-    weights = (
-        *tower,
-        *split_pair("multi_modal_projector.linear", text_hidden, text_hidden, width),
-    )
-    return Encoder("vision", weights, width, _grid(view))
+    """LLaVA 1.5: one image of a token per patch, two projections.
+
+    Features are taken before the last layer unless the config says otherwise.
+    """
+    kind = config.model_type or "clip_vision_model"
+    projections = ("multi_modal_projector.linear", text_hidden, text_hidden)
+    if kind == "siglip_vision_model":
+        view = config.with_defaults(_SIGLIP_SO400M)
+        width = view.integer("hidden_size")
+        weights = (*siglip_tower(view), *split_pair(*projections, width))
+        return Encoder("vision", weights, width, _grid(view))
+    if kind != "clip_vision_model":
+        raise UnsupportedArchitecture(
+            f"The vision tower {kind!r} is not supported here.",
+            "The key that decides is vision_config.model_type.",
+            keys=("vision_config.model_type",),
+        )
+    view = config.with_defaults(_CLIP_LARGE)
+    width, whole = view.integer("hidden_size"), view.integer("num_hidden_layers")
+    used = _layers_used(config, whole)
+    left = _layers(view.with_raw(num_hidden_layers=whole - used), None) if used < whole else ()
+    weights = (*clip_tower(view, used), *split_pair(*projections, width))
+    return Encoder("vision", weights, width, _grid(view), left)
 
 
 def llava_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
     """LLaVA-NeXT: an overview and tiles up to the largest grid, with a newline a row."""
     encoder = llava_vision(config, text_hidden)
-    view, _ = _clip_or_siglip(config)
+    view = config.with_defaults(_CLIP_LARGE)
     side = view.integer("image_size") // max(1, view.integer("patch_size"))
     pixels = max(1, view.integer("image_size"))
     largest = 0
@@ -89,7 +113,7 @@ def llava_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
         rows, columns = side * (height // pixels), side * (width // pixels)
         largest = max(largest, rows * (columns + 1))
     weights = (*encoder.weights, Weight("image_newline", text_hidden))
-    return Encoder("vision", weights, encoder.hidden_size, side * side + largest)
+    return replace(encoder, weights=weights, max_tokens_per_item=side * side + largest)
 
 
 def _pinpoints(config: ConfigView) -> list[tuple[int, int]]:
@@ -189,7 +213,8 @@ def deepseek_vl2_vision(config: ConfigView, text_hidden: int) -> Encoder:
         },
     )
     weights = (
-        *siglip_tower(view, head=True),
+        *siglip_tower(view),
+        *pooling_head(width, view.integer("intermediate_size")),
         *projection("projector.layers.0", text_hidden, 4 * width),
         *projection("projector.layers.2", text_hidden, text_hidden),
         Weight("image_newline", text_hidden),

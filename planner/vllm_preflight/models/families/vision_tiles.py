@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vllm_preflight.models.architecture import Encoder, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import norm
@@ -12,7 +14,7 @@ from vllm_preflight.models.families.encoders import (
     split_pair,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import siglip_tower
+from vllm_preflight.models.families.vision import pooling_head, siglip_tower
 from vllm_preflight.models.families.vision_clip import llava_vision
 
 _INTERN = {
@@ -84,7 +86,7 @@ def onevision(config: ConfigView, text_hidden: int) -> Encoder:
     """LLaVA-OneVision: SigLIP, two projections and a newline."""
     encoder = llava_vision(config, text_hidden)
     weights = (*encoder.weights, Weight("image_newline", text_hidden))
-    return Encoder("vision", weights, encoder.hidden_size)
+    return replace(encoder, weights=weights, max_tokens_per_item=None)
 
 
 def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -120,6 +122,30 @@ def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("vision_projection", text_hidden, inner, bias=False),
     )
     return Encoder("vision", weights, width)
+
+
+def paddleocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """PaddleOCR-VL: SigLIP with positions for packed patches and an unused pooling head."""
+    config = config.with_defaults(
+        {
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "image_size": 384,
+            "patch_size": 14,
+        }
+    )
+    width = config.integer("hidden_size")
+    merged = width * config.integer("spatial_merge_size", default=2) ** 2
+    weights = (
+        *siglip_tower(config),
+        Weight("visual.packing_position_embedding", 32768, width),
+        norm("mlp_AR.pre_norm", width, bias=True),
+        *projection("mlp_AR.linear_1", merged, merged),
+        *projection("mlp_AR.linear_2", text_hidden, merged),
+    )
+    head = pooling_head(width, config.integer("intermediate_size"))
+    return Encoder("vision", weights, width, unloaded=head)
 
 
 def step_vision(config: ConfigView, text_hidden: int) -> Encoder:
