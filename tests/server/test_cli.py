@@ -1,0 +1,257 @@
+"""The command line: the same answers as the tools, exit codes, and output for its reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vllm_preflight import __version__
+from vllm_preflight_server.cli import COMMANDS, main
+
+from .conftest import Ask, Cli
+
+HEAVY = ("mcp", "pydantic", "huggingface_hub", "pynvml", "rich", "vllm_preflight.requests")
+PLAN = ("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16")
+CHECK = ("check", "--gpu", "H100", "--", "vllm", "serve", "Qwen/Qwen3-32B", "-tp", "2")
+
+# A command line and the tool call that must give the same answer.
+SAME: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
+    "plan": (
+        PLAN,
+        "plan_deployment",
+        {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16},
+    ),
+    "check with options": (
+        ("check", "Qwen/Qwen3-32B", "--gpu", "RTX 4090", "-tp", "2"),
+        "predict_startup",
+        {"model": "Qwen/Qwen3-32B", "gpu": "RTX 4090", "tensor_parallel_size": 2},
+    ),
+    "check a command": (
+        CHECK,
+        "predict_startup",
+        {"command": "vllm serve Qwen/Qwen3-32B -tp 2", "gpu": "H100"},
+    ),
+    "inspect": (
+        ("inspect", "openai/gpt-oss-120b"),
+        "inspect_model",
+        {"model": "openai/gpt-oss-120b"},
+    ),
+    "overhead": (
+        ("overhead", "--vram-total-gib", "80", "--tensor-parallel-size", "4"),
+        "compute_overhead",
+        {"vram_total_gib": 80, "tensor_parallel_size": 4},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_json_is_the_tools_structured_answer(
+    ask: Ask, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    words, tool, arguments = SAME[case]
+    place = words.index("--") if "--" in words else len(words)
+    main([*words[:place], "--json", *words[place:]])
+    assert json.loads(capsys.readouterr().out) == ask(tool, arguments).structured_content
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (PLAN, 0),
+        (("plan", "deepseek-ai/DeepSeek-R1", "--gpu", "H100", "--gpus", "4"), 1),
+        (CHECK, 0),
+        (("check", "Qwen/Qwen3-32B", "--gpu", "RTX 4090"), 1),
+        (("inspect", "Qwen/Qwen3-32B"), 0),
+        (("overhead", "--vram-gb", "80"), 0),
+        (("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "0"), 2),
+        (("plan", "Qwen/Qwen3-33B", "--gpu", "H100"), 3),
+        (("plan", "Qwen/Qwen3-32B", "--gpu", "H9000"), 4),
+        (("--version",), 0),
+        (("--help",), 0),
+        ((), 2),
+        (("plann",), 2),
+    ],
+)
+def test_exit_codes_as_help_documents_them(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], exit_code: int
+) -> None:
+    assert main(words) == exit_code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    if exit_code in (0, 1):
+        assert captured.out and not captured.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "Qwen/Qwen3-32B", "--no-such-option"),
+        ("plan", "Qwen/Qwen3-32B", "extra"),
+        ("plan", "Qwen/Qwen3-32B", "--model", "Qwen/Qwen3-8B"),
+        ("plan",),
+        ("overhead",),
+        ("serve", "--port", "1"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_one_sentence(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    try:
+        exit_code = main(words)
+    except SystemExit as left:
+        exit_code = left.code
+    captured = capsys.readouterr()
+    assert exit_code == 2
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+
+
+def test_detect_without_a_gpu_exits_with_4_and_says_why(cli: Cli) -> None:
+    run = cli("detect", "--json")
+    answer = json.loads(run.stdout)
+    if answer["gpus"]:
+        pytest.skip("this machine has a GPU")
+    assert run.returncode == 4
+    assert answer["reason"]
+
+
+def test_plan_without_a_gpu_to_detect_names_the_way_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if main(["plan", "Qwen/Qwen3-32B"]) != 4:
+        pytest.skip("this machine has a GPU")
+    assert "--gpu H100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("vllm", "serve", "Qwen/Qwen3-32B", "-tp", "2", "--max-model-len", "32k"),
+        ("vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len 32k",),
+        ("VLLM_USE_V1=1 vllm serve Qwen/Qwen3-32B -tp=2 --max_model_len=32000",),
+    ],
+    ids=["words", "one line", "with a variable"],
+)
+def test_a_command_to_check_may_be_words_or_a_line(
+    capsys: pytest.CaptureFixture[str], line: tuple[str, ...]
+) -> None:
+    assert main(["check", "--gpu", "H100", "--json", "--", *line]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["arguments"]["max_model_len"] == 32_000
+    assert answer["arguments"]["tensor_parallel_size"] == 2
+    assert "--tensor-parallel-size 2" in answer["command"]
+
+
+def test_options_and_the_command_must_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", "--gpu", "H100", "-tp", "4", "--", "vllm", "serve", "Qwen/Qwen3-32B"]
+    assert main(words) == 0
+    assert main([*words, "-tp", "2"]) == 2
+    assert "tensor_parallel_size is 4 as a field and 2 in the command." in capsys.readouterr().err
+
+
+def test_piped_output_is_plain_and_its_lines_whole(cli: Cli) -> None:
+    run = cli(*PLAN)
+    assert run.returncode == 0
+    assert "\x1b" not in run.stdout
+    lines = run.stdout.splitlines()
+    assert any(line.startswith("  vllm serve Qwen/Qwen3-32B --max-model-len ") for line in lines)
+
+
+def test_explain_lists_every_term(capsys: pytest.CaptureFixture[str]) -> None:
+    main(PLAN)
+    assert "Terms:" not in capsys.readouterr().out
+    main([*PLAN, "--explain"])
+    explained = capsys.readouterr().out
+    for term in ("weights = ", "kv_cache = ", "num_gpu_blocks = ", "[derived; "):
+        assert term in explained
+
+
+def test_a_terminal_gets_colours_and_the_memory_bar() -> None:
+    leader, follower = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "vllm_preflight_server.cli", *PLAN],
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""},
+    )
+    os.close(follower)
+    output = b""
+    try:
+        while chunk := os.read(leader, 65_536):
+            output += chunk
+    except OSError:
+        # Linux reports the end of a pseudo terminal as an error.
+        pass
+    os.close(leader)
+    assert run.wait(timeout=30) == 0
+    shown = output.decode()
+    assert "\x1b[" in shown
+    assert "WWWW" in shown and "GiB may be used" in shown
+
+
+def test_a_reader_that_stops_early_is_no_error(cli: Cli) -> None:
+    module = f"{sys.executable} -m vllm_preflight_server.cli inspect Qwen/Qwen3-32B --explain"
+    run = cli("-c", f"{module} | head -1", command=("bash", "-o", "pipefail"))
+    assert "Traceback" not in run.stderr and "Exception" not in run.stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
+    program = (
+        "import sys; from vllm_preflight_server.cli import main; main(sys.argv[1:]); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert run.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [PLAN, CHECK])
+def test_commands_import_neither_mcp_nor_what_they_do_not_ask(words: tuple[str, ...]) -> None:
+    program = (
+        "import sys; from vllm_preflight_server.cli import main; main(sys.argv[1:]); "
+        "print([name for name in ('mcp', 'pynvml', 'huggingface_hub') if name in sys.modules], "
+        "file=sys.stderr)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert run.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "serve"])
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    assert f"usage: vllm-preflight {command}" in capsys.readouterr().out
+
+
+def test_help_documents_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n  {command}" in text
+    for code in range(5):
+        assert f"\n  {code}  " in text
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plann"]) == 2
+    assert "Did you mean 'plan'?" in capsys.readouterr().err
+
+
+def test_the_console_script_is_installed() -> None:
+    script = shutil.which("vllm-preflight", path=str(Path(sys.executable).parent))
+    assert script is not None
+    run = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"vllm-preflight {__version__}\n"
