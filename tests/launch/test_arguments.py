@@ -37,6 +37,15 @@ from vllm_preflight.requests import EngineInput, HardwareInput, ModelInput
             {"speculative_config": '{"method": "mtp", "num_speculative_tokens": 2}'},
         ),
         ("--limit-mm-per-prompt image=2,video=0", {"limit_mm_per_prompt": "image=2,video=0"}),
+        (
+            "--limit-mm-per-prompt.image 2 --limit-mm-per-prompt.video=0",
+            {"limit_mm_per_prompt": '{"image": 2, "video": 0}'},
+        ),
+        ("--quantization None --max-model-len '' --", {}),
+        (
+            "--speculative-model x/eagle3 --num-speculative-tokens 5",
+            {"speculative_config": '{"model": "x/eagle3", "num_speculative_tokens": 5}'},
+        ),
         ("--enable-lora --max-lora-rank 64", {"enable_lora": True, "max_lora_rank": 64}),
     ],
 )  # fmt: skip
@@ -150,6 +159,11 @@ def test_an_images_tag_is_the_version() -> None:
         ("--max-model-len 8x", "--max-model-len is '8x', but must be a whole number"),
         ("--max-num-seqs 1k", "--max-num-seqs is '1k', but must be a whole number"),
         ("--max_num_seqs 2.0", "--max_num_seqs is '2.0'"),
+        ("--num-gpu-blocks-override 0", "--num-gpu-blocks-override is '0', but must be at least 1"),
+        ("--cudagraph-capture-sizes 8 -1", "at least 1"),
+        ("--swap-space -3", "at least 0"),
+        ("-tp 99999999999999999999", "at most 18 digits"),
+        ("--limit-mm-per-prompt.image x", "limit_mm_per_prompt has image 'x'"),
         ("-tp two", "-tp is 'two', but must be a whole number"),
         ("-tp", "-tp needs a value"),
         ("-tp --enforce-eager", "-tp needs a value"),

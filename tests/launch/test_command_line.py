@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from vllm_preflight.errors import InvalidRequest
@@ -64,6 +67,23 @@ def test_the_tag_of_the_image_gives_the_version(image: str, version: str | None)
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "a " * 49_000,
+        "A=1 " * 20_000 + "vllm serve m",
+        "export A=aaaaaaaaaa;" + "export A=$A$A;" * 60 + "vllm serve $A",
+        "docker run " * 9_000,
+        "''" * 49_000,
+    ],
+)
+def test_text_made_to_be_slow_is_read_in_time(text: str) -> None:
+    started = time.process_time()
+    with contextlib.suppress(InvalidRequest):
+        find_server_command(text)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "no vLLM server"),
@@ -73,6 +93,7 @@ def test_the_tag_of_the_image_gives_the_version(image: str, version: str | None)
         ("echo 'vllm serve a'", "no vLLM server"),
         ("vllm serve 'a", "quotes or backslashes"),
         ("vllm serve a" + " " * 100_000, "100012 characters"),
+        ("vllm serve a" + " -x" * 3_000, "3001 words"),
     ],
 )
 def test_text_without_a_server_is_refused(text: str, said: str) -> None:

@@ -6,6 +6,7 @@ The text is never executed and no file it names is opened.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -21,12 +22,21 @@ from vllm_preflight.launch.flags import (
     read_value,
 )
 from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.requests import StartupRequest, validate_request
 
 _NEGATION = "--no-"
 _OPTIMIZATION = "-O"
+_END_OF_FLAGS = "--"
+# How vLLM writes "not given" on a command line.
+_NOT_GIVEN = frozenset({"None", ""})
 _UNNAMED = "unnamed"
+# Flags of older releases that became keys of --speculative-config.
+_DRAFT_ARGUMENTS = {
+    "speculative_model": "model",
+    "num_speculative_tokens": "num_speculative_tokens",
+}
 # Flags of older releases that became keys of --hf-overrides.
 _ROPE_ARGUMENTS = ("rope_scaling", "rope_theta")
 _VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
@@ -63,7 +73,7 @@ class ParsedCommand:
 class _Reading:
     """The words still to read and what has been read from them."""
 
-    words: list[str]
+    words: deque[str]
     values: dict[Flag, Any] = field(default_factory=dict[Flag, Any])
     nested: dict[Flag, dict[str, Any]] = field(default_factory=dict[Flag, dict[str, Any]])
     model: str | None = None
@@ -74,7 +84,7 @@ class _Reading:
         """The next words that are values, at most one unless `many`; taken off the list."""
         taken: list[str] = []
         while self.words and (many or not taken) and not _is_flag(self.words[0]):
-            taken.append(self.words.pop(0))
+            taken.append(self.words.popleft())
         return taken
 
 
@@ -86,7 +96,7 @@ def parse_command(text: str) -> ParsedCommand:
             parser would refuse; the sentence names flag, value and rule.
     """
     command = find_server_command(text)
-    reading = _Reading(list(command.words))
+    reading = _Reading(deque(command.words))
     while reading.words:
         _read_next(reading)
     return _assemble(reading, command.environment, command.image_version)
@@ -100,7 +110,9 @@ def _is_flag(word: str) -> bool:
 
 
 def _read_next(reading: _Reading) -> None:
-    word = reading.words.pop(0)
+    word = reading.words.popleft()
+    if word == _END_OF_FLAGS:
+        return
     if not _is_flag(word):
         if reading.model is not None:
             raise InvalidRequest(
@@ -110,7 +122,8 @@ def _read_next(reading: _Reading) -> None:
         reading.model = word
         return
     if word.startswith(_OPTIMIZATION) and word[2:].isdigit():
-        word, reading.words = _OPTIMIZATION, [word[2:], *reading.words]
+        reading.words.appendleft(word[2:])
+        word = _OPTIMIZATION
     spelling, equals, value = word.partition("=")
     given = [value] if equals else None
     name, dot, path = spelling.partition(".")
@@ -126,7 +139,7 @@ def _read_next(reading: _Reading) -> None:
 def _read_flag(reading: _Reading, flag: Flag, spelling: str, given: list[str] | None) -> None:
     if flag.kind == "switch":
         if given is None and reading.words and reading.words[0].lower() in {"true", "false"}:
-            given = [reading.words.pop(0)]
+            given = [reading.words.popleft()]
         reading.values[flag] = True if given is None else read_value(flag, spelling, given)
         return
     words = given if given is not None else reading.values_ahead(flag.takes_many)
@@ -134,6 +147,9 @@ def _read_flag(reading: _Reading, flag: Flag, spelling: str, given: list[str] | 
         raise InvalidRequest(
             f"{spelling} needs a value.", f"Write {flag.flag} followed by its value."
         )
+    if words[0] in _NOT_GIVEN and flag.name != "model":
+        reading.values.pop(flag, None)
+        return
     reading.values[flag] = read_value(flag, spelling, words)
     if flag.name == "config":
         reading.warnings.append(
@@ -201,14 +217,12 @@ def _assemble(
     reading: _Reading, environment: Mapping[str, str], image_version: str | None
 ) -> ParsedCommand:
     for flag, nested in reading.nested.items():
-        whole = reading.values.get(flag, {})
-        base = json.loads(whole) if isinstance(whole, str) else whole
-        merged = {**base, **nested}
-        reading.values[flag] = json.dumps(merged) if flag.kind == "json_text" else merged
+        _merge_nested(reading, flag, nested)
     fields = {f.name: value for f, value in reading.values.items() if f.target == "request"}
     extra = {f.name: value for f, value in reading.values.items() if f.target == "extra"}
     if fields.get("max_model_len") == AUTO_LENGTH:
         extra["max_model_len"] = fields.pop("max_model_len")
+    _modernise_drafts(fields, extra)
     if reading.model is not None:
         if fields.get("model", reading.model) != reading.model:
             reading.warnings.append(
@@ -235,6 +249,30 @@ def _assemble(
     return ParsedCommand(
         fields, extra, _bearing(environment), tuple(reading.unknown), tuple(reading.warnings)
     )
+
+
+def _merge_nested(reading: _Reading, flag: Flag, nested: Mapping[str, Any]) -> None:
+    """Keys set one by one, into the JSON argument they belong to."""
+    whole = reading.values.get(flag, {})
+    if flag.kind == "limits":
+        base = read_mm_limits(whole) if whole else {}
+    else:
+        base = json.loads(whole) if isinstance(whole, str) else whole
+    merged = {**base, **nested}
+    text = json.dumps(merged)
+    # Read as if it had been written whole, so that its rules hold.
+    reading.values[flag] = read_value(flag, flag.flag, [text])
+
+
+def _modernise_drafts(fields: dict[str, Any], extra: dict[str, Any]) -> None:
+    """The two flags for drafting of older releases, as a speculative_config."""
+    draft = {
+        key: extra.pop(name)
+        for name, key in _DRAFT_ARGUMENTS.items()
+        if name in extra and "speculative_config" not in fields
+    }
+    if draft:
+        fields["speculative_config"] = json.dumps(draft)
 
 
 def _bearing(environment: Mapping[str, str]) -> dict[str, str]:

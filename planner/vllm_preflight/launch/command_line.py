@@ -7,20 +7,18 @@ run, expanded from the real environment, or opened.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.launch.shell import split_commands
 
-_LONGEST_TEXT = 100_000
-_OPERATORS = "();<>|&\n"
+_MOST_WORDS = 2_000
+_LONGEST_VALUE = 1_000
+# How often a command may hold another in `bash -c` or a container.
+_DEEPEST_NESTING = 3
+_RUN_TEXT = re.compile(r"-[a-z]*c")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
-# Quoted text stays as it is; comments and escaped line ends outside it go.
-_CONTINUATIONS = re.compile(
-    r"(?P<quoted>'[^']*'|\"(?:\\.|[^\"\\])*\")|\\\r?\n|(?P<comment>(?:^|(?<=[\s;]))#[^\n]*)",
-    re.DOTALL | re.MULTILINE,
-)
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _SERVER_MODULES = frozenset(
     {
@@ -56,58 +54,33 @@ def find_server_command(text: str) -> ServerCommand:
 
     Understands `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, both inside
     `bash -c "…"`, and `docker run … IMAGE …`, with assignments and `export` before them.
-    Raises InvalidRequest when there is none or when quotes do not match.
+    Raises InvalidRequest when there is none, when quotes do not match, and for more
+    words than a command has.
     """
-    environment: dict[str, str] = {}
-    for words in _simple_commands(text):
-        expanded = [_expand(word, environment) for word in words]
-        command = _server_in(expanded, environment)
+    command = _find(text, {}, _DEEPEST_NESTING)
+    if command is None:
+        raise InvalidRequest(
+            f"There is no vLLM server in {text.strip()[:60]!r}.",
+            "Give a line such as: vllm serve MODEL --max-model-len 8192",
+        )
+    if len(command.words) > _MOST_WORDS:
+        raise InvalidRequest(
+            f"The command has {len(command.words)} words, more than {_MOST_WORDS}.",
+            "Give only the line that starts vLLM.",
+        )
+    return command
+
+
+def _find(text: str, environment: Mapping[str, str], depth: int) -> ServerCommand | None:
+    known = dict(environment)
+    for words in split_commands(text):
+        expanded = [_expand(word, known) for word in words]
+        command = _server_in(expanded, known, depth)
         if command is not None:
             return command
         if expanded[0] == "export" or _ASSIGNMENT.fullmatch(expanded[0]):
-            environment.update(_assignments(expanded))
-    raise InvalidRequest(
-        f"There is no vLLM server in {text.strip()[:60]!r}.",
-        "Give a line such as: vllm serve MODEL --max-model-len 8192",
-    )
-
-
-def _simple_commands(text: str) -> list[list[str]]:
-    """The words of each command of the text, without redirections."""
-    if len(text) > _LONGEST_TEXT:
-        raise InvalidRequest(
-            f"The command has {len(text)} characters, more than {_LONGEST_TEXT}.",
-            "Give only the line that starts vLLM.",
-        )
-    joined = _CONTINUATIONS.sub(lambda match: match["quoted"] or " ", text)
-    lexer = shlex.shlex(joined, posix=True, punctuation_chars=_OPERATORS)
-    lexer.whitespace = " \t\r"
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        tokens = list(lexer)
-    except ValueError as error:
-        raise InvalidRequest(
-            "The quotes or backslashes of the command do not match.",
-            "Close every quote; write JSON in single quotes.",
-        ) from error
-    commands: list[list[str]] = [[]]
-    redirected = False
-    for token in tokens:
-        operator = bool(token) and set(token) <= set(_OPERATORS)
-        if operator and set(token) & set("<>"):
-            redirected = True
-            # The file descriptor of `2>` stands before the operator.
-            if commands[-1] and commands[-1][-1] in {"1", "2"}:
-                commands[-1].pop()
-        elif operator:
-            commands.append([])
-            redirected = False
-        elif redirected:
-            redirected = False
-        else:
-            commands[-1].append(token)
-    return [command for command in commands if command]
+            known.update(_assignments(expanded))
+    return None
 
 
 def _expand(word: str, environment: Mapping[str, str]) -> str:
@@ -119,37 +92,38 @@ def _expand(word: str, environment: Mapping[str, str]) -> str:
 
 
 def _assignments(words: Sequence[str]) -> dict[str, str]:
+    """The variables the words set. A very long value is no setting of vLLM's."""
     matches = [_ASSIGNMENT.fullmatch(word) for word in words]
-    return {match[1]: match[2] for match in matches if match}
+    return {match[1]: match[2] for match in matches if match and len(match[2]) <= _LONGEST_VALUE}
 
 
-def _server_in(words: Sequence[str], environment: Mapping[str, str]) -> ServerCommand | None:
+def _server_in(
+    words: Sequence[str], environment: Mapping[str, str], depth: int
+) -> ServerCommand | None:
     """The server that one simple command starts, if it starts one."""
     for index, word in enumerate(words):
-        set_here = {**environment, **_assignments(words[:index])}
-        rest = words[index + 1 :]
-        if word in _CONTAINER_TOOLS and rest[:1] == ["run"]:
-            return _in_container(rest[1:])
-        if word in _SHELLS and len(rest) >= 2 and re.fullmatch(r"-[a-z]*c", rest[0]):
-            return _merge(find_server_command(rest[1]), set_here)
-        arguments = _after_launcher(words[index:])
-        if arguments is not None:
-            return ServerCommand(tuple(arguments), set_here)
+        after = words[index + 1 : index + 3]
+        if depth and word in _CONTAINER_TOOLS and after[:1] == ["run"]:
+            return _in_container(words[index + 2 :], depth - 1)
+        if depth and word in _SHELLS and len(after) == 2 and _RUN_TEXT.fullmatch(after[0]):
+            set_here = {**environment, **_assignments(words[:index])}
+            return _find(after[1], set_here, depth - 1)
+        if _starts_server(word, after):
+            rest = words[index + 2 :]
+            # `-m vllm.entrypoints.cli.main serve` says it once more.
+            rest = rest[1:] if word == "-m" and rest[:1] == ["serve"] else rest
+            return ServerCommand(tuple(rest), {**environment, **_assignments(words[:index])})
     return None
 
 
-def _after_launcher(words: Sequence[str]) -> Sequence[str] | None:
-    """The words after `vllm serve` or `-m vllm.entrypoints…`, where `words` starts so."""
-    program = words[0].rsplit("/", 1)[-1]
-    if program == "vllm" and words[1:2] == ["serve"]:
-        return words[2:]
-    if words[0] == "-m" and len(words) > 1 and words[1] in _SERVER_MODULES:
-        rest = words[2:]
-        return rest[1:] if rest[:1] == ["serve"] else rest
-    return None
+def _starts_server(word: str, after: Sequence[str]) -> bool:
+    """Whether `word` and what follows are `vllm serve` or `-m vllm.entrypoints…`."""
+    if word == "-m":
+        return bool(after) and after[0] in _SERVER_MODULES
+    return word.rsplit("/", 1)[-1] == "vllm" and after[:1] == ["serve"]
 
 
-def _in_container(words: Sequence[str]) -> ServerCommand | None:
+def _in_container(words: Sequence[str], depth: int) -> ServerCommand | None:
     """The server of `docker run`: options, the image, then vLLM's own words.
 
     A container sees the variables that -e hands in, not the shell's.
@@ -171,16 +145,9 @@ def _in_container(words: Sequence[str]) -> ServerCommand | None:
     image, rest = words[index], list(words[index + 1 :])
     tag = _IMAGE_TAG.search(image.lower())
     version = tag[1] if tag else None
-    nested = _server_in(rest, {}) if rest else None
+    nested = _server_in(rest, set_inside, depth)
     if nested is None and "vllm" not in image.lower():
         return None
-    inner = nested or ServerCommand(tuple(rest[1:] if rest[:1] == ["serve"] else rest))
-    return _merge(
-        ServerCommand(inner.words, inner.environment, inner.image_version or version), set_inside
-    )
-
-
-def _merge(command: ServerCommand, environment: Mapping[str, str]) -> ServerCommand:
-    return ServerCommand(
-        command.words, {**environment, **command.environment}, command.image_version
-    )
+    arguments = rest[1:] if rest[:1] == ["serve"] else rest
+    inner = nested or ServerCommand(tuple(arguments), set_inside)
+    return replace(inner, image_version=inner.image_version or version)

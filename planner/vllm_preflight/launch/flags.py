@@ -45,7 +45,8 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 class Flag:
     """One flag: its spelling, the name of its value, what it takes and whom it concerns.
 
-    `reckoned` is false for what may change memory and the engine does not follow.
+    `reckoned` is false for what may change memory and the engine does not follow;
+    `minimum` is the least number an argument without a request field may have.
     """
 
     flag: str
@@ -57,6 +58,7 @@ class Flag:
     since: str | None = None
     until: str | None = None
     reckoned: bool = True
+    minimum: int = 0
 
     @property
     def takes_many(self) -> bool:
@@ -66,7 +68,7 @@ class Flag:
     @property
     def is_nested(self) -> bool:
         """Whether `--flag.key value` sets one key of its JSON object."""
-        return self.kind in {"json", "json_text"}
+        return self.kind in {"json", "json_text", "limits"}
 
 
 @cache
@@ -86,6 +88,7 @@ def all_flags() -> tuple[Flag, ...]:
             since=entry.get("since"),
             until=entry.get("until"),
             reckoned=entry.get("reckoned", True),
+            minimum=entry.get("minimum", 0),
         )
         for entry in json.loads(text)["flags"]
     )
@@ -139,7 +142,7 @@ def human_readable_int(text: str) -> int:
 
 def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text.strip()):
-        raise ValueError("a whole number")
+        raise ValueError("a whole number of at most 18 digits")
     return int(text)
 
 
@@ -167,6 +170,14 @@ def read_switch(text: str) -> bool:
     raise ValueError("true or false, or left out")
 
 
+def _at_least(flag: Flag, value: Any) -> Any:
+    """`value`, checked where no request does it: arguments only the launch reads."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and flag.target == "extra" and value < flag.minimum:
+        raise ValueError(f"at least {flag.minimum}")
+    return value
+
+
 _READERS: Mapping[Kind, Callable[[str], Any]] = {
     "text": str,
     "integer": _integer,
@@ -185,17 +196,17 @@ def read_value(flag: Flag, spelling: str, words: list[str]) -> Any:
     text = words[0]
     if flag.choices and text not in flag.choices:
         raise _refused(spelling, text, f"one of {', '.join(flag.choices)}")
-    if flag.is_nested:
-        value = json_object(spelling, text)
-        return value if flag.kind == "json" else text
     if flag.kind == "limits":
         read_mm_limits(text)
         return text
+    if flag.is_nested:
+        value = json_object(spelling, text)
+        return value if flag.kind == "json" else text
     try:
         if flag.takes_many:
             reader = _integer if flag.kind == "integers" else str
-            return [reader(word) for word in words]
-        return _READERS[flag.kind](text)
+            return [_at_least(flag, reader(word)) for word in words]
+        return _at_least(flag, _READERS[flag.kind](text))
     except ValueError as error:
         raise _refused(spelling, " ".join(words), str(error)) from error
 
