@@ -108,21 +108,21 @@ class KimiDelta:
     def weights(self, prefix: str = "self_attn") -> tuple[Weight, ...]:
         """Projections, convolutions, decay parameters, output gate and norm."""
         hidden, width = self.hidden_size, self.width
+        # One tensor with the gates' first projections, as far as they are alike.
+        fused = f"{prefix}.in_proj"
         weights: tuple[Weight, ...] = ()
         for name in ("q", "k", "v"):
             weights += linear(
-                f"{prefix}.{name}_proj",
-                width,
-                hidden,
-                split=Split.COLUMN,
-                fused=f"{prefix}.in_proj_qkv",
+                f"{prefix}.{name}_proj", width, hidden, split=Split.COLUMN, fused=fused
             )
             weights += convolution(
                 f"{prefix}.{name}_conv1d", width, self.conv_kernel, dtype="float32"
             )
-        weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden)
+        weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden, fused=fused)
         weights += linear(f"{prefix}.f_b_proj", width, self.head_dim, split=Split.COLUMN)
-        weights += linear(f"{prefix}.b_proj", self.num_heads, hidden, split=Split.COLUMN)
+        weights += linear(
+            f"{prefix}.b_proj", self.num_heads, hidden, split=Split.COLUMN, fused=fused
+        )
         if self.full_rank_gate:
             weights += linear(f"{prefix}.g_proj", width, hidden, split=Split.COLUMN)
         else:
