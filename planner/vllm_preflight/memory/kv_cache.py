@@ -20,7 +20,8 @@ from vllm_preflight.memory.kv_groups import (
     pool_bytes_per_block,
 )
 from vllm_preflight.memory.kv_launch import kv_launch, request_shape
-from vllm_preflight.memory.kv_layout import KvLaunch, choose_block_size, layer_specs
+from vllm_preflight.memory.kv_layout import choose_block_size, layer_specs
+from vllm_preflight.memory.kv_pages import KvLaunch
 from vllm_preflight.memory.kv_specs import RequestShape
 from vllm_preflight.memory.kv_versions import TokenReport, kv_rules
 from vllm_preflight.memory.pipeline import pipeline_stages

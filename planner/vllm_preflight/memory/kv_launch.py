@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.attention_backend import ComputeCapability
-from vllm_preflight.memory.kv_layout import KvLaunch
+from vllm_preflight.memory.kv_pages import KvLaunch
 from vllm_preflight.memory.kv_specs import RequestShape
 from vllm_preflight.memory.kv_versions import kv_rules
 from vllm_preflight.models.architecture import Architecture, AttentionCache
