@@ -120,6 +120,14 @@ def test_overrides_of_the_config_are_collected() -> None:
     assert parse_command("vllm serve a").config_overrides == {}
 
 
+def test_a_unique_beginning_of_a_flag_is_that_flag() -> None:
+    parsed = parse_command("vllm serve a --max-num-seq 30 --tensor_parallel=2")
+    assert parsed.fields == {"model": "a", "max_num_seqs": 30, "tensor_parallel_size": 2}
+    assert parsed.warnings[0].startswith("--max-num-seq is read as --max-num-seqs")
+    with pytest.raises(InvalidRequest, match="no flag --max-num"):
+        parse_command("vllm serve a --max-num-batchd-tokens 30")
+
+
 def test_a_config_file_is_reported_and_not_read() -> None:
     (warning,) = parse_command("vllm serve a --config /etc/passwd").warnings
     assert "'/etc/passwd' of --config is not read" in warning

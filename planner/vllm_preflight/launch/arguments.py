@@ -16,6 +16,7 @@ from vllm_preflight.launch.command_line import find_server_command
 from vllm_preflight.launch.flags import (
     AUTO_LENGTH,
     Flag,
+    abbreviated_flag,
     find_flag,
     nearest_flag,
     read_switch,
@@ -127,13 +128,21 @@ def _read_next(reading: _Reading) -> None:
     spelling, equals, value = word.partition("=")
     given = [value] if equals else None
     name, dot, path = spelling.partition(".")
-    flag = find_flag(name)
+    flag = find_flag(name) or _abbreviated(reading, name)
     if flag is not None and dot:
         _read_nested(reading, flag, spelling, path, given)
     elif flag is not None:
         _read_flag(reading, flag, spelling, given)
     elif not _read_negation(reading, spelling, given):
         _read_unknown(reading, spelling, given)
+
+
+def _abbreviated(reading: _Reading, spelling: str) -> Flag | None:
+    """The flag `spelling` is short for, with a warning that it was taken so."""
+    flag = abbreviated_flag(spelling)
+    if flag is not None:
+        reading.warnings.append(f"{spelling} is read as {flag.flag}, as vLLM's parser does.")
+    return flag
 
 
 def _read_flag(reading: _Reading, flag: Flag, spelling: str, given: list[str] | None) -> None:

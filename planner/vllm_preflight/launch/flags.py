@@ -34,6 +34,7 @@ Kind = Literal[
 Target = Literal["request", "extra", "none"]
 
 AUTO_LENGTH = "auto"
+_SHORTEST_ABBREVIATION = len("--max-nu")
 
 _SCALED = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -108,6 +109,18 @@ def flag_of(name: str) -> Flag | None:
 def find_flag(spelling: str) -> Flag | None:
     """The flag written as `spelling` ("-tp", "--max_model_len"), None when not known."""
     return _by_spelling().get(_dashes(spelling))
+
+
+def abbreviated_flag(spelling: str) -> Flag | None:
+    """The only flag that begins with `spelling`, as Python's argparse accepts it.
+
+    Very short ones are left alone: vLLM has more flags than the table.
+    """
+    start = _dashes(spelling)
+    if not start.startswith("--") or len(start) < _SHORTEST_ABBREVIATION:
+        return None
+    found = [flag for flag in all_flags() if flag.flag.startswith(start)]
+    return found[0] if len(found) == 1 else None
 
 
 def nearest_flag(spelling: str) -> str | None:
