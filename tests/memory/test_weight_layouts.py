@@ -60,3 +60,12 @@ def test_a_share_smaller_than_a_block_shrinks_the_block():
     share = Matrix((96, 96), 2048, expert=True)
     scheme = WeightScheme("fp8_block", block=(128, 128))
     assert quantised_layout(share, scheme, H100) == (192 * 2048, 6 * 64 * 4)
+
+
+def test_older_releases_choose_other_kernels():
+    older = (0, 19, 1)
+    block = WeightScheme("fp8_block", block=(128, 128))
+    assert quantised_layout(DENSE, block, L40S, older) == (1024 * 4096, 8 * 32 * 4)
+    assert quantised_layout(DENSE, block, A100, older) == (1024 * 4096, 1024 * 32 * 2)
+    awq = WeightScheme("int_group", bits=4, group_size=128, zero_points=True)
+    assert quantised_layout(DENSE, awq, H100, older)[2] == 1024 * 16

@@ -62,7 +62,7 @@ class TensorLayout:
         self._ranks = ranks
         self._element_bytes = DTYPE_BYTES[dtype]
         self._capability = capability
-        self._copies_absorbed = version < _ABSORBED_AS_VIEWS
+        self._version = version
         self._placed: dict[int, tuple[Layer, list[Placed]]] = {}
         self._any_index: dict[int, tuple[WeightScheme | None, ...]] = {}
         self._layers: dict[tuple[int, tuple[WeightScheme | None, ...]], list[Tensor]] = {}
@@ -130,13 +130,13 @@ class TensorLayout:
         width = self._width(weight.dtype)
         if weight.name.endswith(_ABSORBED):
             # Dequantised copies of a quantised up-projection, views of another.
-            copied = scheme is not None or self._copies_absorbed
+            copied = scheme is not None or self._version < _ABSORBED_AS_VIEWS
             return (matrix.elements * width,) if copied else ()
         if matrix.expert and matrix.columns == 1:
             return expert_bias_layout(matrix, scheme, width, self._capability)
         if scheme is None:
             return plain_layout(matrix, width, self._capability)
-        return quantised_layout(matrix, scheme, self._capability)
+        return quantised_layout(matrix, scheme, self._capability, self._version)
 
     def _width(self, dtype: str | None) -> int:
         if dtype is None or (dtype == "router" and self._capability[0] in {9, 10}):

@@ -12,11 +12,16 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.models.weight_scheme import WeightScheme
 from vllm_preflight.units import ceil_div, round_up
 
 HOPPER: ComputeCapability = (9, 0)
 _FP8_HARDWARE: ComputeCapability = (8, 9)
+# First release taken to choose the kernel of a format by GPU, as 0.33 does: Marlin for
+# block FP8 before Hopper, Machete for AWQ on it. Older ones ran block FP8 natively from
+# 8.9 on and AWQ always in Marlin.
+_KERNELS_BY_FORMAT: Version = (0, 20, 0)
 _SCALE = 2  # bytes of a 16-bit scale
 _FLOAT32 = 4
 
@@ -67,15 +72,19 @@ def padded(matrix: Matrix, *, hidden: int, intermediate: int) -> Matrix:
 
 
 def quantised_layout(
-    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability
+    matrix: Matrix,
+    scheme: WeightScheme,
+    capability: ComputeCapability,
+    version: Version = _KERNELS_BY_FORMAT,
 ) -> tuple[int, ...]:
     """Bytes of each tensor of a quantised weight: numbers first, then scales."""
+    recent = version >= _KERNELS_BY_FORMAT
     if scheme.kind in {"fp8_tensor", "fp8_channel", "fp8_block", "mxfp8"}:
-        return _eight_bit_float(matrix, scheme, capability)
+        return _eight_bit_float(matrix, scheme, capability, recent)
     if scheme.kind == "int8_channel":
         return (matrix.elements, matrix.rows * matrix.copies * _FLOAT32)
     if scheme.kind == "int_group":
-        return _integer_groups(matrix, scheme, capability)
+        return _integer_groups(matrix, scheme, recent and capability == HOPPER)
     if scheme.kind in {"mxfp4", "nvfp4"}:
         return _four_bit_float(matrix, scheme, capability)
     if scheme.kind == "bnb4":
@@ -84,14 +93,15 @@ def quantised_layout(
 
 
 def _eight_bit_float(
-    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability
+    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability, recent: bool
 ) -> tuple[int, ...]:
     elements = matrix.elements
     if scheme.kind == "mxfp8":
         return (elements, matrix.rows * ceil_div(matrix.columns, 32) * matrix.copies)
     if scheme.kind == "fp8_block" and scheme.block:
         rows, columns = scheme.block
-        if capability < (_FP8_HARDWARE if matrix.expert else HOPPER):
+        native = _FP8_HARDWARE if matrix.expert or not recent else HOPPER
+        if capability < native:
             # Marlin wants a 16-bit scale for each output row of a block of inputs.
             groups = ceil_div(matrix.columns, columns)
             return (elements, matrix.rows * groups * matrix.copies * _SCALE)
@@ -109,16 +119,14 @@ def _eight_bit_float(
     return (elements, scales * matrix.copies * _FLOAT32, *inputs)
 
 
-def _integer_groups(
-    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability
-) -> tuple[int, ...]:
+def _integer_groups(matrix: Matrix, scheme: WeightScheme, machete: bool) -> tuple[int, ...]:
     groups = ceil_div(matrix.columns, scheme.group_size) if scheme.group_size else 1
     scales = matrix.rows * groups * matrix.copies
     tensors = [ceil_div(matrix.elements * scheme.bits, 8), scales * _SCALE]
     if scheme.zero_points:
         # Machete (dense layers on Hopper) keeps zero points in 16 bit.
-        machete = capability == HOPPER and not matrix.expert
-        tensors.append(scales * _SCALE if machete else ceil_div(scales * scheme.bits, 8))
+        wide = machete and not matrix.expert
+        tensors.append(scales * _SCALE if wide else ceil_div(scales * scheme.bits, 8))
     if scheme.act_order:
         tensors += [matrix.columns * matrix.copies * 4] * 2
     return tuple(tensors)
