@@ -2,8 +2,8 @@
 
 Every entry starts at a prior: arithmetic on the tensors vLLM is known to allocate, or a
 neighbouring range's value. Start-ups pull it away as far as they outweigh the prior's
-spread. Models of a source count, not lines: repeated runs share their weight. Outliers lose weight
-(Huber). No random numbers: the same cases give the same coefficients.
+spread. Models of a source count, not lines: repeated runs share their weight. Outliers
+lose weight (Huber). No random numbers: the same cases give the same coefficients.
 """
 
 from __future__ import annotations
@@ -19,39 +19,36 @@ from benchmarks.runtime_rows import Equation, Row, equation, runtime_sum_gib
 
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.runtime import EIGHTY_PERCENT, runtime_memory
-from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients
+from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients, Key
 from vllm_preflight.units import BYTES_TO_GIB
 
 _ROUNDS = 12
 _SWEEPS = 60
+# A step that moves no coefficient further than this ends the search.
+_SETTLED = 1e-6
 # Residuals beyond this many standard errors lose weight.
 _HUBER = 2.0
 # How far start-ups of equal shape differ between machines (GiB), beside the printed error.
 _BETWEEN_SOURCES = 0.06
 
-Key = tuple[str, object, object, tuple[tuple[str, str], ...]]
-
-
-def key_of(item: Coefficient) -> Key:
-    """What identifies an entry whatever its value."""
-    return (item.name, item.since, item.until, tuple(sorted(item.where.items())))
-
 
 def fit(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
     """Coefficients after `rows`; entries whose basis is derived stay as they are."""
-    prior = {key_of(item): item for item in priors.entries}
-    current = dict(prior)
+    prior = {item.key: item for item in priors.entries}
+    values = {key: item.value for key, item in prior.items()}
     weights = _source_weights(rows)
-    equations: list[Equation] = []
     for _ in range(_ROUNDS):
-        coefficients = Coefficients(tuple(current.values()), priors.date)
-        equations = [equation(row, coefficients) for row in rows]
-        values = _solve(equations, weights, prior, current)
-        current = {key: replace(item, value=values[key]) for key, item in current.items()}
-    coefficients = Coefficients(tuple(current.values()), priors.date)
-    equations = [equation(row, coefficients) for row in rows]
-    fitted = tuple(_with_evidence(current[key], item, equations) for key, item in prior.items())
-    return Coefficients(fitted, priors.date)
+        equations = [equation(row, priors, values) for row in rows]
+        solved = _solve(equations, weights, prior, values)
+        moved = max(abs(solved[key] - value) for key, value in values.items())
+        values = solved
+        if moved < _SETTLED:
+            break
+    equations = [equation(row, priors, values) for row in rows]
+    return Coefficients(
+        tuple(_with_evidence(item, values, prior, equations) for item in priors.entries),
+        priors.date,
+    )
 
 
 def _source_weights(rows: Sequence[Row]) -> list[float]:
@@ -65,22 +62,23 @@ def _solve(
     equations: Sequence[Equation],
     weights: Sequence[float],
     prior: dict[Key, Coefficient],
-    current: dict[Key, Coefficient],
+    start_values: Mapping[Key, float],
 ) -> dict[Key, float]:
     """One robust step: coordinate descent on weighted squares plus the priors' pull."""
-    values = {key: item.value for key, item in current.items()}
+    values = dict(start_values)
     columns: dict[Key, list[tuple[int, float]]] = {}
     residuals: list[float] = []
     strength: list[float] = []
     for index, (item, weight) in enumerate(zip(equations, weights, strict=True)):
-        residual = item.row.gib - item.predicted
+        residual = item.row.gib - item.predicted(values)
         error = math.hypot(item.row.error, _BETWEEN_SOURCES)
         beyond = abs(residual) / error
         strength.append(weight / error**2 * min(1.0, _HUBER / max(beyond, 1e-9)))
         residuals.append(residual)
-        for coefficient, scale in item.multipliers:
-            columns.setdefault(key_of(coefficient), []).append((index, scale))
+        for key, scale in item.multipliers:
+            columns.setdefault(key, []).append((index, scale))
     for _ in range(_SWEEPS):
+        largest = 0.0
         for key, column in columns.items():
             start = prior[key]
             if start.basis == "derived":
@@ -93,37 +91,47 @@ def _solve(
                 curvature += strength[index] * scale * scale
             step = max(0.0, values[key] + gradient / curvature) - values[key]
             values[key] += step
+            largest = max(largest, abs(step))
             for index, scale in column:
                 residuals[index] -= scale * step
+        if largest < _SETTLED:
+            break
     return values
 
 
 def _with_evidence(
-    item: Coefficient, prior: Coefficient, equations: Sequence[Equation]
+    prior: Coefficient,
+    values: Mapping[Key, float],
+    priors: Mapping[Key, Coefficient],
+    equations: Sequence[Equation],
 ) -> Coefficient:
-    """The entry with its samples, residual, sources and spread between sources."""
+    """The entry with its value, samples, residual, sources and spread between sources."""
     used = [
         (each, scale)
         for each in equations
-        for coefficient, scale in each.multipliers
-        if key_of(coefficient) == key_of(item) and scale > 0
+        for key, scale in each.multipliers
+        if key == prior.key and scale > 0
     ]
     if not used or prior.basis == "derived":
-        return item
-    residuals = [each.row.gib - each.predicted for each, _ in used]
-    sources = sorted({each.row.source for each, _ in used})
+        return prior
+    residuals = [each.row.gib - each.predicted(values) for each, _ in used]
     return replace(
-        item,
-        value=round(item.value, 4),
-        spread=round(_spread(prior, used), 4),
+        prior,
+        value=round(values[prior.key], 4),
+        spread=round(_spread(prior, priors, used, residuals), 4),
         basis="fitted",
         samples=len(used),
         residual_gib=round(median(abs(residual) for residual in residuals), 4),
-        sources=tuple(sources),
+        sources=tuple(sorted({each.row.source for each, _ in used})),
     )
 
 
-def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float:
+def _spread(
+    prior: Coefficient,
+    priors: Mapping[Key, Coefficient],
+    used: Sequence[tuple[Equation, float]],
+    residuals: Sequence[float],
+) -> float:
     """Standard deviation whose 80 % interval holds 80 % of the models of all sources.
 
     A row's residual is shared out over its coefficients by how much of the row's prior
@@ -132,11 +140,11 @@ def _spread(prior: Coefficient, used: Sequence[tuple[Equation, float]]) -> float
     counts more than twice the prior's spread, so that one odd report does not decide.
     """
     groups: dict[tuple[str, str], list[float]] = {}
-    for each, scale in used:
+    for (each, scale), residual in zip(used, residuals, strict=True):
         variance = each.row.error**2 + sum(
-            (item.spread * other) ** 2 for item, other in each.multipliers
+            (priors[key].spread * other) ** 2 for key, other in each.multipliers
         )
-        share = (each.row.gib - each.predicted) * prior.spread**2 * scale / variance
+        share = residual * prior.spread**2 * scale / variance
         groups.setdefault((each.row.source, each.row.inputs.model.id), []).append(share)
     limit = 2 * prior.spread
     deviations = [min(limit, abs(median(items))) for items in groups.values()]

@@ -7,14 +7,15 @@ their sum: requested − weights − available.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from benchmarks.inputs import Inputs
 
-from vllm_preflight.memory.runtime import peak_phase
-from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients
-from vllm_preflight.memory.runtime_phases import Phase, RuntimeParts, runtime_parts
+from vllm_preflight.memory.runtime_coefficients import Coefficients, Key
+from vllm_preflight.memory.runtime_phases import Phase, runtime_parts
 from vllm_preflight.memory.weights import weights_per_rank
 from vllm_preflight.units import BYTES_TO_GIB
 
@@ -26,7 +27,7 @@ _GRAPH_ERROR = 0.08
 _UNPRINTED_ERROR = 0.08
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One equation: `target` measured `gib`, with a standard error."""
 
@@ -43,16 +44,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Equation:
-    """A row under given coefficients: a constant and the multipliers, GiB per unit."""
+    """One way a row can come about: a constant and multipliers, GiB per unit."""
 
     row: Row
     constant: float
-    multipliers: tuple[tuple[Coefficient, float], ...]
+    multipliers: tuple[tuple[Key, float], ...]
 
-    @property
-    def predicted(self) -> float:
-        """What the current coefficients give, in GiB."""
-        return self.constant + sum(item.value * scale for item, scale in self.multipliers)
+    def predicted(self, values: Mapping[Key, float]) -> float:
+        """What coefficients of these values give, in GiB."""
+        return self.constant + sum(values[key] * scale for key, scale in self.multipliers)
 
 
 def runtime_sum_gib(inputs: Inputs) -> float | None:
@@ -110,29 +110,36 @@ def _graphs(inputs: Inputs) -> float | None:
     return seen.cuda_graph_gib if seen.cuda_graph_gib > 0 else None
 
 
-def equation(row: Row, coefficients: Coefficients) -> Equation:
-    """The row, linear in the coefficients of the phase that peaks under them."""
+def equation(row: Row, priors: Coefficients, values: Mapping[Key, float]) -> Equation:
+    """The row as the phase makes it that peaks under these values."""
+    return max(_alternatives(row, priors), key=lambda item: item.predicted(values))
+
+
+@cache
+def _alternatives(row: Row, priors: Coefficients) -> tuple[Equation, ...]:
+    """One equation per phase of the profile pass; one where no peak is in it."""
     inputs = row.inputs
-    parts = runtime_parts(inputs.model, inputs.launch, inputs.gpu, coefficients)
-    phases = _phases(row, parts)
+    parts = runtime_parts(inputs.model, inputs.launch, inputs.gpu, priors)
+    if row.target == "non_torch":
+        return (_linear(row, parts.non_torch),)
+    if row.target == "graphs":
+        return (_linear(row, parts.graphs),)
+    rest: Phase = ()
+    if row.target == "sum":
+        rest = parts.non_torch
+        if inputs.launch.cudagraph_memory_charged:
+            rest += parts.graphs
+    return tuple(_linear(row, phase + rest) for phase in parts.last.values())
+
+
+def _linear(row: Row, parts: Phase) -> Equation:
     constant = 0.0
-    scales: dict[Coefficient, float] = {}
-    for part in (part for phase in phases for part in phase):
+    scales: dict[Key, float] = {}
+    for part in parts:
         gib = part.quantity / BYTES_TO_GIB
         if part.coefficient is None:
             constant += gib
         else:
-            scales[part.coefficient] = scales.get(part.coefficient, 0.0) + gib
+            key = part.coefficient.key
+            scales[key] = scales.get(key, 0.0) + gib
     return Equation(row, constant, tuple(scales.items()))
-
-
-def _phases(row: Row, parts: RuntimeParts) -> list[Phase]:
-    activation = peak_phase(parts.last)[1]
-    if row.target == "activation":
-        return [activation]
-    if row.target == "non_torch":
-        return [parts.non_torch]
-    if row.target == "graphs":
-        return [parts.graphs]
-    charged = row.inputs.launch.cudagraph_memory_charged
-    return [activation, parts.non_torch, parts.graphs if charged else ()]

@@ -19,6 +19,9 @@ _CONTEXT_GIB = 0.51
 _GROUP_CONTEXT_GIB = 1.53
 # VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE: FlashInfer is the default back end on Blackwell.
 _FLASHINFER_WORKSPACE_MIB = 394
+# Graphs vary more between machines than anything else: a normal distribution exceeds its
+# mean by this many standard deviations in one case of three, which is worth a warning.
+_ONE_IN_THREE = 0.43
 # The margin of vLLM's own `--kv-cache-memory` suggestions: what warm-up may add.
 _WARM_UP_MIB = 150
 
@@ -40,7 +43,8 @@ def late_failure_warnings(
     if left < warm_up:
         return [_sampler_warning(launch, left, warm_up)]
     workspace = _workspace_bytes(gpu)
-    later = runtime.cuda_graph_bytes + workspace
+    unlucky = round(_ONE_IN_THREE * runtime.cuda_graph_spread_bytes)
+    later = runtime.cuda_graph_bytes + unlucky + workspace
     if left < warm_up + later:
         return [_graph_warning(launch, left - warm_up, runtime.cuda_graph_bytes, workspace)]
     return []

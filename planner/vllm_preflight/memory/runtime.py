@@ -42,6 +42,7 @@ class RuntimeMemory:
         non_torch_bytes: "non-torch forward increase memory"; with the second model
             runner also the buffers it keeps ("consumed" − weights).
         cuda_graph_bytes: vLLM's estimate where it is charged, else what capture takes.
+        cuda_graph_spread_bytes: standard deviation of the graphs alone.
         cuda_graph_charged: whether it is taken from the KV cache's budget (since 0.21).
         low_bytes, high_bytes: 80 % interval of (actual − predicted) available KV memory.
         spread_bytes: standard deviation of that difference.
@@ -53,6 +54,7 @@ class RuntimeMemory:
     activation_phase: str
     non_torch_bytes: int
     cuda_graph_bytes: int
+    cuda_graph_spread_bytes: int
     cuda_graph_charged: bool
     low_bytes: int
     high_bytes: int
@@ -89,6 +91,7 @@ def runtime_memory(
         activation_phase=name,
         non_torch_bytes=_total(parts.non_torch),
         cuda_graph_bytes=_total(parts.graphs),
+        cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in parts.graphs)),
         cuda_graph_charged=charged,
         low_bytes=-width,
         high_bytes=width,

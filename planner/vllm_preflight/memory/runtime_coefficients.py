@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture, LatentCache
 
 Traits = Mapping[str, str]
+# Name, range and traits of an entry.
+Key = tuple[str, Version, Version | None, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,11 @@ class Coefficient:
     description: str
     date: str = ""
 
+    @cached_property
+    def key(self) -> Key:
+        """What identifies the entry whatever its value."""
+        return (self.name, self.since, self.until, tuple(sorted(self.where.items())))
+
     def holds(self, version: Version, traits: Traits) -> bool:
         """Whether this entry is for that release and launch."""
         if version < self.since or (self.until is not None and version >= self.until):
@@ -73,7 +80,7 @@ class Coefficient:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coefficients:
     """All entries, in order of precedence."""
 

@@ -27,8 +27,9 @@ from vllm_preflight.units import ceil_div, round_up
 
 _LATENT_CHUNK_TOKENS = 64 * 1024
 _CACHE_BLOCK = 16
-# vLLM 0.33: VLLM_FUSED_MOE_CHUNK_SIZE, and DeepGEMM's block of rows.
-_EXPERT_CHUNK_TOKENS = 16 * 1024
+# Tokens the expert kernels take at once (a group of eight ranks with 8,192 tokens each was
+# not cut up in 0.13), and DeepGEMM's block of rows.
+_EXPERT_CHUNK_TOKENS = 64 * 1024
 _TILE_ROWS = 128
 # Projections that end a block where tensor parallelism does not divide it.
 _CLOSING = frozenset({"o_proj", "down_proj", "out_proj", "proj", "fc2"})
