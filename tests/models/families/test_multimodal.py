@@ -110,10 +110,10 @@ def test_a_null_tower_is_absent() -> None:
 def test_classes_with_other_towers_are_refused() -> None:
     config = {
         "model_type": "deepseek_vl_v2",
-        "architectures": ["DeepseekOCRForCausalLM"],
+        "architectures": ["DeepseekOCR2ForCausalLM"],
         "language_config": TEXT,
     }
-    with pytest.raises(UnsupportedArchitecture, match="DeepseekOCR"):
+    with pytest.raises(UnsupportedArchitecture, match="DeepseekOCR2"):
         read_architecture(config)
 
 
@@ -153,6 +153,144 @@ def test_nested_text_configs_take_their_class_defaults() -> None:
     assert (found.hidden_size, len(found.layers), found.vocab_size) == (4096, 32, 32064)
     assert [encoder.max_tokens_per_item for encoder in found.encoders] == [576]
     assert count_parameters(found).total == 7_063_427_072
+
+
+QWEN2_1_5B: dict[str, Any] = {
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 2,
+    "vocab_size": 151936,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "published"),
+    [
+        # openai/whisper-large-v3
+        (
+            {
+                "model_type": "whisper",
+                "d_model": 1280,
+                "encoder_layers": 32,
+                "decoder_layers": 32,
+                "encoder_ffn_dim": 5120,
+                "decoder_ffn_dim": 5120,
+                "encoder_attention_heads": 20,
+                "decoder_attention_heads": 20,
+                "vocab_size": 51866,
+                "num_mel_bins": 128,
+            },
+            1_543_490_560,
+        ),
+        # OpenGVLab/InternVL3-1B
+        (
+            {
+                "model_type": "internvl_chat",
+                "llm_config": {
+                    "model_type": "qwen2",
+                    "hidden_size": 896,
+                    "intermediate_size": 4864,
+                    "num_hidden_layers": 24,
+                    "num_attention_heads": 14,
+                    "num_key_value_heads": 2,
+                    "vocab_size": 151674,
+                    "tie_word_embeddings": False,
+                },
+                "vision_config": {"qkv_bias": True, "norm_type": "layer_norm"},
+                "downsample_ratio": 0.5,
+            },
+            938_193_024,
+        ),
+        # HuggingFaceTB/SmolVLM-256M-Instruct
+        (
+            {
+                "model_type": "smolvlm",
+                "scale_factor": 4,
+                "text_config": {
+                    "model_type": "llama",
+                    "hidden_size": 576,
+                    "intermediate_size": 1536,
+                    "num_hidden_layers": 30,
+                    "num_attention_heads": 9,
+                    "num_key_value_heads": 3,
+                    "vocab_size": 49280,
+                },
+                "vision_config": {
+                    "hidden_size": 768,
+                    "num_attention_heads": 12,
+                    "image_size": 512,
+                    "patch_size": 16,
+                },
+            },
+            256_484_928,
+        ),
+        # rednote-hilab/dots.ocr
+        ({"model_type": "dots_ocr", **QWEN2_1_5B, "vision_config": {}}, 3_039_179_264),
+        # openbmb/MiniCPM-V-4_5
+        (
+            {
+                "model_type": "minicpmv",
+                "version": 4.5,
+                "hidden_size": 4096,
+                "intermediate_size": 12288,
+                "num_hidden_layers": 36,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 8,
+                "head_dim": 128,
+                "vocab_size": 151748,
+                "tie_word_embeddings": False,
+                "vision_config": {},
+            },
+            8_695_895_280,
+        ),
+    ],
+)
+def test_totals_of_wrappers_that_are_not_catalogued(config: dict[str, Any], published: int) -> None:
+    assert count_parameters(read_architecture(config)).total == published
+
+
+def test_unknown_versions_are_refused() -> None:
+    config: dict[str, Any] = {"model_type": "minicpmv", "version": 9.9, **QWEN2_1_5B}
+    with pytest.raises(UnsupportedArchitecture) as caught:
+        read_architecture(config)
+    assert "version" in caught.value.keys
+
+
+def test_llava_builds_layers_up_to_the_one_it_reads() -> None:
+    config: dict[str, Any] = {
+        "model_type": "llava",
+        "text_config": {"model_type": "llama"},
+        "vision_config": {"model_type": "clip_vision_model"},
+    }
+    (before_last,) = read_architecture(config).encoders
+    (last,) = read_architecture({**config, "vision_feature_layer": -1}).encoders
+    query = "vision_tower.layers.attn.q_proj"
+    assert [w.copies for w in before_last.weights if w.name == query] == [23]
+    assert [w.copies for w in before_last.unloaded if w.name == query] == [1]
+    assert [w.copies for w in last.weights if w.name == query] == [24]
+    assert last.unloaded == ()
+
+
+def test_whisper_caches_itself_and_its_audio() -> None:
+    config = {
+        "model_type": "whisper",
+        "d_model": 64,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 128,
+        "decoder_ffn_dim": 128,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "vocab_size": 100,
+    }
+    found = read_architecture(config)
+    kinds = [getattr(cache, "kind", "") for cache in found.layers[0].caches]
+    assert kinds == ["decoder", "cross"]
+    assert found.max_position == 448
 
 
 def test_mllama_reads_images_by_cross_attention() -> None:

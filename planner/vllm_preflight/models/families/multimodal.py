@@ -23,6 +23,7 @@ from vllm_preflight.models.families import (
     variants,
     vision,
     vision_clip,
+    vision_documents,
     vision_qwen,
     vision_tiles,
     whisper,
@@ -105,8 +106,7 @@ class Wrapper:
     lead to the text config, `at` to the part of the config that holds text and towers.
     A tower whose section is null is absent; `always` says the class builds its vision
     tower from defaults when the section is missing. `deepstack` keeps image features
-    for several depths in a buffer over the batch. `not_classes` start the names of
-    classes that share the model type and have other towers.
+    for several depths in a buffer over the batch.
     """
 
     text_type: str = ""
@@ -117,9 +117,9 @@ class Wrapper:
     always: bool = True
     deepstack: bool = False
     vision_key: str = "vision_config"
-    not_classes: tuple[str, ...] = ()
 
 
+# A key "type@variant" is for one class or one `version` of a model type.
 WRAPPERS: Mapping[str, Wrapper] = {
     "qwen2_vl": Wrapper("qwen2_vl_text", vision_qwen.qwen2_vision),
     "qwen2_5_vl": Wrapper("qwen2_5_vl_text", vision_qwen.qwen2_5_vision),
@@ -153,9 +153,14 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "step3p7": Wrapper("step3p5", vision_tiles.step_vision, always=False),
     "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
     "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
-    "deepseek_vl_v2": Wrapper(
-        "deepseek_v2", vision_clip.deepseek_vl2_vision, not_classes=("DeepseekOCR",)
+    "deepseek_vl_v2": Wrapper("deepseek_v2", vision_clip.deepseek_vl2_vision),
+    "deepseek_vl_v2@DeepseekOCRForCausalLM": Wrapper(
+        "deepseek_v2", vision_documents.deepseek_ocr_vision
     ),
+    "dots_ocr": Wrapper("qwen2", vision_documents.dots_vision),
+    "lfm2_vl": Wrapper("lfm2", vision_documents.lfm2_vision),
+    "minicpmv@2.6": Wrapper("qwen2", vision_documents.minicpmv_vision),
+    "minicpmv@4.5": Wrapper("qwen3", vision_documents.minicpmv_vision),
     "llava": Wrapper("llama", vision_clip.llava_vision),
     "llava_next": Wrapper("llama", vision_clip.llava_next_vision),
     "llava_onevision": Wrapper("qwen2", vision_tiles.onevision),
@@ -170,14 +175,22 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "kimi_k25": Wrapper("deepseek_v3", vision.kimi_vision),
     "kimi_k3": Wrapper("kimi_linear", vision.kimi_vision),
 }
+# Model types several classes with different towers share: the classes that are read.
+_KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "deepseek_vl_v2": ("DeepseekVLV2ForCausalLM",),
+}
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
+    "downsample_factor",
     "downsample_ratio",
     "image_grid_pinpoints",
     "img_token_compression_config",
     "multimodal_projector_bias",
     "max_dynamic_patch",
+    "projector_bias",
     "projector_hidden_size",
+    "projector_use_layernorm",
+    "query_num",
     "scale_factor",
     "spatial_merge_size",
     "vision_feature_layer",
@@ -191,14 +204,7 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
     model's.
     """
     del outer
-    wrapper = WRAPPERS[config.model_type]
-    for name in config.architectures:
-        if wrapper.not_classes and name.startswith(wrapper.not_classes):
-            raise UnsupportedArchitecture(
-                f"The class {name} has other towers than {config.model_type!r} is known for.",
-                "The keys that decide are model_type and architectures.",
-                keys=("model_type", "architectures"),
-            )
+    wrapper = _wrapper(config)
     inner = config.section(wrapper.at) if wrapper.at else config
     if inner is None:
         raise UnsupportedArchitecture(
@@ -221,6 +227,26 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
     if wrapper.deepstack and (section := inner.section("vision_config")) is not None:
         width += vision_qwen.deepstack_levels(section) * read.hidden_size
     return replace(read, encoders=(*encoders, *read.encoders), batch_buffer_width=width)
+
+
+def _wrapper(config: ConfigView) -> Wrapper:
+    """The wrapper of a config: by its version or class where those share a model type."""
+    variants = (*config.architectures, str(config.get("version")))
+    for variant in variants:
+        found = WRAPPERS.get(f"{config.model_type}@{variant}")
+        if found is not None:
+            return found
+    others = _KNOWN_CLASSES.get(config.model_type)
+    unknown = [name for name in config.architectures if others and name not in others]
+    found = WRAPPERS.get(config.model_type)
+    if found is None or unknown:
+        raise UnsupportedArchitecture(
+            f"This variant of model type {config.model_type!r} "
+            f"({', '.join(variants)}) has towers that are not known.",
+            "The keys that decide are model_type, architectures and version.",
+            keys=("model_type", "architectures", "version"),
+        )
+    return found
 
 
 def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
@@ -247,4 +273,4 @@ def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[E
     return tuple(found)
 
 
-READERS: Mapping[str, Reader] = dict.fromkeys(WRAPPERS, read_multimodal)
+READERS: Mapping[str, Reader] = {name.partition("@")[0]: read_multimodal for name in WRAPPERS}
