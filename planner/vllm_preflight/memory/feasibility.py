@@ -95,7 +95,7 @@ class GroupBudget:
 
     def kv_cache_bytes(self, tokens: int, concurrency: int) -> int:
         """KV bytes of `concurrency` requests of `tokens` tokens, with fragmentation."""
-        return round(self.request_bytes(tokens) * concurrency * self.fragmentation_factor)
+        return self._sized(self.request_bytes(tokens), concurrency)
 
     def assess(self, tokens: int, concurrency: int) -> Feasibility:
         """The verdict for `concurrency` requests of `tokens` tokens."""
@@ -110,11 +110,20 @@ class GroupBudget:
 
     def max_concurrency(self, tokens: int, limit: int = 1_000_000) -> int:
         """Most requests of `tokens` tokens that fit; 0 when not one does."""
-        return _largest(limit, lambda count: self.assess(tokens, count).fits)
+        each, room = self.request_bytes(tokens), self._kv_cache_room()
+        return _largest(limit, lambda count: self._sized(each, count) <= room)
 
     def max_context(self, concurrency: int, limit: int) -> int:
         """Longest requests, up to `limit` tokens, of which `concurrency` fit; 0 for none."""
-        return _largest(limit, lambda tokens: self.assess(tokens, concurrency).fits)
+        room = self._kv_cache_room()
+        return _largest(limit, lambda tokens: self.kv_cache_bytes(tokens, concurrency) <= room)
+
+    def _sized(self, request_bytes: int, concurrency: int) -> int:
+        return round(request_bytes * concurrency * self.fragmentation_factor)
+
+    def _kv_cache_room(self) -> int:
+        """The largest KV cache that leaves the headroom: any larger one does not fit."""
+        return self.assess(1, 0).headroom_bytes - gib_to_bytes(self.headroom_gb)
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int:
