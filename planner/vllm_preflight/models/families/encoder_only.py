@@ -39,9 +39,8 @@ from vllm_preflight.models.families.reader import Reader
 class EncoderTraits:
     """What an encoder family fixes in its model class.
 
-    `positions` is "learned" or "rotary"; `offset` counts the learned positions no
-    token uses (RoBERTa starts behind its padding index). `pooler` is a dense layer the
-    checkpoint stores and vLLM leaves out.
+    `positions` is "learned" or "rotary"; `pooler` is a dense layer the checkpoint
+    stores and vLLM leaves out.
     """
 
     biased: bool = True
@@ -49,18 +48,16 @@ class EncoderTraits:
     norm_bias: bool = True
     positions: str = "learned"
     token_types: bool = True
-    offset: int = 0
     pooler: bool = True
     final_norm: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-_ROBERTA = EncoderTraits(offset=2)
 TRAITS: Mapping[str, EncoderTraits] = {
     "bert": EncoderTraits(defaults={"type_vocab_size": 2}),
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
+    "roberta": EncoderTraits(),
+    "xlm-roberta": EncoderTraits(),
+    "camembert": EncoderTraits(),
     "modernbert": EncoderTraits(
         biased=False,
         gated=True,
@@ -115,7 +112,8 @@ def read_encoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         dtype=model_dtype(config, outer),
         hidden_size=hidden_size,
         vocab_size=vocab_size,
-        max_position=max(1, positions - traits.offset),
+        # The table's length, though RoBERTa leaves its first two rows to padding.
+        max_position=positions,
         num_attention_heads=num_heads,
         num_kv_heads=num_heads,
         embeddings=_embeddings(config, traits, hidden_size, vocab_size, positions),
