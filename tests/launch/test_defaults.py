@@ -93,3 +93,10 @@ def test_every_entry_has_value_unit_source_and_ordered_releases() -> None:
                 assert without < parse_version(item["since"]) <= with_change, name
     for name, entry in table()["models"].items():
         assert entry["unit"] and entry["value"] and entry["source"], name
+
+
+def test_the_first_releases_with_v1_batch_1024_sequences_on_any_card() -> None:
+    # 0.8.0 and 0.8.1 refuse 32B models on 24 GiB cards that 256 sequences would leave room.
+    card = gpu("GeForce RTX 4090", 23.5, (8, 9))
+    assert batch_default((0, 8, 1), card).max_num_seqs == 1024
+    assert batch_default((0, 8, 5), card).max_num_seqs == 256

@@ -13,10 +13,14 @@ from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.runtime import RuntimeMemory
 from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB, gib_to_bytes
 
-# CUDA context with cuBLAS handles, and with a group's communicators, before vLLM counts:
-# total − free at start on an H100 with vLLM 0.19 (0.51 GiB alone, 1.53 GiB at TP 2 and 4).
+# CUDA context with cuBLAS handles, before vLLM counts: total − free at start on an H100
+# with vLLM 0.19. A group's communicators come on top: 1.02 GiB over NVLink there, about
+# 0.2 GiB otherwise (what they take where they are counted). Up to 0.10 they are created
+# inside the profiled window and are part of the non-torch memory.
 _CONTEXT_GIB = 0.51
-_GROUP_CONTEXT_GIB = 1.53
+_COMMUNICATORS_GIB = 0.2
+_NVLINK_COMMUNICATORS_GIB = 1.02
+_COMMUNICATORS_BEFORE_COUNTING = (0, 11, 0)
 # VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE: FlashInfer is the default back end on Blackwell.
 _FLASHINFER_WORKSPACE_MIB = 394
 # Graphs vary more between machines than anything else: a normal distribution exceeds its
@@ -35,9 +39,7 @@ def late_failure_warnings(
     comes later (graphs, workspaces, one warm-up pass as large as the profile pass), and
     compares it with all the GPU has. `weights_bytes` are of the fullest rank.
     """
-    group = launch.world_size > 1
-    context = gib_to_bytes(_GROUP_CONTEXT_GIB if group else _CONTEXT_GIB)
-    held = context + weights_bytes + runtime.non_torch_bytes + kv_bytes
+    held = _context_bytes(launch, gpu) + weights_bytes + runtime.non_torch_bytes + kv_bytes
     left = gpu.visible_bytes - held
     warm_up = runtime.activation_bytes + _WARM_UP_MIB * BYTES_TO_MIB
     if left < warm_up:
@@ -48,6 +50,14 @@ def late_failure_warnings(
     if left < warm_up + later:
         return [_graph_warning(launch, left - warm_up, runtime.cuda_graph_bytes, workspace)]
     return []
+
+
+def _context_bytes(launch: Launch, gpu: Gpu) -> int:
+    context = _CONTEXT_GIB
+    if launch.world_size > 1 and launch.version >= _COMMUNICATORS_BEFORE_COUNTING:
+        linked = gpu.nvlink_gb_s is not None
+        context += _NVLINK_COMMUNICATORS_GIB if linked else _COMMUNICATORS_GIB
+    return gib_to_bytes(context)
 
 
 def _workspace_bytes(gpu: Gpu) -> int:
