@@ -114,7 +114,9 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
 def _given(request: StartupRequest) -> dict[str, Any]:
     """What the request says beside the command; a tool's own fields are not vLLM's."""
     names = request.model_fields_set & (StartupRequest.model_fields.keys() - {"command"})
-    return {name: getattr(request, name) for name in sorted(names)}
+    given = {name: getattr(request, name) for name in sorted(names)}
+    # A field that is null is a field that is not given.
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _simulate(
