@@ -204,7 +204,25 @@ def test_graph_memory_is_charged_from_0_21_or_when_asked(resolve: Resolve) -> No
 def test_a_release_that_was_not_read_is_answered_with_a_warning(resolve: Resolve) -> None:
     launch = resolve(vllm_version="0.20.0")
     assert launch.gpu_memory_utilization == 0.9
-    assert any("gpu memory utilization differs" in warning for warning in launch.warnings)
+    assert any("utilization differs; 0.9 is assumed" in warning for warning in launch.warnings)
+    given = resolve(vllm_version="0.20.0", gpu_memory_utilization=0.8)
+    assert not any("utilization" in warning for warning in given.warnings)
+
+
+def test_doubts_that_do_not_bear_on_the_answer_are_not_raised(
+    resolve: Resolve, models: Models, gpus: Gpus
+) -> None:
+    assert resolve(vllm_version="0.12.0").warnings == ()
+    big = gpus["B200"]
+    assert any(
+        "batch default" in warning for warning in resolve(gpu=big, vllm_version="0.27.0").warnings
+    )
+    pinned = resolve(gpu=big, vllm_version="0.27.0", max_num_seqs=8, max_num_batched_tokens=2048)
+    assert pinned.warnings == ()
+    hybrid = resolve(models["hybrid"], vllm_version="0.25.0")
+    assert any("hybrid prefix caching differs" in warning for warning in hybrid.warnings)
+    asked = resolve(models["hybrid"], vllm_version="0.25.0", enable_prefix_caching=True)
+    assert asked.warnings == ()
 
 
 @pytest.mark.parametrize(

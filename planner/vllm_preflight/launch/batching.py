@@ -37,8 +37,9 @@ def resolve_batch(
     sequences × max_model_len. Sequences that were not given: at most the tokens.
     """
     default = batch_default(notes.version, gpu)
-    if default.bracketed:
-        notes.uncertain("batch defaults")
+    if default.bracketed and None in (limits.max_num_seqs, limits.max_num_batched_tokens):
+        assumed = f"{default.max_num_batched_tokens} tokens and {default.max_num_seqs} sequences"
+        notes.uncertain("batch default", assumed)
     doubled = 2 if limits.performance_mode == _THROUGHPUT else 1
     reason = default.reason + (", doubled by performance mode throughput" if doubled == 2 else "")
     seqs = notes.choose("max_num_seqs", limits.max_num_seqs, default.max_num_seqs * doubled, reason)

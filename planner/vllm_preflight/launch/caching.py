@@ -32,6 +32,10 @@ def chunked_prefill(inputs: LaunchInputs) -> bool:
 
 def prefix_caching(inputs: LaunchInputs) -> bool:
     """Whether vLLM keeps the KV cache of shared prefixes."""
+    asked = inputs.request.enable_prefix_caching
+    if asked is not None:
+        inputs.notes.given("enable_prefix_caching")
+        return asked
     default, reason = True, "vLLM's default"
     if whole_prompts(inputs):
         default, reason = False, "off for models that pool over the whole prompt"
@@ -40,11 +44,10 @@ def prefix_caching(inputs: LaunchInputs) -> bool:
     elif inputs.architecture.model_type in model_fact("attention_free"):
         default, reason = False, "off for models without attention"
     elif inputs.architecture.is_hybrid:
-        default = bool(inputs.notes.versioned("hybrid_prefix_caching").value)
+        default = bool(inputs.notes.decisive("hybrid_prefix_caching"))
         reason = f"{'on' if default else 'off'} for hybrid models in this release"
-    return inputs.notes.choose(
-        "enable_prefix_caching", inputs.request.enable_prefix_caching, default, reason
-    )
+    inputs.notes.default("enable_prefix_caching", reason)
+    return default
 
 
 def mamba_cache_mode(inputs: LaunchInputs, prefix_cached: bool) -> MambaCacheMode:
@@ -56,7 +59,7 @@ def mamba_cache_mode(inputs: LaunchInputs, prefix_cached: bool) -> MambaCacheMod
         return cast(MambaCacheMode, asked)
     if not prefix_cached:
         return "none"
-    return inputs.notes.versioned("prefix_cached_mamba_mode").value
+    return inputs.notes.decisive("prefix_cached_mamba_mode")
 
 
 def mamba_ssm_cache_dtype(inputs: LaunchInputs) -> str | None:

@@ -28,7 +28,7 @@ def cudagraph_mode(inputs: LaunchInputs) -> tuple[bool, str]:
         return bool(inputs.request.enforce_eager), "NONE"
     if isinstance(mode, str):
         return False, mode.upper()
-    return False, inputs.notes.versioned("cudagraph_mode").value
+    return False, inputs.notes.versioned("cudagraph_mode")
 
 
 def capture_sizes(inputs: LaunchInputs) -> tuple[int, ...] | None:
@@ -52,7 +52,7 @@ def graphs_charged(inputs: LaunchInputs) -> bool:
     asked = inputs.switch(_GRAPH_ESTIMATE_VARIABLE)
     if asked is not None:
         return asked
-    return bool(inputs.notes.versioned("cudagraph_memory_charged").value)
+    return bool(inputs.notes.decisive("cudagraph_memory_charged"))
 
 
 def _compilation(inputs: LaunchInputs) -> Mapping[str, Any]:

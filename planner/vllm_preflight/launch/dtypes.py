@@ -85,7 +85,7 @@ def _for_float32(architecture: Architecture, gpu: Gpu, pooling: bool, notes: Not
     unstable = architecture.model_type in model_fact("no_float16")
     if pooling and not unstable:
         return "float16"
-    if notes.versioned("float32_becomes").value == "float16" and not unstable:
+    if notes.versioned("float32_becomes") == "float16" and not unstable:
         return "float16"
     return _sixteen_bits(architecture, gpu)
 

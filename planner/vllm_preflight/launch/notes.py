@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from vllm_preflight.launch.defaults import Default, default_for
+from vllm_preflight.launch.defaults import default_for
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.versions import format_version
 
@@ -41,18 +41,25 @@ class Notes:
         self.given(name)
         return given
 
-    def versioned(self, name: str) -> Default:
-        """The version's default of a table entry, with a warning where it is not sure."""
+    def versioned(self, name: str) -> Any:
+        """The version's default of a table entry that memory does not depend on."""
+        return default_for(name, self.version).value
+
+    def decisive(self, name: str) -> Any:
+        """The version's default of a table entry that decides memory.
+
+        With a warning where the version lies between two releases that differ in it.
+        """
         default = default_for(name, self.version)
         if default.bracketed:
-            self.uncertain(name.replace("_", " "))
-        return default
+            self.uncertain(name.replace("_", " "), str(default.value))
+        return default.value
 
-    def uncertain(self, what: str) -> None:
-        """The version lies between two that were read and differ in `what`."""
+    def uncertain(self, what: str, assumed: str) -> None:
+        """The version lies between two releases that were read and differ in `what`."""
         self.warn(
             f"vLLM {format_version(self.version)} lies between two releases whose {what} "
-            "differs; the older release's is assumed."
+            f"differs; {assumed} is assumed."
         )
 
     def refuse(self, message: str, *remedies: str) -> None:

@@ -160,13 +160,12 @@ def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
 
 
 def _utilization(inputs: LaunchInputs) -> float:
-    default = inputs.notes.versioned("gpu_memory_utilization")
-    return inputs.notes.choose(
-        "gpu_memory_utilization",
-        inputs.request.gpu_memory_utilization,
-        float(default.value),
-        f"vLLM {format_version(inputs.notes.version)}'s default",
-    )
+    notes, given = inputs.notes, inputs.request.gpu_memory_utilization
+    if given is not None:
+        notes.given("gpu_memory_utilization")
+        return given
+    notes.default("gpu_memory_utilization", f"vLLM {format_version(notes.version)}'s default")
+    return float(notes.decisive("gpu_memory_utilization"))
 
 
 def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
@@ -175,7 +174,7 @@ def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     asked = inputs.request.max_model_len
     notes = inputs.notes
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
-        if not notes.versioned("max_model_len_auto").value:
+        if not notes.versioned("max_model_len_auto"):
             notes.refuse(
                 f"vLLM {format_version(notes.version)} has no --max-model-len auto.",
                 f"--max-model-len {longest}",
@@ -204,7 +203,7 @@ def _model_runner(inputs: LaunchInputs) -> ModelRunner:
     asked = inputs.switch(_RUNNER_VARIABLE)
     if asked is not None:
         return "v2" if asked else "v1"
-    return inputs.notes.versioned("model_runner").value
+    return inputs.notes.decisive("model_runner")
 
 
 def _async_scheduling(
@@ -215,7 +214,7 @@ def _async_scheduling(
     if asked is not None:
         notes.given("async_scheduling")
         return asked
-    default = bool(notes.versioned("async_scheduling").value)
+    default = bool(notes.versioned("async_scheduling"))
     executor = inputs.text("distributed_executor_backend")
     reason = f"vLLM {format_version(notes.version)}'s default"
     if default and whole_prompts(inputs):
@@ -238,7 +237,7 @@ def _lora(inputs: LaunchInputs) -> Lora | None:
         return None
     loras, rank = notes.versioned("max_loras"), notes.versioned("max_lora_rank")
     return Lora(
-        notes.choose("max_loras", request.max_loras, int(loras.value), "vLLM's default"),
-        notes.choose("max_lora_rank", request.max_lora_rank, int(rank.value), "vLLM's default"),
+        notes.choose("max_loras", request.max_loras, int(loras), "vLLM's default"),
+        notes.choose("max_lora_rank", request.max_lora_rank, int(rank), "vLLM's default"),
         inputs.flag("fully_sharded_loras") or False,
     )
