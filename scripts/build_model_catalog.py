@@ -75,6 +75,7 @@ def build(folder: Path, date: str) -> list[Json]:
     entries = [
         own_entry(index[model], config, modelopt.get(model), date)
         for model, config in configs.items()
+        if says_its_scheme(index[model], config, modelopt.get(model))
     ]
     for row in index.values():
         if row["completeness"] == "partial":
@@ -103,6 +104,14 @@ def as_published(config: Json, row: Json) -> Json:
         "attention_sink_size",
     }
     return {key: value for key, value in config.items() if key not in added}
+
+
+def says_its_scheme(row: Json, config: Json, modelopt: Json | None) -> bool:
+    """Whether a checkpoint named after a quantisation has it in its config.
+
+    A source may have dropped it, and then the weights would be sized as if unquantised.
+    """
+    return bool(not row.get("quant_from_name") or config.get("quantization_config") or modelopt)
 
 
 def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json:

@@ -105,11 +105,10 @@ def mamba_blocks_too_few(launch: Launch, kv: KvPlan) -> StartupFailure:
     )
 
 
-def out_of_memory_after_sizing(needed: int, left: int) -> StartupFailure:
-    """What is allocated after the KV cache does not fit into the share left outside it."""
+def kv_cache_over_free(kv_cache: int, left: int) -> StartupFailure:
+    """A size of the KV cache that was asked for is more than the GPU has beside the weights."""
     return StartupFailure(
         "out_of_memory_after_sizing",
-        f"CUDA out of memory after the KV cache was allocated: CUDA graphs and late workspaces "
-        f"need {bytes_to_gib(needed)} GiB, but only {bytes_to_gib(left)} GiB lie outside the "
-        "requested share.",
+        f"CUDA out of memory while the KV cache is allocated: it takes {bytes_to_gib(kv_cache)} "
+        f"GiB, and {bytes_to_gib(left)} GiB are free beside the weights.",
     )

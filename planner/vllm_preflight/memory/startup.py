@@ -115,14 +115,13 @@ def simulate_startup(
         kv=kv,
         tokens_interval=_tokens_interval(model, capability, launch, available, low, high),
         failure=failure,
-        start_probability=_start_probability(failure, kv, emptiest, runtime),
+        start_probability=_start_probability(launch, failure, kv, emptiest, runtime),
         longest=_longest(model, capability, launch, kv, available),
         late_warnings=(
             *((ignored,) if ignored else ()),
             *_late_warnings(launch, gpu, runtime, weights, kv, failure),
         ),
     )
-
 
 
 def _late_warnings(
@@ -223,6 +222,9 @@ def _first_failure(
         return failures.no_kv_cache_memory(available)
     if not kv.fits:
         return failures.kv_cache_too_small(launch, kv)
+    kv_bytes = kv.num_blocks * kv.pool.bytes_per_block
+    if loaded + kv_bytes > free:
+        return failures.kv_cache_over_free(kv_bytes, free - loaded)
     if (
         model.architecture.is_hybrid
         and not launch.enforce_eager
@@ -234,7 +236,11 @@ def _first_failure(
 
 
 def _start_probability(
-    failure: StartupFailure | None, kv: KvPlan, available: int, runtime: RuntimeMemory
+    launch: Launch,
+    failure: StartupFailure | None,
+    kv: KvPlan,
+    available: int,
+    runtime: RuntimeMemory,
 ) -> float:
     """Probability that the KV cache holds one request, given the spread of the memory.
 
@@ -245,7 +251,8 @@ def _start_probability(
     margin = available - max(kv.admission_bytes, 1)
     if failure is not None and margin > 0:
         return 0.0
-    spread = max(runtime.spread_bytes, 1)
+    # A cache whose size is given does not hang on what is predicted.
+    spread = max(runtime.spread_bytes, 1) if launch.kv_cache_memory_bytes is None else 1
     return round(NormalDist().cdf(margin / spread), 3)
 
 

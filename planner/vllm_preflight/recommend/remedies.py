@@ -127,6 +127,11 @@ def _startup_changes(request: StartupRequest, startup: Startup) -> Iterator[list
     if failure.kind == "mamba_blocks_too_few":
         most = startup.kv.num_blocks
         yield [Change(f"--max-num-seqs {most}", {"max_num_seqs": most})]
+    if launch.kv_cache_memory_bytes is not None:
+        if failure.kind == "kv_cache_too_small":
+            needed = startup.kv.admission_bytes
+            yield [Change(f"--kv-cache-memory-bytes {needed}", {"kv_cache_memory_bytes": needed})]
+        yield [Change("no --kv-cache-memory-bytes", {"kv_cache_memory_bytes": None})]
     length = startup.kv.estimated_max_model_len
     if failure.kind == "kv_cache_too_small" and length:
         yield [Change(f"--max-model-len {length}", {"max_model_len": length})]
