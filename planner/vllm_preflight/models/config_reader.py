@@ -72,7 +72,14 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     reader = READERS.get(model_type)
     if reader is None:
         raise _unknown(config)
-    return reader(view, None)
+    found = reader(view, None)
+    if not found.layers:
+        raise UnsupportedArchitecture(
+            f"The config of model type {model_type!r} describes no layers.",
+            "Give a complete config.json.",
+            keys=("num_hidden_layers",),
+        )
+    return found
 
 
 def _type_of_class(view: ConfigView) -> str:

@@ -13,6 +13,15 @@ from vllm_preflight.models.families.encoders import (
 )
 from vllm_preflight.models.families.vision import soft_embedder
 
+_WHISPER_LARGE = {
+    "d_model": 1280,
+    "encoder_layers": 32,
+    "encoder_ffn_dim": 5120,
+    "encoder_attention_heads": 20,
+    "num_mel_bins": 128,
+    "max_source_positions": 1500,
+}
+
 
 def qwen3_audio(config: ConfigView, text_hidden: int) -> Encoder:
     """Qwen3-Omni: three strided convolutions and a transformer."""
@@ -55,6 +64,56 @@ def qwen3_audio(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("audio_tower.proj2", config.integer("output_dim", default=text_hidden), width),
     )
     return Encoder("audio", weights, width)
+
+
+def qwen2_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Qwen2-Audio: Whisper's encoder with stored positions, and one projection."""
+    config = config.with_defaults(_WHISPER_LARGE)
+    width, positions = config.integer("d_model"), config.integer("max_source_positions")
+    weights = (
+        *whisper_layers(config),
+        Weight("audio_tower.embed_positions", positions, width),
+        *projection("multi_modal_projector.linear", text_hidden, width),
+    )
+    return Encoder("audio", weights, width, positions // 2)
+
+
+def qwen2_5_omni_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Qwen2.5-Omni: Whisper's encoder with computed positions, a projection, two tokens."""
+    config = config.with_defaults(_WHISPER_LARGE)
+    width = config.integer("d_model")
+    out = config.integer("output_dim", default=text_hidden)
+    weights = (
+        *whisper_layers(config),
+        Weight(
+            "audio_tower.positional_embedding",
+            config.integer("max_source_positions"),
+            width,
+            dtype="float32",
+            in_checkpoint=False,
+        ),
+        *projection("audio_tower.proj", out, width),
+        Weight("audio_tower.audio_bos_eos_token", 2, out),
+    )
+    return Encoder("audio", weights, width)
+
+
+def whisper_layers(config: ConfigView) -> tuple[Weight, ...]:
+    """Whisper's encoder less its positions: two convolutions, layers, a norm."""
+    width = config.integer("d_model")
+    shape = TowerShape(
+        width,
+        config.integer("encoder_layers"),
+        config.integer("encoder_ffn_dim"),
+        key_bias=False,
+        units=config.integer("encoder_attention_heads"),
+    )
+    return (
+        *patches("audio_tower.conv1", width, 3 * config.integer("num_mel_bins")),
+        *patches("audio_tower.conv2", width, 3 * width),
+        *tower_layers(shape, "audio_tower.layers"),
+        norm("audio_tower.layer_norm", width, bias=True),
+    )
 
 
 def gemma3n_audio(config: ConfigView, text_hidden: int) -> Encoder:

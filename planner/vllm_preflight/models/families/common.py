@@ -171,14 +171,15 @@ def layer_kinds(config: ConfigView, num_layers: int) -> list[str]:
     return kinds[:num_layers]
 
 
-def num_hidden_layers(config: ConfigView) -> int:
-    """The number of decoder layers, at least 1."""
-    count = config.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+def num_hidden_layers(config: ConfigView, *keys: str) -> int:
+    """The number of decoder layers, at least 1; `keys` where a family has its own name."""
+    keys = keys or ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+    count = config.integer(*keys)
     if not 1 <= count <= 4096:
         raise UnsupportedArchitecture(
             f"The config has {count} layers.",
-            "A model needs between 1 and 4,096 layers; correct num_hidden_layers.",
-            keys=("num_hidden_layers",),
+            f"A model needs between 1 and 4,096 layers; correct {keys[0]}.",
+            keys=keys[:1],
         )
     return count
 

@@ -127,6 +127,13 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "qwen3_vl_moe": Wrapper("qwen3_vl_moe_text", vision_qwen.qwen3_vision, deepstack=True),
     "qwen3_5": Wrapper("qwen3_5_text", vision_qwen.qwen3_vision),
     "qwen3_5_moe": Wrapper("qwen3_5_moe_text", vision_qwen.qwen3_vision),
+    "qwen2_audio": Wrapper("qwen2", audio=audio.qwen2_audio),
+    "qwen2_5_omni": Wrapper(
+        "qwen2_5_omni_text",
+        vision_qwen.qwen2_5_vision,
+        audio.qwen2_5_omni_audio,
+        at="thinker_config",
+    ),
     "qwen3_omni_moe": Wrapper(
         "qwen3_omni_moe_text",
         vision_qwen.qwen3_vision,

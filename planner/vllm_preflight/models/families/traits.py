@@ -288,6 +288,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
     "qwen3_vl_text": DecoderTraits(qk_norm="head"),
     "qwen2_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
     "qwen2_5_vl_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
+    "qwen2_5_omni_text": DecoderTraits(qkv_bias=True, output_bias=False, mlp_bias=False),
     "granitemoe": DecoderTraits(mixture=True),
     "granitemoeshared": DecoderTraits(mixture=True),
     "phimoe": DecoderTraits(mixture=True, norm_bias=True, window_layers="all"),

@@ -79,21 +79,20 @@ def paligemma_vision(config: ConfigView, text_hidden: int) -> Encoder:
     return Encoder("vision", weights, width, _grid(config))
 
 
-def pixtral_vision(config: ConfigView, text_hidden: int) -> Encoder:
-    """Pixtral as Mistral 3 uses it: RMSNorm and gated blocks, merged patches."""
-    config = config.with_defaults(
-        {
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "image_size": 1024,
-            "patch_size": 16,
-            "spatial_merge_size": 2,
-        }
-    )
-    width = config.integer("hidden_size")
-    patch, merge = config.integer("patch_size"), config.integer("spatial_merge_size")
+_PIXTRAL = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 1024,
+    "patch_size": 16,
+    "spatial_merge_size": 2,
+}
+
+
+def pixtral_tower(config: ConfigView) -> tuple[Weight, ...]:
+    """Pixtral: a convolution, a norm, RMSNorm and gated blocks, no biases."""
+    width, patch = config.integer("hidden_size"), config.integer("patch_size")
     shape = TowerShape(
         hidden_size=width,
         depth=config.integer("num_hidden_layers"),
@@ -104,20 +103,43 @@ def pixtral_vision(config: ConfigView, text_hidden: int) -> Encoder:
         gated=True,
         norm_bias=False,
     )
-    bias = config.flag("multimodal_projector_bias")
-    weights = (
+    return (
         *patches("vision_tower.patch_conv", width, 3 * patch * patch, bias=False),
         norm("vision_tower.ln_pre", width),
         *tower_layers(shape, "vision_tower.transformer.layers"),
+    )
+
+
+def pixtral_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Pixtral as Mistral 3 uses it: merged patches, normed and projected."""
+    config = config.with_defaults(_PIXTRAL)
+    width, merge = config.integer("hidden_size"), config.integer("spatial_merge_size")
+    merged = merge * merge * width
+    bias = config.flag("multimodal_projector_bias")
+    weights = (
+        *pixtral_tower(config),
         norm("multi_modal_projector.norm", width),
-        *projection(
-            "multi_modal_projector.merging_layer", width, merge * merge * width, bias=False
-        ),
+        *projection("multi_modal_projector.merging_layer", width, merged, bias=False),
         *split_pair("multi_modal_projector.linear", text_hidden, text_hidden, width, bias=bias),
     )
-    side = config.integer("image_size") // max(1, patch * merge)
-    # One break token ends each row of patches (the last one ends the image).
-    return Encoder("vision", weights, width, side * (side + 1))
+    return Encoder("vision", weights, width, _with_breaks(config, merge))
+
+
+def pixtral_llava_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Pixtral 12B in LLaVA's layout: a token per patch, two projections."""
+    config = config.with_defaults(_PIXTRAL)
+    width = config.integer("hidden_size")
+    weights = (
+        *pixtral_tower(config),
+        *split_pair("multi_modal_projector.linear", text_hidden, text_hidden, width),
+    )
+    return Encoder("vision", weights, width, _with_breaks(config, 1))
+
+
+def _with_breaks(config: ConfigView, merge: int) -> int:
+    """Tokens of the largest image; one break ends each row, the last ends the image."""
+    side = config.integer("image_size") // max(1, config.integer("patch_size") * merge)
+    return side * (side + 1)
 
 
 def llama4_vision(config: ConfigView, text_hidden: int) -> Encoder:

@@ -15,7 +15,11 @@ from vllm_preflight.models.families.encoders import (
     split_pair,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import pooling_head, siglip_tower
+from vllm_preflight.models.families.vision import (
+    pixtral_llava_vision,
+    pooling_head,
+    siglip_tower,
+)
 
 _CLIP_LARGE = {
     "hidden_size": 1024,
@@ -82,6 +86,8 @@ def llava_vision(config: ConfigView, text_hidden: int) -> Encoder:
     Features are taken before the last layer unless the config says otherwise.
     """
     kind = config.model_type or "clip_vision_model"
+    if kind == "pixtral":
+        return pixtral_llava_vision(config, text_hidden)
     projections = ("multi_modal_projector.linear", text_hidden, text_hidden)
     if kind == "siglip_vision_model":
         view = config.with_defaults(_SIGLIP_SO400M)

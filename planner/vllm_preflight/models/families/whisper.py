@@ -13,6 +13,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.audio import whisper_layers
 from vllm_preflight.models.families.blocks import (
     AttentionShape,
     attention_weights,
@@ -20,8 +21,7 @@ from vllm_preflight.models.families.blocks import (
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import check_positive, model_dtype
-from vllm_preflight.models.families.encoders import TowerShape, patches, tower_layers
+from vllm_preflight.models.families.common import check_positive, model_dtype, num_hidden_layers
 from vllm_preflight.models.families.reader import Reader
 
 
@@ -29,20 +29,10 @@ def whisper_encoder(config: ConfigView, text_hidden: int) -> Encoder:
     """Two convolutions, stored positions and transformer layers without key biases."""
     del text_hidden
     width = config.integer("d_model")
-    shape = TowerShape(
-        width,
-        config.integer("encoder_layers"),
-        config.integer("encoder_ffn_dim"),
-        key_bias=False,
-        units=config.integer("encoder_attention_heads"),
-    )
     positions = config.integer("max_source_positions", default=1500)
     weights = (
-        *patches("encoder.conv1", width, 3 * config.integer("num_mel_bins", default=80)),
-        *patches("encoder.conv2", width, 3 * width),
+        *whisper_layers(config.with_defaults({"num_mel_bins": 80})),
         Weight("encoder.embed_positions", positions, width),
-        *tower_layers(shape, "encoder.layers"),
-        norm("encoder.layer_norm", width, bias=True),
     )
     return Encoder("audio", weights, width, positions)
 
@@ -52,7 +42,7 @@ def read_whisper(config: ConfigView, outer: ConfigView | None = None) -> Archite
     width = config.integer("d_model")
     num_heads = config.integer("decoder_attention_heads")
     vocab_size = config.integer("vocab_size")
-    check_positive(width, vocab_size, num_heads, config.integer("decoder_layers"))
+    check_positive(width, vocab_size, num_heads, num_heads)
     head_dim = width // num_heads
     length = config.integer("max_target_positions", default=448)
     shape = AttentionShape(width, num_heads, num_heads, head_dim, head_dim)
@@ -80,7 +70,7 @@ def read_whisper(config: ConfigView, outer: ConfigView | None = None) -> Archite
             embedding(vocab_size, width),
             Weight("model.decoder.embed_positions", length, width),
         ),
-        layers=(layer,) * min(config.integer("decoder_layers"), 4096),
+        layers=(layer,) * num_hidden_layers(config, "decoder_layers"),
         head=(norm("model.decoder.layer_norm", width, bias=True),),
         tied_embeddings=True,
         intermediate_size=inner,
