@@ -95,6 +95,24 @@ def test_excluded_modules(pattern: str, path: str, kept: bool):
     assert (quantization.scheme(path, expert=path == EXPERT) is None) is kept
 
 
+def test_joined_projections_are_known_by_their_joint_name():
+    joined = read(quant_method="fp8", ignored_layers=["model.layers.3.self_attn.qkv_proj"])
+    assert joined.scheme(ATTENTION) is not None
+    assert joined.scheme(ATTENTION, fused="model.layers.3.self_attn.qkv_proj") is None
+
+
+@pytest.mark.parametrize("name", ["w2", "down_proj"])
+def test_experts_are_known_by_either_of_their_names(name: str):
+    mixed = read(
+        quant_method="modelopt",
+        quant_algo="MIXED_PRECISION",
+        quantized_layers={
+            f"model.layers.3.block_sparse_moe.experts.5.{name}": {"quant_algo": "NVFP4"}
+        },
+    )
+    assert mixed.scheme(EXPERT, expert=True) is not None
+
+
 def test_only_numbered_rules_depend_on_the_layer():
     assert read(quant_method="fp8", ignored_layers=["model.layers.3.mlp"]).depends_on_layer
     assert not read(quant_method="fp8", ignored_layers=["lm_head", "re:.*mlp.*"]).depends_on_layer

@@ -112,8 +112,12 @@ class TensorLayout:
             if not weight.name.endswith(_ABSORBED):
                 return None
             return self._quantization.scheme(f"{prefix}{weight.name.rpartition('.')[0]}.kv_b_proj")
+        joined = weight.fused not in {"", weight.name}
         return self._quantization.scheme(
-            prefix + weight.name, expert=expert, head=weight.role is Role.LM_HEAD
+            prefix + weight.name,
+            fused=prefix + weight.fused if joined else "",
+            expert=expert,
+            head=weight.role is Role.LM_HEAD,
         )
 
     def _laid_out(

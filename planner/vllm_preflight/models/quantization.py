@@ -22,7 +22,11 @@ from vllm_preflight.models.quantization_groups import (
     members,
     patterns,
 )
-from vllm_preflight.models.weight_scheme import Quantization, WeightScheme
+from vllm_preflight.models.weight_scheme import (
+    Quantization,
+    WeightScheme,
+    without_expert_number,
+)
 
 __all__ = ["Quantization", "WeightScheme", "read_quantization", "unsupported"]
 
@@ -92,7 +96,8 @@ def unsupported(what: str, *keys: str) -> UnsupportedArchitecture:
 
 def ignored(section: ConfigView) -> Rules:
     """Rules that keep the modules a section excludes in 16 bit."""
-    return tuple((pattern, None) for pattern in patterns(section, *_IGNORE_KEYS))
+    found = dict.fromkeys(map(without_expert_number, patterns(section, *_IGNORE_KEYS)))
+    return tuple((pattern, None) for pattern in found)
 
 
 def _fp8(section: ConfigView, config: ConfigView) -> Quantization:
@@ -220,10 +225,12 @@ def _modelopt_mixed(section: ConfigView, config: ConfigView) -> Quantization:
     default = None
     if section.text("quant_method").lower() == "fp8":
         default = _fp8(section, config).default
-    rules: Rules = tuple(
-        (name, algorithm_scheme(entry))
+    # One entry for each expert of each layer: 20,000 and more say the same.
+    listed = {
+        without_expert_number(name): entry
         for name, entry in members(section.section("quantized_layers"))
-    )
+    }
+    rules: Rules = tuple((name, algorithm_scheme(entry)) for name, entry in listed.items())
     labels = sorted({scheme.label for _, scheme in rules if scheme})
     return Quantization(
         "modelopt",

@@ -37,6 +37,9 @@ _ALIASES = (
     (re.compile(r"\b(?:block_sparse_moe|feed_forward|ffn)(?=\.|\*|$)"), "mlp"),
     (re.compile(r"\bshared_expert(?=\.|\*|$)"), "shared_experts"),
     (re.compile(r"(?<=\.)attn(?=\.|\*|$)"), "self_attn"),
+    (re.compile(r"(?<=experts\.)(?:w1|gate_up_proj)(?=\.|$)"), "gate_proj"),
+    (re.compile(r"(?<=experts\.)w2(?=\.|$)"), "down_proj"),
+    (re.compile(r"(?<=experts\.)w3(?=\.|$)"), "up_proj"),
 )
 # A rule that names modules inside an encoder, or all of them by a pattern.
 _INSIDE_ENCODER = re.compile(r"(?:visual|vision\w*|audio\w*|encoder)(?:[.\\]+\w+|.*[*])")
@@ -115,19 +118,23 @@ class Quantization:
         """Whether any rule names a layer by its number."""
         return self._depends_on_layer
 
-    def scheme(self, path: str, *, expert: bool = False, head: bool = False) -> WeightScheme | None:
+    def scheme(
+        self, path: str, *, fused: str = "", expert: bool = False, head: bool = False
+    ) -> WeightScheme | None:
         """The scheme of the module at `path` ("model.layers.0.mlp.down_proj"), None for 16 bit.
 
-        `expert` and `head` say that it is a routed expert or the output projection.
+        `fused` is the path of the module it is part of in checkpoints that store
+        projections joined ("model.layers.0.self_attn.qkv_proj"). `expert` and `head` say
+        that it is a routed expert or the output projection.
         """
         if self.default is None and not self.rules:
             return None
-        known = self._known
-        if path not in known:
-            known[path] = self._rules.find(normal_path(path), path)
-        found, scheme = known[path]
-        if found:
-            return scheme
+        for name in (path, fused) if fused else (path,):
+            if name not in self._known:
+                self._known[name] = self._rules.find(normal_path(name), name)
+            found, scheme = self._known[name]
+            if found:
+                return scheme
         if head and not self.quantizes_head:
             return None
         return None if self.experts_only and not expert else self.default
@@ -205,6 +212,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
             "Correct the quantization_config of the config.json.",
             keys=("quantization_config.ignore",),
         ) from error
+
+
+def without_expert_number(path: str) -> str:
+    """`path` with all routed experts under one name; regular expressions as they are."""
+    if "experts." not in path or path.startswith("re:"):
+        return path
+    return _EXPERT_INDEX.sub("experts", path)
 
 
 def normal_path(path: str) -> str:
