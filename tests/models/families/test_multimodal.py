@@ -228,6 +228,34 @@ QWEN2_1_5B: dict[str, Any] = {
             },
             256_484_928,
         ),
+        # Qwen/Qwen2-Audio-7B-Instruct
+        (
+            {
+                "model_type": "qwen2_audio",
+                "text_config": {
+                    "model_type": "qwen2",
+                    "intermediate_size": 11008,
+                    "vocab_size": 156032,
+                },
+                "audio_config": {"model_type": "qwen2_audio_encoder"},
+            },
+            8_397_094_912,
+        ),
+        # mistral-community/pixtral-12b
+        (
+            {
+                "model_type": "llava",
+                "text_config": {
+                    "model_type": "mistral",
+                    "hidden_size": 5120,
+                    "num_hidden_layers": 40,
+                    "head_dim": 128,
+                    "vocab_size": 131072,
+                },
+                "vision_config": {"model_type": "pixtral"},
+            },
+            12_682_739_712,
+        ),
         # rednote-hilab/dots.ocr
         ({"model_type": "dots_ocr", **QWEN2_1_5B, "vision_config": {}}, 3_039_179_264),
         # openbmb/MiniCPM-V-4_5
