@@ -48,6 +48,11 @@ def report(benchmark: Benchmark) -> str:
         "of 32 runs on one machine is one source. Settings that vLLM printed after resolving "
         "its defaults are taken as given. Errors of tokens and activation are relative.",
         "",
+        "What holding out cannot take back: the formulas, and the priors a fit falls back on "
+        "where no other source is left (`benchmarks/data/runtime_priors.json`), were written "
+        "with these start-ups in view. Start-ups of releases after 0.22 are hardly among "
+        "them; there the intervals are wide because nothing was measured.",
+        "",
         "## Targets",
         "",
         *_targets(summarise(held)),

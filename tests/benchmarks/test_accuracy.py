@@ -12,6 +12,7 @@ from benchmarks.holdout import Benchmark, run_benchmark
 from benchmarks.inputs import inputs_of
 
 from vllm_preflight.memory.runtime_coefficients import load_coefficients
+from vllm_preflight.predict import predict_startup
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,25 @@ def test_a_death_after_sizing_counts_as_foreseen_only_with_a_warning() -> None:
     assert graded is not None
     assert graded.starts == (True, False)
     assert graded.verdict == ("warned" if graded.warned else "missed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "campaign/meta-llama-llama-3-1-8b---tp4pp1dp1--8192",
+        "campaign/deepseek-ai-deepseek-v2---tp1pp1dp1--8192",
+        "TheBuccaneer-6",
+        "storedfile-7292846353-1",
+    ],
+)
+def test_the_answer_a_user_gets_is_what_is_graded(name: str) -> None:
+    inputs = inputs_of(case(name))
+    graded = grade(inputs, load_coefficients())
+    answer = predict_startup(inputs.request, model=inputs.model)
+    assert graded is not None and answer.startup is not None
+    printed = inputs.case.observed.kv_cache_tokens
+    assert printed is not None and answer.startup.kv_cache_tokens is not None
+    assert answer.startup.kv_cache_tokens / printed - 1 == pytest.approx(graded.tokens, abs=1e-9)
+    assert answer.startup.activation_peak_gib == pytest.approx(
+        inputs.case.observed.activation_peak_gib or answer.startup.activation_peak_gib, rel=0.05
+    )
