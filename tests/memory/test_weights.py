@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Lora, Speculation, Version
 from vllm_preflight.memory.weights import RankWeights, StageWeights, weights_per_rank
@@ -274,6 +275,17 @@ def test_start_up_buffers_follow_the_batch():
     assert large == 2 * small == 2 * 3 * 8192 * 2560 * 2
     sparse = fullest(model("zai-org/GLM-5"))
     assert 0.5 < part(sparse, "start-up buffers") / BYTES_TO_GIB < 0.8
+
+
+def test_quantised_experts_under_unknown_names_are_refused():
+    config = dict(model("Qwen/Qwen3-30B-A3B").config)
+    config["quantization_config"] = {
+        "quant_method": "modelopt",
+        "quant_algo": "MIXED_PRECISION",
+        "quantized_layers": {"model.layers.0.mlp.experts.0.odd": {"quant_algo": "NVFP4"}},
+    }
+    with pytest.raises(UnsupportedArchitecture, match="experts"):
+        fullest(from_config(config))
 
 
 def test_pooling_drops_the_output_head():

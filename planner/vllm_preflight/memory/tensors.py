@@ -47,7 +47,7 @@ class TensorLayout:
     """How weights become tensors under one quantisation, division, dtype and GPU.
 
     Layers are laid out once per distinct layer, unless the quantisation names layers
-    by number.
+    by number. `quantised_experts` says whether any routed expert so far is quantised.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class TensorLayout:
         self._capability = capability
         self._version = version
         self._placed: dict[int, tuple[Layer, list[Placed]]] = {}
+        self.quantised_experts = False
         self._any_index: dict[int, tuple[WeightScheme | None, ...]] = {}
         self._layers: dict[tuple[int, tuple[WeightScheme | None, ...]], list[Tensor]] = {}
 
@@ -125,6 +126,7 @@ class TensorLayout:
     ) -> Iterator[Tensor]:
         for item, scheme in zip(placed, schemes, strict=True):
             name = part or part_of(item.weight)
+            self.quantised_experts |= scheme is not None and item.matrix.expert
             for number, size in enumerate(self._sizes(item, scheme)):
                 scale = "quantisation scales" if number and not part else name
                 yield Tensor(scale, size, item.tensors, item.weight.in_checkpoint)

@@ -22,6 +22,7 @@ from vllm_preflight.memory.tensors import DTYPE_BYTES, Tensor, TensorLayout
 from vllm_preflight.memory.weight_division import Ranks
 from vllm_preflight.models.architecture import Encoder, Layer, Role, Weight
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.quantization_requests import requested
 
 _PREDICTION_METHODS = ("mtp",)
@@ -129,20 +130,24 @@ def _towers(launch: Launch) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _weights(model: Model, facts: _Facts) -> RankWeights:
     stages = model_stages(model.architecture, facts.pipeline)
+    quantization = requested(model.quantization, facts.quantization)
     layout = TensorLayout(
-        requested(model.quantization, facts.quantization),
+        quantization,
         facts.ranks,
         facts.dtype,
         facts.capability,
         facts.version,
     )
     last = len(stages) - 1
-    return RankWeights(
+    weights = RankWeights(
         tuple(
             _stage(model, facts, layout, stage, first=number == 0, last=number == last)
             for number, stage in enumerate(stages)
         )
     )
+    if quantization.names_experts and model.architecture.moe and not layout.quantised_experts:
+        raise unsupported("checkpoint's naming of quantised experts", "quantized_layers")
+    return weights
 
 
 def _stage(

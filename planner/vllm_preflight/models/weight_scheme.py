@@ -145,6 +145,14 @@ class Quantization:
         return {}
 
     @cached_property
+    def names_experts(self) -> bool:
+        """Whether a rule gives routed experts a scheme of their own."""
+        return any(
+            scheme is not None and "experts" in pattern and "shared_expert" not in pattern
+            for pattern, scheme in self.rules
+        )
+
+    @cached_property
     def encoder_scheme(self) -> WeightScheme | None:
         """The scheme of the linear layers of a vision or audio encoder, None for 16 bit.
 
