@@ -309,6 +309,7 @@ TRAITS: Mapping[str, DecoderTraits] = {
         correction_bias=True,
         router_dtype="float32",
         predictor="glm",
+        defaults={"vocab_size": 151552},
     ),
     "glm4v_moe_text": DecoderTraits(
         mixture=True,
