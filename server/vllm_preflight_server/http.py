@@ -138,6 +138,8 @@ def http_app(server: MCPServer, settings: HttpSettings) -> ASGIApp:
 
 def worker_app(settings: HttpSettings) -> ASGIApp:
     """The application one worker process builds for itself."""
+    # uvicorn says how many requests it cut off when it stops, and shows a traceback of each.
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     return http_app(build_server(settings.tools), settings)
 
 
@@ -168,6 +170,10 @@ def serve_http(settings: HttpSettings) -> None:
         Multiprocess(config, sockets=[bound]).run()
     else:
         asyncio.run(uvicorn.Server(config).serve(sockets=[bound]))
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _bind(settings: HttpSettings) -> socket.socket:

@@ -12,10 +12,12 @@ from typing import Any, Literal
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
+Era = Literal["auto", "legacy"]
+ERAS: tuple[tuple[Era, str], ...] = (("auto", "2026-07-28"), ("legacy", "2025-11-25"))
 PLAN: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 4}
 
 
-async def talk(server: Any, mode: Literal["auto", "legacy"]) -> str:
+async def talk(server: Any, mode: Era) -> str:
     """List tools, plan, make a mistake and read how to correct it; returns the revision."""
     async with Client(server, mode=mode) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
@@ -38,7 +40,7 @@ def main() -> None:
     url, command, *arguments = sys.argv[1:]
     stdio = StdioServerParameters(command=command, args=arguments)
     for where, server in (("stdio", stdio), ("http", url)):
-        for mode, revision in (("auto", "2026-07-28"), ("legacy", "2025-11-25")):
+        for mode, revision in ERAS:
             spoken = asyncio.run(talk(server, mode))
             assert spoken == revision, (where, mode, spoken)
             print(f"ok python sdk 2, {where}, {spoken}")

@@ -81,7 +81,7 @@ def over_http(url: str, revision: str) -> Exchange:
 
 def talk(exchange: Exchange, revision: str) -> None:
     """Meet, list tools, plan, and make two mistakes."""
-    meta = {f"{_META}protocolVersion": revision, f"{_META}clientCapabilities": {}}
+    meta: Message = {f"{_META}protocolVersion": revision, f"{_META}clientCapabilities": {}}
     numbers = iter(range(1, 100))
 
     def ask(method: str, **params: Any) -> Message:
