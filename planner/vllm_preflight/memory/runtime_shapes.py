@@ -81,13 +81,14 @@ def expert_workspaces(model: Model, launch: Launch, gpu: Gpu) -> ExpertWorkspace
     """The largest expert workspaces of any layer; None without routed experts.
 
     One buffer holds the gate and up projections or the output, the other the activated
-    product or the output. Expert parallelism keeps experts whole and gathers the batches
-    of all data-parallel ranks, in chunks. DeepGEMM, which vLLM takes for block-wise FP8
-    on compute capability 9 and 10, rounds each expert's rows up to a tile.
+    product or the output. Data-parallel ranks share the experts, sliced or (expert
+    parallelism) whole, and gather the batches of all ranks, in chunks. DeepGEMM, which
+    vLLM takes for block-wise FP8 on compute capability 9 and 10, rounds each expert's
+    rows up to a tile.
     """
     whole = launch.enable_expert_parallel
     tokens = launch.max_num_batched_tokens
-    if whole and launch.data_parallel_size > 1:
+    if launch.data_parallel_size > 1:
         tokens = min(tokens * launch.data_parallel_size, max(tokens, _EXPERT_CHUNK_TOKENS))
     scheme = model.quantization.default
     major = (gpu.compute_capability or (0, 0))[0]
@@ -100,8 +101,7 @@ def expert_workspaces(model: Model, launch: Launch, gpu: Gpu) -> ExpertWorkspace
     for layer in model.architecture.layer_counts:
         if layer.moe is None:
             continue
-        divisor = 1 if whole else launch.tensor_parallel_size
-        intermediate = ceil_div(layer.moe.intermediate_size, divisor)
+        intermediate = ceil_div(layer.moe.intermediate_size, 1 if whole else ranks)
         experts = ceil_div(layer.moe.num_experts, ranks if whole else 1)
         rows = tokens * layer.moe.experts_per_token
         if tiled:
