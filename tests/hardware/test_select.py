@@ -1,0 +1,131 @@
+"""From a request to the GPU that decides: named, described, or detected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import vllm_preflight.hardware.select as select
+from vllm_preflight.errors import InvalidRequest, NoGpuDetected, UnknownGpu
+from vllm_preflight.hardware.detected import DetectedGpu, Detection
+from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.requests import HardwareInput, validate_request
+from vllm_preflight.units import BYTES_TO_GIB
+
+
+def chosen(**fields: Any) -> Hardware:
+    return select_hardware(validate_request(HardwareInput, fields))
+
+
+def test_a_named_gpu_comes_from_the_catalogue() -> None:
+    hardware = chosen(gpu="h100", gpus=4)
+    assert hardware.gpu.name == "H100 SXM5 80GB"
+    assert (hardware.gpus, hardware.nodes, hardware.interconnect) == (4, 1, "nvlink")
+    assert hardware.capability == (9, 0)
+    assert hardware.notes == () and hardware.free_bytes is None
+
+
+def test_the_number_of_gpus_may_stay_open() -> None:
+    hardware = chosen(gpu="RTX 4090")
+    assert hardware.gpus is None and hardware.gpus_per_node == 8
+    assert hardware.interconnect == "unknown"
+
+
+def test_memory_that_is_given_overrides_the_catalogue() -> None:
+    hardware = chosen(gpu="H100", vram_gb=70)
+    assert hardware.gpu.visible_bytes == 70 * BYTES_TO_GIB
+    assert hardware.gpu.visible_basis == "given"
+    assert hardware.capability == (9, 0)
+
+
+def test_an_unknown_card_can_be_described_by_its_memory() -> None:
+    with pytest.raises(UnknownGpu):
+        chosen(gpu="Hypothetical 9000")
+    hardware = chosen(gpu="Hypothetical 9000", vram_gb=64)
+    assert hardware.gpu.visible_bytes == 64 * BYTES_TO_GIB
+    assert hardware.capability == (8, 0)
+    assert any("compute capability" in note and "8.0" in note for note in hardware.notes)
+
+
+def test_another_vendors_card_is_planned_with_a_note() -> None:
+    assert any("no NVIDIA GPU" in note for note in chosen(gpu="MI300X").notes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"gpus": 2, "tensor_parallel_size": 4}, "tensor_parallel_size 4 needs 4 GPUs"),
+        (
+            {"gpus": 8, "tensor_parallel_size": 4, "data_parallel_size": 4},
+            "tensor_parallel_size 4 × data_parallel_size 4 needs 16 GPUs, but there are 8",
+        ),
+        ({"gpus": 8, "nodes": 3}, "spread evenly over 3 nodes"),
+    ],
+)
+def test_more_than_there_is_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        chosen(gpu="H100", **fields)
+
+
+def test_nodes_divide_the_gpus() -> None:
+    assert chosen(gpu="H100", gpus=16, nodes=2).gpus_per_node == 8
+
+
+def found(monkeypatch: pytest.MonkeyPatch, *gpus: DetectedGpu, reason: str | None = None) -> None:
+    monkeypatch.setattr(select, "detect_gpus", lambda: Detection(gpus=gpus, reason=reason))
+
+
+def test_auto_without_a_gpu_says_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, reason="There is no driver.")
+    with pytest.raises(NoGpuDetected, match="There is no driver") as caught:
+        chosen()
+    assert "gpu=H100" in caught.value.hint
+
+
+H100: dict[str, Any] = {
+    "name": "NVIDIA H100 80GB HBM3",
+    "total_mib": 81_559,
+    "used_mib": 1_559,
+    "compute_capability": (9, 0),
+}
+
+
+def detected(index: int, free_mib: int = 80_000, **fields: Any) -> DetectedGpu:
+    return DetectedGpu(**{"index": index, "free_mib": free_mib, **H100, **fields})
+
+
+def test_detected_gpus_bring_their_number_links_and_free_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found(
+        monkeypatch,
+        detected(0, nvlink_peers=(1,)),
+        detected(1, free_mib=60_000, nvlink_peers=(0,)),
+    )
+    hardware = chosen()
+    assert (hardware.gpus, hardware.interconnect) == (2, "nvlink")
+    assert hardware.free_bytes == 60_000 * 2**20
+    assert hardware.gpu.compute_capability == (9, 0)
+
+
+def test_gpus_without_links_meet_over_pcie(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, detected(0), detected(1))
+    assert chosen().interconnect == "pcie"
+    assert chosen(interconnect="nvlink").interconnect == "nvlink"
+
+
+def test_of_different_gpus_the_smallest_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"name": "NVIDIA L4", "total_mib": 23_034, "compute_capability": (8, 9)}
+    found(monkeypatch, detected(0), detected(1, free_mib=22_000, **small))
+    hardware = chosen()
+    assert hardware.capability == (8, 9)
+    assert hardware.gpu.visible_bytes < 24 * BYTES_TO_GIB
+    assert any("the smallest, NVIDIA L4, decides" in note for note in hardware.notes)
+
+
+def test_no_more_gpus_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, detected(0))
+    with pytest.raises(InvalidRequest, match="gpus is 2, but this machine has 1"):
+        chosen(gpus=2)
+    assert chosen(gpus=2, nodes=2).gpus == 2
