@@ -82,7 +82,7 @@ def model_report(model: Model, launch: Launch, capability: ComputeCapability) ->
         provenance=model.provenance,
         architecture=architecture.architecture,
         model_type=architecture.model_type,
-        params_total=_parameters(model).total,
+        params_total=round(_parameters(model).total * model.weight_scale),
         params_published=model.params_published,
         checkpoint_bytes=model.checkpoint_bytes,
         dtype=launch.dtype,

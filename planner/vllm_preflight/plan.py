@@ -11,6 +11,7 @@ from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.overrides import override_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.plan_report import plan_response
 from vllm_preflight.recommend.parallelism import choose_layout
@@ -40,6 +41,7 @@ def plan_deployment(
     """
     hardware = hardware or select_hardware(request)
     model = model or load_model(request.model, revision=request.revision, progress=progress)
+    model = override_parameters(model, request.params_b)
     sizing = choose_layout(model, hardware, request)
     config = recommend_settings(model, hardware, request, sizing)
     config, startup = start_with(model, hardware, request, config)

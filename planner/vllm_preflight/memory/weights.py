@@ -91,7 +91,7 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
         UnsupportedArchitecture: a scheme's layout is not modelled.
     """
     speculation = launch.speculation
-    return _weights(
+    weights = _weights(
         model,
         _Facts(
             version=launch.version,
@@ -113,6 +113,21 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
             whole_towers=launch.mm_encoder_tp_mode == "data",
             pooling=launch.pooling,
         ),
+    )
+    return weights if model.weight_scale == 1 else _scaled(weights, model.weight_scale)
+
+
+def _scaled(weights: RankWeights, factor: float) -> RankWeights:
+    return RankWeights(
+        tuple(
+            StageWeights(
+                exact=round(stage.exact * factor),
+                allocated=round(stage.allocated * factor),
+                parts=tuple(Part(part.name, round(part.bytes * factor)) for part in stage.parts),
+                offloaded=stage.offloaded,
+            )
+            for stage in weights.stages
+        )
     )
 
 

@@ -29,6 +29,7 @@ class Model:
         checkpoint_bytes: bytes of all tensors, when known.
         bytes_by_dtype: bytes of tensors by safetensors dtype ("BF16"), empty when unknown.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
+        weight_scale: factor on the weights' bytes, 1 unless a user gave the parameters.
         notes: what a reader of the answer should know about the facts.
     """
 
@@ -43,4 +44,5 @@ class Model:
     checkpoint_bytes: int | None = None
     bytes_by_dtype: Mapping[str, int] = field(default_factory=dict[str, int])
     gated: bool | None = None
+    weight_scale: float = 1.0
     notes: tuple[str, ...] = ()

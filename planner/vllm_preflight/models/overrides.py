@@ -1,13 +1,15 @@
-"""A model with keys of its config replaced, as vLLM's --hf-overrides does."""
+"""A model with its config's keys replaced (--hf-overrides), or its parameter count."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import read_quantization
 
 # Sections of a config that are configs themselves; vLLM overrides them key by key.
@@ -30,6 +32,26 @@ def override_config(model: Model, overrides: Mapping[str, Any]) -> Model:
         architecture=read_architecture(config),
         quantization=read_quantization(config),
         notes=(*model.notes, f"The config's {keys} are overridden."),
+    )
+
+
+@lru_cache(maxsize=256)
+def override_parameters(model: Model, params_b: float | None) -> Model:
+    """`model` with its weights scaled to `params_b` billion parameters; itself for None.
+
+    For checkpoints whose size the config does not tell: caches and shapes stay.
+    """
+    if params_b is None:
+        return model
+    counted = count_parameters(model.architecture).total
+    return replace(
+        model,
+        weight_scale=params_b * 1e9 / counted,
+        notes=(
+            *model.notes,
+            f"Weights are scaled to {params_b:g} billion parameters as asked; the shapes give "
+            f"{counted:,}.",
+        ),
     )
 
 
