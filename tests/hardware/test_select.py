@@ -92,7 +92,8 @@ H100: dict[str, Any] = {
 
 
 def detected(index: int, free_mib: int = 80_000, **fields: Any) -> DetectedGpu:
-    return DetectedGpu(**{"index": index, "free_mib": free_mib, **H100, **fields})
+    facts: dict[str, Any] = {**H100, **fields}
+    return DetectedGpu(index=index, free_mib=free_mib, **facts)
 
 
 def test_detected_gpus_bring_their_number_links_and_free_memory(

@@ -1,0 +1,160 @@
+"""How long answers take: commands, the server's start, and calls.
+
+    python benchmarks/speed.py [--check]
+
+Prints one line per figure. With `--check`, exits 1 when a figure is over its limit:
+only CPU time and in-process medians have one, since wall time hangs on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_preflight.plan import plan_deployment
+from vllm_preflight.predict import predict_startup
+from vllm_preflight.requests import PlanRequest, StartupRequest
+
+CLI = (sys.executable, "-m", "vllm_preflight_server.cli")
+PLAN = ("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16")
+ARGUMENTS: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
+PROCESS_RUNS = 5
+CALLS = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured time in milliseconds, with the limit it must keep, if any."""
+
+    name: str
+    milliseconds: float
+    limit: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.limit is None or self.milliseconds <= self.limit
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="exit 1 over a limit")
+    check = parser.parse_args().check
+    figures = [*commands(), *calls(), *server()]
+    for figure in figures:
+        limit = "" if figure.limit is None else f"  limit {figure.limit:g} ms"
+        mark = "" if figure.kept else "  OVER"
+        print(f"{figure.name:<46} {figure.milliseconds:9.2f} ms{limit}{mark}")
+    return 1 if check and not all(figure.kept for figure in figures) else 0
+
+
+def commands() -> list[Figure]:
+    """Whole processes: the quickest of several runs, wall and CPU."""
+    help_wall, help_cpu = process_ms("--help")
+    plan_wall, plan_cpu = process_ms(*PLAN)
+    return [
+        Figure("vllm-preflight --help, wall", help_wall),
+        Figure("vllm-preflight --help, CPU", help_cpu, limit=150),
+        Figure("vllm-preflight plan, wall", plan_wall),
+        Figure("vllm-preflight plan, CPU", plan_cpu, limit=1_500),
+    ]
+
+
+def calls() -> list[Figure]:
+    """The engine in a process that has answered before."""
+    plan = PlanRequest(**ARGUMENTS)
+    startup = StartupRequest(model="Qwen/Qwen3-32B", gpu="H100", tensor_parallel_size=2)
+    small = PlanRequest(model="meta-llama/Llama-3.1-70B-Instruct", gpu="RTX 4090", gpus=2)
+    return [
+        Figure("predict_startup, median", median_ms(lambda: predict_startup(startup)), limit=2),
+        Figure("plan_deployment, median", median_ms(lambda: plan_deployment(plan)), limit=6),
+        Figure(
+            "plan_deployment that searches remedies, median",
+            median_ms(lambda: plan_deployment(small), calls=20),
+        ),
+    ]
+
+
+def server() -> list[Figure]:
+    """The server over stdio, by raw JSON-RPC so that no client is measured."""
+    began = time.perf_counter()
+    process = subprocess.Popen([*CLI, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        start = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "speed", "version": "1"},
+        }
+        ask(process, "initialize", start)
+        tell(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+        listed = ask(process, "tools/list", {})
+        first = (time.perf_counter() - began) * 1e3
+        call = {"name": "plan_deployment", "arguments": ARGUMENTS}
+        median = median_ms(lambda: ask(process, "tools/call", call))
+        assert process.stdin is not None
+        process.stdin.close()
+    size = len(json.dumps(listed["result"], separators=(",", ":")).encode())
+    print(f"tools/list is {size:,} bytes")
+    return [
+        Figure("vllm-preflight serve to its first tools/list", first),
+        Figure("plan_deployment over stdio, median", median),
+    ]
+
+
+def process_ms(*arguments: str) -> tuple[float, float]:
+    """Wall and CPU milliseconds of one command: the least of several runs."""
+    wall: list[float] = []
+    cpu: list[float] = []
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    for _ in range(PROCESS_RUNS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.perf_counter()
+        subprocess.run([*CLI, *arguments], stdout=subprocess.DEVNULL, check=True, env=environment)
+        wall.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(wall) * 1e3, min(cpu) * 1e3
+
+
+def median_ms(call: Callable[[], object], calls: int = CALLS) -> float:
+    """Median milliseconds of `call` after a warm-up; the best of three rounds."""
+    call()
+    return min(statistics.median(timed(call, calls)) for _ in range(3))
+
+
+def timed(call: Callable[[], object], calls: int) -> Sequence[float]:
+    times: list[float] = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def tell(process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(message).encode() + b"\n")
+    process.stdin.flush()
+
+
+def ask(process: subprocess.Popen[bytes], method: str, parameters: Any) -> dict[str, Any]:
+    """The answer to one request."""
+    tell(process, {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
+    assert process.stdout is not None
+    answer: dict[str, Any] = json.loads(process.stdout.readline())
+    if "error" in answer:
+        raise SystemExit(f"{method}: {answer['error']}")
+    return answer
+
+
+if __name__ == "__main__":
+    sys.exit(main())
