@@ -1,4 +1,4 @@
-"""Refusals that no memory changes: classes that left vLLM."""
+"""Refusals that no memory changes: classes and quantisations that left vLLM."""
 
 from __future__ import annotations
 
@@ -17,3 +17,21 @@ def test_a_class_that_left_is_refused_from_then_on(version: str, refused: bool) 
     launch = resolve_launch(request, model.architecture, find_gpu("H200"), config=model.config)
     messages = [problem.message for problem in launch.problems]
     assert any("is not supported anymore" in message for message in messages) is refused
+
+
+@pytest.mark.parametrize(("version", "refused"), [("0.26.0", False), ("0.28.0", True)])
+@pytest.mark.parametrize("stored", [False, True])
+def test_bitsandbytes_left_between_two_releases(version: str, refused: bool, stored: bool) -> None:
+    model = load_model("Qwen/Qwen3-8B", source="catalog")
+    section = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    request = StartupRequest(
+        model=model.id, vllm_version=version, quantization="auto" if stored else "bitsandbytes"
+    )
+    launch = resolve_launch(
+        request,
+        model.architecture,
+        find_gpu("H100"),
+        config={**model.config, **(section if stored else {})},
+    )
+    messages = [problem.message for problem in launch.problems]
+    assert ("Unknown quantization method: bitsandbytes." in messages) is refused

@@ -1,4 +1,4 @@
-"""Combinations of parallel sizes that vLLM refuses whatever the memory.
+"""Parallel sizes, model classes and quantisations that vLLM refuses whatever the memory.
 
 Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.py
 (QKVParallelLinear), layers/vocab_parallel_embedding.py, config/parallel.py.
@@ -6,13 +6,20 @@ Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vllm_preflight.launch.defaults import model_fact
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.models.architecture import Architecture, AttentionCache
+from vllm_preflight.models.quantization import quantization_method, quantization_section
 from vllm_preflight.units import round_up
 
 _VOCAB_MULTIPLE = 64
+# First releases read that no longer have a method.
+_QUANTIZATION_REMOVED: Mapping[str, Version] = {"bitsandbytes": (0, 28, 0)}
 
 
 def check_parallel_sizes(
@@ -76,6 +83,22 @@ def check_model_class(architecture: Architecture, notes: Notes) -> None:
             "architecture.",
             f"vLLM {last}",
         )
+
+
+def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) -> None:
+    """Note that the release no longer has the quantisation asked for or stored.
+
+    Source: model_executor/layers/quantization of vLLM 0.26 and 0.28.
+    """
+    section = quantization_section(config)
+    stored = quantization_method(section) if section is not None else ""
+    for method, removed in _QUANTIZATION_REMOVED.items():
+        if method in {requested, stored} and notes.version >= removed:
+            notes.refuse(
+                f"Unknown quantization method: {method}.",
+                "--quantization fp8" if requested == method else "a 16-bit checkpoint",
+                "vLLM 0.26",
+            )
 
 
 def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool:

@@ -30,7 +30,11 @@ from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
-from vllm_preflight.launch.refusals import check_model_class, check_parallel_sizes
+from vllm_preflight.launch.refusals import (
+    check_model_class,
+    check_parallel_sizes,
+    check_quantization,
+)
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.requests import StartupRequest
@@ -94,6 +98,7 @@ def resolve_launch(
     dcp = request.decode_context_parallel_size or 1
     check_model_class(architecture, notes)
     check_parallel_sizes(architecture, tp, pp, dcp, notes)
+    check_quantization(request.quantization, config or {}, notes)
     prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
     eager, graph_mode = cudagraph_mode(inputs)
