@@ -42,13 +42,16 @@ def _sparse_buffers(
 
     One table for the batch, shared by all layers. Sparse latent attention adds a table
     for the requests in each layer with its own indexer, and a row of counts in each layer.
+    An indexer of pooled keys (`index_kpool`) chooses positions for each key of a pool, and
+    keeps a second table for the batch.
     """
-    top = config.integer("index_topk", default=0)
+    pool = max(1, config.integer("index_kpool", default=1))
+    top = config.integer("index_topk", default=0) * pool
     caches = [cache for layer in layers for cache in layer.caches]
     indexed = sum(isinstance(cache, IndexerCache) for cache in caches)
     if not indexed or not top:
         return
-    yield Tensor(_PART, batched_tokens * top * _INT32)
+    yield Tensor(_PART, batched_tokens * top * _INT32, 1 if pool == 1 else 2)
     latent = sum(isinstance(cache, LatentCache) and cache.sparse for cache in caches)
     if latent:
         yield Tensor(_PART, (sequences + 1) * top * _INT32, indexed)
