@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.memory.attention_backend import ComputeCapability
 from vllm_preflight.memory.kv_groups import GroupRule
 from vllm_preflight.models.architecture import (
@@ -51,11 +52,21 @@ class KvLaunch:
 
 
 def element_bytes(kv_cache_dtype: str, dtype: str) -> int:
-    """Bytes of one cached element before per-block packing."""
+    """Bytes of one cached element before per-block packing.
+
+    Raises:
+        UnsupportedArchitecture: a packed dtype, for a cache that is not stored packed.
+    """
     if kv_cache_dtype.startswith(_ONE_BYTE):
         return 1
     names = {"auto": dtype, "bf16": "bfloat16", "fp16": "float16"}
-    return DTYPE_BYTES[names.get(kv_cache_dtype, kv_cache_dtype)]
+    name = names.get(kv_cache_dtype, kv_cache_dtype)
+    if name not in DTYPE_BYTES:
+        raise UnsupportedArchitecture(
+            f"The KV cache dtype {kv_cache_dtype} is not known for the caches of this model.",
+            "Use kv_cache_dtype auto or fp8.",
+        )
+    return DTYPE_BYTES[name]
 
 
 def kv_heads_per_rank(num_kv_heads: int, tensor_parallel_size: int) -> int:
