@@ -205,6 +205,13 @@ def test_flags_without_an_effect_on_memory_are_named() -> None:
     assert any("--some-new-plugin-flag" in warning for warning in answer.warnings)
 
 
+def test_a_config_that_hides_its_quantisation_is_warned_of() -> None:
+    answer = predict(model="zai-org/GLM-5.3", tensor_parallel_size=8)
+    assert any("stores 1.00 bytes a parameter" in warning for warning in answer.warnings)
+    plain = predict(model="Qwen/Qwen3-32B")
+    assert not any("bytes a parameter" in warning for warning in plain.warnings)
+
+
 def test_every_figure_has_a_term() -> None:
     terms = {term.name: term for term in predict(model=MODEL).startup.terms or []}
     for name in ("requested_memory", "weights", "available_kv_cache", "num_gpu_blocks"):

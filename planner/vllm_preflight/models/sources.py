@@ -25,28 +25,21 @@ from threading import Lock
 from typing import Literal
 
 from vllm_preflight.errors import HubUnavailable, InvalidRequest, UnknownModel
-from vllm_preflight.models.catalog import CatalogEntry, catalog_entry, ids_named, nearest_ids
+from vllm_preflight.models.catalog import catalog_entry, ids_named, nearest_ids
+from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME
-from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.hub import read_hub
 from vllm_preflight.models.hub_cache import cached_model, find_cached, is_whole
 from vllm_preflight.models.hub_client import is_offline
 from vllm_preflight.models.local import Progress, fingerprint, load_folder
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.model_ids import check_model_id, check_revision, shown
-from vllm_preflight.models.quantization import read_quantization
 
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_KEPT = 256
-_COMPLETENESS = {
-    "full": "the published config.json",
-    "subset": "the keys of config.json that its source quotes",
-    "transformers-default": "the defaults of the class that documents this checkpoint",
-    "borrowed": "the config of a model with the same dimensions and parameter total",
-}
-
-
+# Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
+_LEAST_UNQUANTIZED = 1.8
 def load_model(
     model: str,
     *,
@@ -80,7 +73,7 @@ def load_model(
     if source == "catalog" or (source == "auto" and revision is None):
         entry = catalog_entry(model)
         if entry is not None:
-            return _MODELS.get(("catalog", entry.id), lambda: _from_catalog(entry))
+            return _MODELS.get(("catalog", entry.id), lambda: catalog_model(entry))
         namesakes = ids_named(model)
         if namesakes:
             raise UnknownModel(
@@ -148,31 +141,6 @@ def _local_folder(model: str) -> Path | None:
             "Check the path, or give the model's id on the Hugging Face Hub.",
         )
     return None
-
-
-def _from_catalog(entry: CatalogEntry) -> Model:
-    bytes_by_dtype: dict[str, int] = {}
-    if entry.stored_dtype and entry.total_bytes:
-        bytes_by_dtype[entry.stored_dtype] = entry.total_bytes
-    basis = _COMPLETENESS[entry.completeness]
-    notes = [f"Of the config: {entry.note}."] if entry.note else []
-    if entry.params_note:
-        notes.append(f"Of the published parameters: {entry.params_note}.")
-    if entry.completeness != "full":
-        notes.insert(0, f"The catalogue holds {basis}, not the whole config.json.")
-    return Model(
-        id=entry.id,
-        origin="catalog",
-        provenance=f"embedded catalogue of {entry.date}: {basis} ({entry.source})",
-        config=entry.config,
-        architecture=read_architecture(entry.config),
-        quantization=read_quantization(entry.config),
-        params_published=entry.params_total,
-        checkpoint_bytes=entry.total_bytes,
-        bytes_by_dtype=bytes_by_dtype,
-        gated=entry.gated,
-        notes=tuple(notes),
-    )
 
 
 def _from_hub(model: str, revision: str | None, source: Source, progress: Progress) -> Model:
