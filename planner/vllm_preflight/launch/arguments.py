@@ -21,10 +21,10 @@ from vllm_preflight.launch.flags import (
     nearest_flag,
     read_switch,
     read_value,
+    unavailable,
 )
-from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.nested import read_mm_limits
-from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.requests import StartupRequest, validate_request
 
 _NEGATION = "--no-"
@@ -246,7 +246,7 @@ def _assemble(
     _add_version(fields, image_version, reading.warnings)
     if "vllm_version" in fields:
         version = parse_version(fields["vllm_version"])
-        notes = (_unavailable(flag, version) for flag in reading.values)
+        notes = (unavailable(flag, version) for flag in reading.values)
         reading.warnings.extend(note for note in notes if note)
     reading.warnings.extend(
         f"{flag.flag} may change memory, but is not taken into account."
@@ -304,12 +304,3 @@ def _add_version(fields: dict[str, Any], image_version: str | None, warnings: li
         return
     parse_version(image_version)
     fields["vllm_version"] = image_version
-
-
-def _unavailable(flag: Flag, version: Version) -> str | None:
-    """A warning where the release does not have the flag."""
-    if flag.since is not None and version < parse_version(flag.since):
-        return f"vLLM {format_version(version)} has no {flag.flag}; it came with {flag.since}."
-    if flag.until is not None and version >= parse_version(flag.until):
-        return f"vLLM {format_version(version)} has no {flag.flag} any more."
-    return None

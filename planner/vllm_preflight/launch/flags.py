@@ -16,7 +16,9 @@ from importlib import resources
 from typing import Any, Literal
 
 from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.nested import json_object, read_mm_limits
+from vllm_preflight.launch.versions import format_version, parse_version
 
 Kind = Literal[
     "text",
@@ -127,6 +129,15 @@ def nearest_flag(spelling: str) -> str | None:
     """The known flag that `spelling` is most likely a misspelling of."""
     near = difflib.get_close_matches(_dashes(spelling), list(_by_spelling()), n=1, cutoff=0.86)
     return near[0] if near else None
+
+
+def unavailable(flag: Flag, version: Version) -> str | None:
+    """A sentence where the release does not have the flag, None where it does."""
+    if flag.since is not None and version < parse_version(flag.since):
+        return f"vLLM {format_version(version)} has no {flag.flag}; it came with {flag.since}."
+    if flag.until is not None and version >= parse_version(flag.until):
+        return f"vLLM {format_version(version)} has no {flag.flag} any more."
+    return None
 
 
 def _dashes(spelling: str) -> str:
