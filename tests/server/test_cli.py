@@ -165,7 +165,54 @@ def test_piped_output_is_plain_and_its_lines_whole(cli: Cli) -> None:
     assert any(line.startswith("  vllm serve Qwen/Qwen3-32B --max-model-len ") for line in lines)
 
 
-def test_explain_lists_every_term(capsys: pytest.CaptureFixture[str]) -> None:
+LOG = "tests/data/logs/kv_cache_too_small.log"
+
+
+def test_explain_reads_a_file_or_standard_input(
+    ask: Ask, cli: Cli, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (repository / LOG).read_text(encoding="utf-8")
+    expected = ask("explain_startup_log", {"log": text}).structured_content
+    assert main(["explain", str(repository / LOG), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    piped = cli("explain", "-", "--json", input=text)
+    assert piped.returncode == 0
+    assert json.loads(piped.stdout) == expected
+
+
+@pytest.mark.parametrize("name", ["missing.log", "."])
+def test_a_log_that_cannot_be_read_is_bad_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["explain", str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_call_runs_a_tool_with_json(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = {"vram_total_gib": 80, "tensor_parallel_size": 4}
+    assert main(["call", "compute_overhead", json.dumps(arguments)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == ask("compute_overhead", arguments).structured_content
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("call", "compute_overheads"), "There is no tool 'compute_overheads'"),
+        (("call", "compute_overhead", "{"), "JSON"),
+        (("call", "compute_overhead", "[]"), "where an object is needed"),
+        (("call", "compute_overhead", "{}"), "'vram_total_gib' is required"),
+    ],
+)
+def test_call_refuses_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and sentence in captured.err
+
+
+def test_the_explain_option_lists_every_term(capsys: pytest.CaptureFixture[str]) -> None:
     main(PLAN)
     assert "Terms:" not in capsys.readouterr().out
     main([*PLAN, "--explain"])
