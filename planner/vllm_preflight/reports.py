@@ -243,6 +243,13 @@ class StartupInterval(Report):
     kv_cache_tokens: tuple[int, int] | None = Field(default=None, description="Low and high.")
 
 
+class LengthCapacity(Report):
+    """How many requests of one length the KV cache holds at once."""
+
+    tokens: int = Field(description="Length of each request.")
+    requests: float = Field(description="Requests of that length at once.")
+
+
 class StartupReport(Report):
     """What vLLM would print at start-up; memory per GPU."""
 
@@ -279,6 +286,9 @@ class StartupReport(Report):
     )
     estimated_max_model_len: int | None = Field(
         default=None, description="Longest max_model_len, up to the model's own, that would start."
+    )
+    requests_by_length: list[LengthCapacity] | None = Field(
+        default=None, description="Requests of each length that the KV cache holds at once."
     )
     interval: StartupInterval | None = Field(default=None, description="80 % intervals.")
     failure: Failure | None = Field(default=None, description="Only when it does not start.")

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from vllm_preflight.launch.explain import explain_defaults
 from vllm_preflight.launch.versions import format_version
+from vllm_preflight.memory.kv_capacity import requests_by_length
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
-from vllm_preflight.reports import Failure, StartupInterval, StartupReport, report_terms
+from vllm_preflight.reports import (
+    Failure,
+    LengthCapacity,
+    StartupInterval,
+    StartupReport,
+    report_terms,
+)
 from vllm_preflight.terms import Term
 from vllm_preflight.units import bytes_to_gib
 
@@ -52,6 +59,13 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
         max_model_len=launch.max_model_len,
         max_concurrency=None if kv.max_concurrency is None else round(kv.max_concurrency, 2),
         estimated_max_model_len=startup.longest,
+        requests_by_length=[
+            LengthCapacity(tokens=tokens, requests=round(requests, 2))
+            for tokens, requests in requests_by_length(
+                model.architecture, launch, kv, startup.longest
+            )
+        ]
+        or None,
         interval=StartupInterval(
             available_kv_cache_gib=(
                 bytes_to_gib(startup.available_interval[0]),

@@ -16,6 +16,7 @@ from mcp.server.mcpserver import MCPServer
 
 from vllm_preflight import __version__
 from vllm_preflight.errors import InvalidRequest
+from vllm_preflight_server.extensions import Skills, app_page
 from vllm_preflight_server.prompts import add_prompts
 from vllm_preflight_server.refusals import refuse_unknown_names
 from vllm_preflight_server.resources import add_resources
@@ -52,6 +53,7 @@ def build_server(
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=[make_tool(spec, call_limit_s) for spec in chosen_tools(tools)],
+        extensions=[app_page(), Skills()],
         log_level="WARNING",
         cache_hints={
             "tools/list": _STAYS,

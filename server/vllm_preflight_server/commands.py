@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import sys
@@ -25,10 +26,12 @@ from vllm_preflight_server import display
 from vllm_preflight_server.options import (
     Parser,
     add_output_options,
+    add_report_options,
     command_parser,
     request_fields,
     split_command,
 )
+from vllm_preflight_server.page import check_report_path, write_report
 
 # As much as a log tool call takes.
 _LARGEST_LOG = 20_000_000
@@ -50,11 +53,14 @@ def run(command: str, arguments: Sequence[str]) -> int:
 def _plan(arguments: Sequence[str]) -> int:
     parser = command_parser("plan", PlanRequest, positional="model")
     add_output_options(parser, explain=True)
+    add_report_options(parser)
     parsed = parser.parse(arguments)
+    report = _report_path(parsed)
     request = validate_request(PlanRequest, request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.plan import plan_deployment
 
     plan = plan_deployment(request, progress=_progress)
+    _write(report, plan, parsed.force)
     _print(plan, parsed.json, parsed.explain, display.show_plan)
     starts = plan.startup is None or plan.startup.starts
     return 0 if plan.feasibility.fits and starts else 1
@@ -69,7 +75,9 @@ def _check(arguments: Sequence[str]) -> int:
         epilog="Everything after -- is the vLLM command to check; it is never executed.",
     )
     add_output_options(parser, explain=True)
+    add_report_options(parser)
     parsed = parser.parse(own)
+    report = _report_path(parsed)
     fields = request_fields(parsed, StartupRequest, "model")
     if command:
         # One word after -- is a whole quoted line; several are a line already split.
@@ -78,6 +86,7 @@ def _check(arguments: Sequence[str]) -> int:
     from vllm_preflight.predict import predict_startup
 
     answer = predict_startup(request, progress=_progress)
+    _write(report, answer, parsed.force)
     _print(answer, parsed.json, parsed.explain, display.show_startup)
     return 0 if answer.startup.starts else 1
 
@@ -171,6 +180,21 @@ def _serve(arguments: Sequence[str]) -> int:
     from vllm_preflight_server.serve import serve
 
     return serve(arguments)
+
+
+def _report_path(parsed: argparse.Namespace) -> Path | None:
+    """Where --report shall go, refused before the work when it cannot."""
+    if "report" not in parsed:
+        return None
+    path = Path(parsed.report)
+    check_report_path(path, force=parsed.force)
+    return path
+
+
+def _write(path: Path | None, answer: Report, force: bool) -> None:
+    if path is not None:
+        write_report(path, answer.to_json_dict(), force=force)
+        print(f"report: {path}", file=sys.stderr)
 
 
 def _print(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from vllm_preflight.requests import RequestModel
+from vllm_preflight.requests import RequestModel, ordered_fields
 
 # vLLM's short forms, and names people type for a field.
 _ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +52,8 @@ def command_parser(
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    for name, field in request.model_fields.items():
+    for name in ordered_fields(request):
+        field = request.model_fields[name]
         if name == "detail":
             continue
         help_text = _help(field.description, field.default, field.is_required())
@@ -82,6 +83,18 @@ def add_output_options(parser: argparse.ArgumentParser, *, explain: bool = False
             default=False,
             help="also print every number with its formula, basis and source",
         )
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """`--report FILE.html`, and `--force` to replace a file."""
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="also write the answer as one HTML page with pictures, to open and to pass on",
+    )
+    parser.add_argument(
+        "--force", action="store_true", default=False, help="let --report replace a file"
+    )
 
 
 def request_fields(

@@ -7,10 +7,11 @@ user can cause is a complete sentence in an `isError` result.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -20,7 +21,7 @@ import anyio.from_thread
 import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 
 from vllm_preflight.cancellation import check_stop, stoppable
 from vllm_preflight.errors import PreflightError
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", bound=RequestModel)
 Progress = Callable[[str], None]
+# The structured answer, and its picture where one was asked for.
+_Answer = tuple[dict[str, Any], bytes | None]
 
 # Longer texts are cut by some clients; a sentence never needs more.
 _LONGEST_ERROR = 2_000
@@ -45,7 +48,8 @@ class ToolSpec(Generic[RequestT]):
     """One tool: what clients see, and the function that answers.
 
     `answer` gets the validated request and a callback for progress sentences; it runs
-    in a worker thread. `open_world` says whether it may ask the Hub.
+    in a worker thread. `open_world` says whether it may ask the Hub. `page` is the MCP
+    App that shows answers, and `picture` draws one as PNG where the request asks for it.
     """
 
     name: str
@@ -55,6 +59,8 @@ class ToolSpec(Generic[RequestT]):
     report: type[Report]
     answer: Callable[[RequestT, Progress], Report]
     open_world: bool = False
+    page: str | None = None
+    picture: Callable[[RequestT, Mapping[str, Any]], bytes | None] | None = None
 
 
 class PlannerTool(Tool):
@@ -62,6 +68,7 @@ class PlannerTool(Tool):
 
     request_model: Any
     answer: Any
+    picture: Any
     limit_s: float
 
     async def run(
@@ -70,7 +77,7 @@ class PlannerTool(Tool):
         """The answer as text and structure, or an `isError` result with one sentence."""
         try:
             request = validate_request(self.request_model, self._without_nulls(arguments))
-            report = await self._answer(partial(self.answer, request, _progress(context)))
+            structured, image = await self._answer(partial(self._work, request, _progress(context)))
         except PreflightError as error:
             return _failure(f"{error}")
         except TimeoutError:
@@ -84,20 +91,24 @@ class PlannerTool(Tool):
                 f"{self.name} met an internal error; this is a bug in vllm-preflight. "
                 "The server's log on stderr has the details."
             )
-        structured = report.to_json_dict()
+        text = TextContent(type="text", text=as_markdown(structured))
         return CallToolResult(
-            content=[TextContent(type="text", text=as_markdown(structured))],
+            content=[text] if image is None else [text, _image(image)],
             structured_content=structured,
         )
 
-    async def _answer(self, call: Callable[[], Report]) -> Report:
+    def _work(self, request: RequestModel, progress: Progress) -> _Answer:
+        structured = self.answer(request, progress).to_json_dict()
+        return structured, self.picture and self.picture(request, structured)
+
+    async def _answer(self, call: Callable[[], _Answer]) -> _Answer:
         """What `call` returns, from a worker thread that ends when the caller gives up.
 
         Raises TimeoutError after `limit_s` seconds.
         """
         stop = threading.Event()
 
-        def work() -> Report:
+        def work() -> _Answer:
             with stoppable(stop):
                 return call()
 
@@ -129,6 +140,10 @@ def _failure(sentence: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
+def _image(png: bytes) -> ImageContent:
+    return ImageContent(type="image", data=base64.b64encode(png).decode(), mime_type="image/png")
+
+
 def make_tool(spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S) -> PlannerTool:
     """The SDK tool of `spec`, with a flat strict input schema and an output schema.
 
@@ -157,7 +172,9 @@ def make_tool(spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S) -> PlannerTool
             idempotent_hint=True,
             open_world_hint=spec.open_world,
         ),
+        meta={"ui": {"resourceUri": spec.page}} if spec.page else None,
         request_model=spec.request,
         answer=spec.answer,
+        picture=spec.picture,
         limit_s=limit_s,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -31,6 +32,7 @@ from vllm_preflight.requests import (
     StartupRequest,
 )
 from vllm_preflight.sizing import overhead_report
+from vllm_preflight_server.page import PAGE_URI
 from vllm_preflight_server.tool import Progress, ToolSpec
 
 
@@ -44,7 +46,16 @@ class DetailInput(RequestModel, frozen=True):
     )
 
 
-class PlanArguments(PlanRequest, DetailInput, frozen=True):
+class ChartInput(RequestModel, frozen=True):
+    """Whether the answer comes with a picture."""
+
+    chart: Literal["none", "png"] = Field(
+        default="none",
+        description="png: also a picture of the memory of one GPU and of what fits.",
+    )
+
+
+class PlanArguments(PlanRequest, DetailInput, ChartInput, frozen=True):
     """plan_deployment's arguments."""
 
 
@@ -78,6 +89,15 @@ def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadRep
 def answer_plan(request: PlanArguments, progress: Progress) -> Report:
     """A plan for the workload."""
     return _shrunk(plan_deployment(request, progress=progress), request.detail)
+
+
+def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes | None:
+    """The plan as PNG, where one was asked for."""
+    if request.chart == "none":
+        return None
+    from vllm_preflight_server.drawing import draw_png
+
+    return draw_png(answer)
 
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
@@ -139,6 +159,8 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         report=PlanResponse,
         answer=answer_plan,
         open_world=True,
+        page=PAGE_URI,
+        picture=picture_of_plan,
     ),
     ToolSpec(
         name="predict_startup",
@@ -154,6 +176,7 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         report=StartupResponse,
         answer=answer_startup,
         open_world=True,
+        page=PAGE_URI,
     ),
     ToolSpec(
         name="explain_startup_log",

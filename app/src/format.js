@@ -1,0 +1,19 @@
+// Numbers as people read them, the same in every locale.
+
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const hundredths = new Intl.NumberFormat("en-US", {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
+
+export const gib = (value) => `${hundredths.format(value)} GiB`;
+export const percent = (value) => `${(value * 100).toFixed(1)} %`;
+export const count = (value) => whole.format(value);
+export const requests = (value) => (value >= 10 ? count(Math.floor(value)) : String(value));
+
+/** Tokens as vLLM's users write them: 4096 is 4k. */
+export function tokens(value) {
+  if (value >= 2 ** 20 && value % 2 ** 20 === 0) return `${value / 2 ** 20}M`;
+  if (value >= 1024 && value % 1024 === 0) return `${value / 1024}k`;
+  return count(value);
+}

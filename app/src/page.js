@@ -1,0 +1,280 @@
+// The page: an answer of plan_deployment or predict_startup, drawn and in tables.
+// Inside an MCP host it is told the answer; in a report the answer is in the page.
+
+import { select } from "d3-selection";
+import chart from "../../server/vllm_preflight_server/app_page/chart.json";
+import { connect } from "./bridge.js";
+import { describeCapacity, drawCapacity, markText } from "./capacity.js";
+import { capacity, memory } from "./figures.js";
+import { count, gib, percent, requests } from "./format.js";
+import { describeMemory, drawMemory } from "./memory.js";
+
+const body = document.getElementById("answer");
+const status = document.getElementById("status");
+let redraw = () => {};
+
+/** An element with children; strings become text, never markup. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function show(answer) {
+  const drawings = [];
+  status.hidden = true;
+  body.replaceChildren(
+    ...[
+      verdict(answer),
+      memorySection(memory(answer), drawings),
+      capacitySection(capacity(answer), answer, drawings),
+      reasons(answer),
+      settings(answer),
+      command(answer),
+    ].filter(Boolean),
+  );
+  redraw = () => drawings.forEach((draw) => draw());
+  redraw();
+}
+
+function tell(text) {
+  status.hidden = false;
+  status.textContent = text;
+}
+
+function verdict(answer) {
+  const fits = answer.feasibility?.fits ?? true;
+  const starts = answer.startup?.starts ?? true;
+  const good = fits && starts;
+  const word = answer.feasibility ? (fits ? "Fits" : "Does not fit") : starts ? "Starts" : "";
+  const text = good ? word : fits ? "Does not start" : "Does not fit";
+  const { model, hardware, startup } = answer;
+  const facts = [
+    model?.model,
+    hardware && `${hardware.gpus} × ${hardware.gpu}`,
+    startup && `vLLM ${startup.vllm_version}`,
+  ].filter(Boolean);
+  return element(
+    "header",
+    {},
+    element("h1", {}, facts.join(" · ")),
+    element(
+      "p",
+      { class: "summary" },
+      element("strong", { class: good ? "verdict good" : "verdict bad" }, `${good ? "✓" : "✕"} ${text}`),
+      ` ${answer.summary.replace(/^(Fits|Does not fit|Starts|Does not start)( on [^:]*)?: /, "")}`,
+    ),
+  );
+}
+
+function picture(id, title, description, draw, drawings) {
+  const holder = element("div", { class: "picture" });
+  drawings.push(() => {
+    const svg = select(holder)
+      .html("")
+      .append("svg")
+      .attr("role", "img")
+      .attr("aria-labelledby", `${id}-title ${id}-desc`);
+    svg.append("title").attr("id", `${id}-title`).text(title);
+    svg.append("desc").attr("id", `${id}-desc`).text(description);
+    draw(svg, Math.max(280, Math.floor(holder.clientWidth)));
+  });
+  return holder;
+}
+
+/** Names in the first column, figures in the others; with `prose`, text in the last. */
+function table(caption, heads, rows, { prose = false } = {}) {
+  const kind = (at) => (prose && at === heads.length - 1 ? {} : { class: "number" });
+  const head = (text, at) => element("th", { scope: "col", ...(at ? kind(at) : {}) }, text);
+  return element(
+    "table",
+    {},
+    element("caption", { class: "unseen" }, caption),
+    element("thead", {}, element("tr", {}, ...heads.map(head))),
+    element(
+      "tbody",
+      {},
+      ...rows.map(([first, ...others]) =>
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, ...[first].flat()),
+          ...others.map((value, at) => element("td", kind(at + 1), value)),
+        ),
+      ),
+    ),
+  );
+}
+
+function memorySection(figures, drawings) {
+  if (!figures) return null;
+  const { parts, visible, left } = figures;
+  const named = (key, label) => [
+    element("span", { class: `swatch back-${key}`, "aria-hidden": "true" }),
+    label,
+  ];
+  const rows = parts.map((part) => [
+    named(part.key, part.label),
+    gib(part.gib),
+    percent(part.gib / visible),
+  ]);
+  if (left <= 0) rows.push([named("none", "KV cache"), `${gib(-left)} short`, "none"]);
+  const title = "Memory of one GPU";
+  const draw = (svg, width) => drawMemory(svg, figures, width);
+  return element(
+    "section",
+    {},
+    element("h2", {}, title),
+    picture("memory", title, describeMemory(figures), draw, drawings),
+    table(title, ["Part", "Memory", "Share of the GPU"], rows),
+  );
+}
+
+function capacitySection(figures, answer, drawings) {
+  const title = "Requests that fit at each length";
+  if (!figures) {
+    if (answer.startup?.weights_gib === undefined) return null;
+    const none = answer.startup.kv_cache_tokens === 0;
+    const text = none
+      ? "There is no memory for a KV cache, so not one request fits."
+      : "This model caches nothing per token; the KV cache sets no limit.";
+    return element("section", {}, element("h2", {}, title), element("p", {}, text));
+  }
+  const draw = (svg, width) => drawCapacity(svg, figures, width);
+  const rows = figures.points.map((at) => [count(at.tokens), requests(at.requests)]);
+  return element(
+    "section",
+    {},
+    element("h2", {}, title),
+    element("p", {}, ...sentence(figures)),
+    picture("capacity", title, describeCapacity(figures), draw, drawings),
+    element(
+      "details",
+      {},
+      element("summary", {}, "Figures as a table"),
+      table(title, ["Tokens per request", "Requests at once"], rows),
+    ),
+  );
+}
+
+/** The pool's size, and what each mark of the picture means. */
+function sentence({ pool, marks }) {
+  const size = pool ? `The KV cache of one engine holds ${count(pool)} tokens. ` : "";
+  const dot = (kind) => element("span", { class: `dot dot-${kind}`, "aria-hidden": "true" });
+  const keys = marks.map((at) => element("span", { class: "key" }, dot(at.kind), markText(at)));
+  return [size, ...keys];
+}
+
+function reasons(answer) {
+  const { startup } = answer;
+  const remedies = [
+    ...(answer.remedies ?? []).map(({ change, effect }) => [code(change), ` – ${effect}`]),
+    ...(startup?.failure?.remedies ?? []).map((change) => [code(change)]),
+  ];
+  const warnings = [
+    ...(answer.feasibility?.warnings ?? []),
+    ...(startup?.warnings ?? []),
+    ...(answer.warnings ?? []),
+  ];
+  const failure = startup?.failure?.message;
+  const told = failure && answer.summary.includes(failure);
+  const lists = [
+    failure && !told && ["Why vLLM would not start", [[failure]]],
+    remedies.length && ["What would help", remedies],
+    warnings.length && ["Look out for", warnings.map((text) => [text])],
+    answer.next_steps?.length && ["Next", answer.next_steps.map((text) => [text])],
+  ].filter(Boolean);
+  if (!lists.length) return null;
+  return element(
+    "section",
+    {},
+    ...lists.flatMap(([title, items]) => [
+      element("h2", {}, title),
+      element("ul", {}, ...items.map((parts) => element("li", {}, ...parts))),
+    ]),
+  );
+}
+
+function settings(answer) {
+  const reasons = Object.entries(answer.config?.explanations ?? {});
+  if (!reasons.length) return null;
+  const rows = reasons.map(([name, why]) => [
+    [code(name)],
+    String(answer.config[name] ?? ""),
+    why,
+  ]);
+  return element(
+    "details",
+    {},
+    element("summary", {}, "Why these settings"),
+    table("Why these settings", ["Setting", "Value", "Reason"], rows, { prose: true }),
+  );
+}
+
+function command(answer) {
+  const text = answer.artifacts?.serve_command ?? answer.command;
+  if (!text) return null;
+  // A line may end between arguments, not inside one at its hyphens.
+  const words = text.split(" ").flatMap((word) => [element("span", {}, word), " "]);
+  return element(
+    "section",
+    {},
+    element("h2", {}, "Command"),
+    element("pre", { tabindex: "0" }, element("code", {}, ...words)),
+  );
+}
+
+function code(text) {
+  return element("code", {}, text);
+}
+
+function onResult(result) {
+  const answer = result.structuredContent;
+  if (!result.isError && answer?.summary && answer.startup) {
+    show(answer);
+    return;
+  }
+  body.replaceChildren();
+  const texts = (result.content ?? []).filter((block) => block.type === "text");
+  tell(texts.map((block) => block.text).join("\n") || "The tool gave no answer.");
+}
+
+function onContext(context) {
+  if (context.theme) document.documentElement.dataset.theme = context.theme;
+  for (const [name, value] of Object.entries(context.styles?.variables ?? {})) {
+    if (name.startsWith("--font-") && value) document.documentElement.style.setProperty(name, value);
+  }
+}
+
+function onInput({ model, gpu, command: line }) {
+  const what = model ?? line ?? "the model";
+  tell(`Working out ${what}${gpu ? ` on ${gpu}` : ""} …`);
+}
+
+function colours() {
+  const rule = ({ field, light, dark }) =>
+    `.fill-${field}{fill:light-dark(${light},${dark})}` +
+    `.back-${field}{background:light-dark(${light},${dark})}`;
+  const rest = ["unused", "outside"].map((key) => ({ field: key, ...chart[key] }));
+  return [...chart.parts, ...rest].map(rule).join("\n");
+}
+
+document.head.append(element("style", {}, colours()));
+let width = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (window.innerWidth !== width) {
+    width = window.innerWidth;
+    redraw();
+  }
+});
+const embedded = document.getElementById("data").textContent.trim();
+if (embedded) {
+  document.documentElement.classList.add("report");
+  show(JSON.parse(embedded));
+} else {
+  connect(
+    { name: "vllm-preflight", version: VERSION },
+    { onInput, onResult, onContext, onCancelled: () => tell("The call was cancelled.") },
+  );
+}

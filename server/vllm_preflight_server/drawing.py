@@ -1,0 +1,192 @@
+"""The picture of an answer as PNG: the memory of one GPU, and where requests stop fitting.
+
+Drawn by matplotlib, which comes with the extra `charts` and is imported only here.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight_server.figures import Capacity, Mark, Memory, capacity, chart, memory
+
+_INK, _QUIET, _RULE = "#16202b", "#4d5a68", "#ccd4dc"
+_WIDTH_IN, _DPI = 8.0, 120
+# A part's figure is written into it from this share of the bar on.
+_WIDE = 0.12
+_LONGEST_NAME = 48
+# Matplotlib's caches are not made for several threads.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def draw_png(answer: Mapping[str, Any]) -> bytes | None:
+    """A PNG of `answer` (JSON of a plan or a prediction); None when there is nothing to draw.
+
+    Raises:
+        InvalidRequest: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InvalidRequest(
+            "Charts need matplotlib, which is not installed here.",
+            "Ask without chart, or install the server as vllm-preflight[charts].",
+        ) from error
+    bar, held = memory(answer), capacity(answer)
+    if bar is None:
+        return None
+    left = answer["startup"].get("available_kv_cache_gib", 0.0)
+    note = "" if left > 0 else f"; KV cache: none, {-left:,.2f} GiB short"
+    heights = [2.8, 3.4] if held else [2.8]
+    with _ONE_AT_A_TIME:
+        figure: Any = Figure(figsize=(_WIDTH_IN, sum(heights)), dpi=_DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+        axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        _draw_memory(axes[0], bar, _title(answer), f"GiB of one GPU{note}")
+        if held:
+            _draw_capacity(axes[1], held)
+        image = io.BytesIO()
+        figure.savefig(image, format="png")
+    return image.getvalue()
+
+
+def _title(answer: Mapping[str, Any]) -> str:
+    hardware, startup = answer["hardware"], answer["startup"]
+    good = startup["starts"] and answer.get("feasibility", {}).get("fits", True)
+    if "feasibility" in answer:
+        fits = answer["feasibility"]["fits"]
+        verdict = "fits" if good else "does not start" if fits else "does not fit"
+    else:
+        verdict = "starts" if good else "does not start"
+    # A folder's name may hold letters that the font does not.
+    name = answer["model"]["model"].encode("ascii", "replace").decode()
+    if len(name) > _LONGEST_NAME:
+        name = f"…{name[1 - _LONGEST_NAME :]}"
+    where = f"{hardware['gpus']} × {hardware['gpu']}"
+    return f"{name}\n{where}: {verdict} (vLLM {startup['vllm_version']})"
+
+
+def _draw_memory(axes: Any, bar: Memory, title: str, axis: str) -> None:
+    whole = max(bar.visible_gib, sum(part.gib for part in bar.parts))
+    colours = {part["field"]: part["light"] for part in chart()["parts"]}
+    colours |= {key: chart()[key]["light"] for key in ("unused", "outside")}
+    left = 0.0
+    for part in bar.parts:
+        axes.barh(
+            0,
+            part.gib,
+            left=left,
+            color=colours[part.key],
+            edgecolor="white",
+            linewidth=0.8,
+            label=f"{part.label}  {part.gib:,.2f} GiB",
+        )
+        if part.gib / whole >= _WIDE:
+            axes.text(
+                left + part.gib / 2,
+                0,
+                f"{part.gib:,.2f} GiB",
+                ha="center",
+                va="center",
+                color=_INK if part.key in ("unused", "outside") else "white",
+                fontsize=9,
+            )
+        left += part.gib
+    for at, name, height, style in (
+        (bar.visible_gib, "GPU memory", 0.78, "-"),
+        (bar.budget_gib, "vLLM's budget", 0.55, "--"),
+    ):
+        axes.vlines(at, -0.4, height + 0.12, color=_INK, linestyle=style, linewidth=1.4)
+        before = at > whole / 2
+        axes.text(
+            at + whole * (-0.007 if before else 0.007),
+            height,
+            f"{name} {at:,.2f} GiB",
+            ha="right" if before else "left",
+            va="center",
+            color=_INK,
+            fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )
+    axes.set(xlim=(0, whole * 1.005), ylim=(-0.45, 0.95), yticks=[])
+    # A name is text, whatever dollar signs it holds.
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=_INK, parse_math=False)
+    axes.set_xlabel(axis, fontsize=9, color=_QUIET)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3, frameon=False, fontsize=9)
+    _quiet(axes)
+
+
+def _draw_capacity(axes: Any, held: Capacity) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    green = next(p["light"] for p in chart()["parts"] if p["field"] == "available_kv_cache_gib")
+    lengths = [tokens for tokens, _ in held.points]
+    requests = [number for _, number in held.points]
+    numbers = [*requests, *(mark.requests for mark in held.marks)]
+    low, high = min(0.8, *numbers) / 1.1, max(2.0, *numbers) * 1.4
+    axes.fill_between(lengths, low, requests, color=green, alpha=0.14)
+    axes.plot(lengths, requests, color=green, marker="o", markersize=3.5)
+    axes.axvline(held.max_model_len, color=_QUIET, linestyle="--", linewidth=1)
+    for mark in held.marks:
+        hollow = mark.label == "Most with margin"
+        axes.plot(
+            [mark.tokens],
+            [mark.requests],
+            linestyle="none",
+            marker="o",
+            markersize=10 if hollow else 6,
+            markerfacecolor="none" if hollow else _INK,
+            markeredgecolor=_INK,
+            markeredgewidth=1.5,
+            label=_mark_text(mark),
+        )
+    axes.plot(
+        [],
+        [],
+        color=_QUIET,
+        linestyle="--",
+        linewidth=1,
+        label=f"max_model_len {held.max_model_len:,}",
+    )
+    longest = max(*lengths, held.max_model_len, *(mark.tokens for mark in held.marks))
+    shortest = min(*lengths, held.max_model_len, *(mark.tokens for mark in held.marks))
+    axes.set(xscale="log", yscale="log", ylim=(low, high), xlim=(shortest, longest * 1.1))
+    ticks = [2**power for power in range(6, 25) if shortest <= 2**power <= longest * 1.1]
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + len(ticks) // 10]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.yaxis.set_major_formatter(FuncFormatter(_number))
+    inside = {"transform": axes.transAxes, "color": _QUIET, "fontsize": 9}
+    axes.text(0.95, 0.9, "does not fit", ha="right", **inside)
+    axes.text(0.02, 0.06, "fits", **inside)
+    axes.set_title("Requests that fit at each length", loc="left", fontsize=10, color=_INK)
+    axes.set_xlabel("tokens per request", fontsize=9, color=_QUIET)
+    axes.set_ylabel("requests at once", fontsize=9, color=_QUIET)
+    axes.grid(visible=True, axis="y", color=_RULE, linestyle=":")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, frameon=False, fontsize=9)
+    _quiet(axes)
+
+
+def _mark_text(mark: Mark) -> str:
+    number = f"{mark.requests:,.0f}" if mark.requests >= 10 else f"{mark.requests:g}"
+    return f"{mark.label}: {number} × {mark.tokens:,} tokens"
+
+
+def _short(tokens: float, _: object) -> str:
+    return f"{tokens / 1024:g}k" if tokens >= 1024 else f"{tokens:g}"
+
+
+def _number(value: float, _: object) -> str:
+    return f"{value:,g}"
+
+
+def _quiet(axes: Any) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.tick_params(colors=_QUIET, labelsize=9, length=3)

@@ -1,0 +1,113 @@
+"""What the pictures show, read from a structured answer of plan_deployment or predict_startup.
+
+The page of the MCP App reads the same (app/src/figures.js); names and colours of both
+are in app_page/chart.json, and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+# Parts are rounded to hundredths; less than this between them is rounding.
+_ROUNDING_GIB = 0.05
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a GPU's memory; `key` names its colour."""
+
+    key: str
+    label: str
+    gib: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One GPU: its parts as they are stacked, what vLLM may use, and all of it, in GiB."""
+
+    parts: tuple[Part, ...]
+    budget_gib: float
+    visible_gib: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point worth naming: what was asked, or the most that fits."""
+
+    label: str
+    tokens: int
+    requests: float
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Requests of each length (tokens, requests) that the KV cache holds at once."""
+
+    points: tuple[tuple[int, float], ...]
+    marks: tuple[Mark, ...]
+    max_model_len: int
+
+
+@cache
+def chart() -> Mapping[str, Any]:
+    """Names and colours of the parts."""
+    page = files("vllm_preflight_server") / "app_page" / "chart.json"
+    return json.loads(page.read_text(encoding="utf-8"))
+
+
+def memory(answer: Mapping[str, Any]) -> Memory | None:
+    """One GPU's memory; None when the answer has no figures (arguments refused)."""
+    startup = answer["startup"]
+    if "weights_gib" not in startup:
+        return None
+    visible = float(answer["hardware"]["visible_gib_per_gpu"])
+    settings = answer["config"] if "config" in answer else answer["arguments"]
+    budget = visible * float(settings["gpu_memory_utilization"])
+    inside: list[Part] = []
+    after: list[Part] = []
+    for part in chart()["parts"]:
+        field, label, gib = part["field"], part["label"], startup.get(part["field"], 0.0)
+        if gib <= 0:
+            continue
+        if field == "cuda_graph_gib" and not startup.get("cuda_graph_charged", True):
+            after.append(Part(field, f"{label} (outside the budget)", gib))
+        else:
+            inside.append(Part(field, label, gib))
+    unused = budget - sum(part.gib for part in inside)
+    if unused > _ROUNDING_GIB:
+        inside.append(Part("unused", chart()["unused"]["label"], unused))
+    parts = [*inside, *after]
+    rest = visible - sum(part.gib for part in parts)
+    if rest > _ROUNDING_GIB:
+        parts.append(Part("outside", chart()["outside"]["label"], rest))
+    return Memory(tuple(parts), budget, visible)
+
+
+def capacity(answer: Mapping[str, Any]) -> Capacity | None:
+    """Where requests stop fitting, per engine; None when the cache holds none."""
+    startup = answer["startup"]
+    points = startup.get("requests_by_length")
+    if not points:
+        return None
+    marks: list[Mark] = []
+    sized = answer.get("feasibility")
+    if sized:
+        replicas = answer["config"]["data_parallel_size"]
+        tokens = sized["context_tokens"]
+        marks.append(Mark("Asked", tokens, math.ceil(sized["concurrency"] / replicas)))
+        most = sized["max_concurrency_at_context"] // replicas
+        if most > 0:
+            marks.append(Mark("Most with margin", tokens, most))
+    elif startup.get("max_concurrency"):
+        marks.append(Mark("Full length", startup["max_model_len"], startup["max_concurrency"]))
+    return Capacity(
+        tuple((point["tokens"], point["requests"]) for point in points),
+        tuple(marks),
+        startup["max_model_len"],
+    )
