@@ -14,6 +14,8 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
+from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.requests import StartupRequest
@@ -41,9 +43,16 @@ class KvGrade:
 
 @cache
 def catalogued(name: str) -> Model | str:
-    """The model as the embedded catalogue has it, or why it cannot be had."""
+    """The model with the config as it stands in the catalogue, or why it cannot be had.
+
+    vLLM was given no more than the entry's own keys, so nothing is derived beside them.
+    """
+    entry = catalog_entry(name)
+    if entry is None:
+        return f"The catalogue has no model {name}."
     try:
-        return load_model(name, source="catalog")
+        model = load_model(name, source="catalog")
+        return replace(model, config=entry.config, architecture=read_architecture(entry.config))
     except PreflightError as error:
         return str(error)
 

@@ -4,7 +4,9 @@
 
 Reads `data/models/{index,configs,hf_quant}.jsonl` and writes
 `planner/vllm_preflight/models/catalog/models.jsonl`: facts only, in our own short form.
-Keys that say nothing about memory, shape or speed are dropped.
+Keys that say nothing about memory, shape or speed are dropped. A config that cannot be
+read as an architecture is replaced by one with the same dimensions, or left out and named
+in the output: an id in the catalogue is one that can be planned.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
 from vllm_preflight.models.config_files import with_modelopt
+from vllm_preflight.models.config_reader import read_architecture
 
 Json = dict[str, Any]
 TARGET = Path(__file__).parent.parent / "planner/vllm_preflight/models/catalog/models.jsonl"
@@ -50,6 +54,16 @@ PRECISION = re.compile(
 )
 # A context length this scrape writes where it could not read the config.
 UNREAD_CONTEXT = 4096
+# What must be equal for another's config to be borrowed.
+DIMENSIONS = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+)
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 
@@ -58,31 +72,63 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     arguments = parser.parse_args()
-    entries = build(arguments.shared / "data" / "models", arguments.date)
+    entries, left_out = build(arguments.shared / "data" / "models", arguments.date)
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(entries)} models, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
+    for model, reason in left_out.items():
+        print(f"left out: {model}: {reason}")
 
 
-def build(folder: Path, date: str) -> list[Json]:
-    """All entries, sorted by id; each starts with its id."""
+def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
+    """All entries, sorted by id, each starting with its id; and why others are left out."""
     index = {row["model"]: row for row in read_rows(folder / "index.jsonl")}
     configs = {
         row["model"]: as_published(row["config"], index[row["model"]])
         for row in read_rows(folder / "configs.jsonl")
     }
     modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
-    entries = [
-        own_entry(index[model], config, modelopt.get(model), date)
-        for model, config in configs.items()
-        if says_its_scheme(index[model], config, modelopt.get(model))
-    ]
+    entries: list[Json] = []
+    unreadable: dict[str, str] = {}
+    for model, config in configs.items():
+        reason = unread(config)
+        if reason:
+            unreadable[model] = reason
+        elif says_its_scheme(index[model], config, modelopt.get(model)):
+            entries.append(own_entry(index[model], config, modelopt.get(model), date))
+    for model in unreadable:
+        configs[model] = {key: configs[model][key] for key in DIMENSIONS if key in configs[model]}
+        index[model] = {
+            **index[model],
+            "completeness": "partial",
+            "same_dims_as": [
+                name for name in configs if name not in unreadable and alike(configs, model, name)
+            ],
+        }
     for row in index.values():
         if row["completeness"] == "partial":
             lender = lender_of(row, index, configs)
             if lender is not None:
+                unreadable.pop(row["model"], None)
                 entries.append(borrowed_entry(row, index[lender], configs[lender], date))
-    return sorted(entries, key=lambda entry: entry["id"].lower())
+    return sorted(entries, key=lambda entry: entry["id"].lower()), unreadable
+
+
+def unread(config: Json) -> str:
+    """Why a config cannot be read as an architecture, empty when it can."""
+    try:
+        read_architecture(config)
+    except UnsupportedArchitecture as error:
+        return error.message
+    return ""
+
+
+def alike(configs: Mapping[str, Json], model: str, other: str) -> bool:
+    """Whether all the main dimensions are known of a model, and are another's too."""
+    own = configs[model]
+    return len(own) == len(DIMENSIONS) and all(
+        configs[other].get(key) == own[key] for key in DIMENSIONS
+    )
 
 
 def read_rows(path: Path) -> Iterable[Json]:
@@ -227,7 +273,7 @@ def lender_of(row: Json, index: Mapping[str, Json], configs: Mapping[str, Json])
     candidates = [
         name
         for name in row.get("same_dims_as") or []
-        if index[name]["completeness"] == "full"
+        if index[name]["completeness"] == "full"  # Which no unreadable one is any more.
         and index[name]["params_total"] == row["params_total"]
         and may_borrow(row, name, configs[name])
     ]

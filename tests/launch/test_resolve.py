@@ -12,7 +12,7 @@ from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
-from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.architecture import Architecture, Encoder
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.requests import StartupRequest
 
@@ -337,3 +337,45 @@ def _shows_defaults(row: dict[str, Any]) -> bool:
     return row.get("max_num_batched_tokens") == (
         8192 if any(name in row["gpu"] for name in ("H100", "RTX PRO")) else 2048
     )
+
+
+def test_a_length_beyond_an_assumed_maximum_is_not_refused(
+    resolve: Resolve, models: Models
+) -> None:
+    assumed = replace(models["llama"], max_position=2048, max_position_known=False)
+    asked = resolve(assumed, max_model_len=4096)
+    assert (asked.max_model_len, asked.problems) == (4096, ())
+    silent = resolve(assumed)
+    assert silent.max_model_len == 2048
+    assert silent.reasons["max_model_len"] == "assumed"
+
+
+def test_a_sentence_transformer_pools_whatever_its_class_unless_told(
+    resolve: Resolve, models: Models
+) -> None:
+    embedder = replace(models["llama"], sentence_transformer=True)
+    assert not resolve(models["llama"]).pooling
+    assert resolve(embedder).pooling
+    assert not resolve(embedder, extra={"runner": "generate"}).pooling
+
+
+def test_none_sizes_a_quantised_checkpoint_in_16_bit_and_says_so(resolve: Resolve) -> None:
+    config = {"quantization_config": {"quant_method": "fp8"}}
+    launch = resolve(quantization="none", config=config, checkpoint_kv_cache_dtype="fp8")
+    assert launch.quantization == "none"
+    assert launch.kv_cache_dtype == "auto"
+    assert any("vLLM has no such value" in warning for warning in launch.warnings)
+    plain = resolve(quantization="none")
+    assert (plain.quantization, plain.warnings) == (None, ())
+
+
+def test_the_heads_of_a_divided_tower_must_divide(resolve: Resolve, models: Models) -> None:
+    tower = Encoder("vision", (), divided_heads=12)
+    seeing = replace(models["llama"], encoders=(tower,))
+    assert resolve(seeing, tensor_parallel_size=4).problems == ()
+    (problem,) = resolve(seeing, tensor_parallel_size=8).problems
+    assert problem.message.startswith("12 is not divisible by 8")
+    assert problem.remedies[0] == "--mm-encoder-tp-mode data"
+    assert "--tensor-parallel-size 4" in problem.remedies
+    whole = resolve(seeing, tensor_parallel_size=8, extra={"mm_encoder_tp_mode": "data"})
+    assert whole.problems == ()

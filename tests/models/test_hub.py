@@ -415,3 +415,13 @@ def test_a_listing_without_a_commit_is_no_hub(repository: FakeRepository, commit
     with pytest.raises(HubUnavailable, match="names no commit") as caught:
         read_hub("org/llama", None, silent)
     assert "HF_ENDPOINT" in caught.value.hint
+
+
+def test_modules_of_sentence_transformers_ask_for_pooling(repository: FakeRepository) -> None:
+    assert not read_hub("org/llama", None, silent).architecture.sentence_transformer
+    modules = [{"type": "sentence_transformers.models.Pooling"}]
+    repository.files["modules.json"] = json.dumps(modules).encode()
+    assert read_hub("org/llama", None, silent).architecture.sentence_transformer
+    repository.files["modules.json"] = b"[{"
+    with pytest.raises(HubUnavailable, match=r"modules\.json of org/llama is not valid JSON"):
+        read_hub("org/llama", None, silent)

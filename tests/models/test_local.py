@@ -234,3 +234,32 @@ def test_the_fingerprint_follows_changes(folder: Path) -> None:
     assert fingerprint(folder) != before
     (folder / SHARDS[0]).unlink()
     assert SHARDS[0] not in {name for name, _, _ in fingerprint(folder)}
+
+
+POOLING = {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "pooled"),
+    [([{"idx": 0}, POOLING], True), ([{"idx": 0}, "text"], False), ({}, False)],
+)
+def test_modules_of_sentence_transformers_ask_for_pooling(
+    folder: Path, modules: object, pooled: bool
+) -> None:
+    assert not load_folder(folder, silent).architecture.sentence_transformer
+    before = fingerprint(folder)
+    write_json(folder / "modules.json", modules)
+    assert load_folder(folder, silent).architecture.sentence_transformer is pooled
+    assert fingerprint(folder) != before
+
+
+def test_damaged_or_foreign_modules_are_refused(folder: Path, tmp_path: Path) -> None:
+    modules = folder / "modules.json"
+    modules.write_text("[{", encoding="utf-8")
+    with pytest.raises(InvalidRequest, match=r"modules\.json is not valid JSON"):
+        load_folder(folder, silent)
+    modules.unlink()
+    write_json(tmp_path / "elsewhere.json", [POOLING])
+    modules.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(InvalidRequest, match="outside the folder"):
+        load_folder(folder, silent)

@@ -54,6 +54,8 @@ class LaunchInputs:
         asked = self.text("runner") or self.text("task")
         if asked and asked != "auto":
             return asked in _POOLING
+        if self.architecture.sentence_transformer:
+            return True
         # vLLM decides by the class: a decoder trained to embed still generates unless told.
         generates = self.architecture.architecture.endswith(_GENERATIVE)
         return self.architecture.task == "embed" and not generates

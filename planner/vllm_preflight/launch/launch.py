@@ -44,9 +44,10 @@ class Launch:
     """vLLM's arguments, with its defaults for the version, GPU and model filled in.
 
     `dtype` and `kv_cache_dtype` are resolved ("auto" only remains for a KV cache in the
-    model's dtype). `quantization` is the user's --quantization or None for the
-    checkpoint's own. `defaulted` names the arguments the user did not give, `reasons`
-    says where each resolved value comes from. `problems` are vLLM's refusals: a launch
+    model's dtype). `quantization` is the user's --quantization, "none" for the
+    16-bit weights of a quantised checkpoint's model, None for the checkpoint's own.
+    `defaulted` names the arguments the user did not give, `reasons` says where each
+    resolved value comes from. `problems` are vLLM's refusals: a launch
     that has any does not start. `max_model_len_auto` marks `--max-model-len auto`:
     `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
     `pooling` marks embedding, scoring and classifying: no logits, no sampler.

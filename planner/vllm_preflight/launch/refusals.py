@@ -28,12 +28,15 @@ def check_parallel_sizes(
     pipeline_parallel_size: int,
     decode_context_parallel_size: int,
     notes: Notes,
+    *,
+    whole_towers: bool = False,
 ) -> None:
     """Note vLLM's refusals of the parallel sizes for this model.
 
-    TP must divide the attention heads and the padded vocabulary, and be a divisor or a
-    multiple of the KV heads of every attention layer; DCP must divide TP; there must be
-    a layer for each pipeline stage.
+    TP must divide the attention heads and the padded vocabulary, be a divisor or a
+    multiple of the KV heads of every attention layer, and divide the heads of towers that
+    are not kept whole (`whole_towers`); DCP must divide TP; there must be a layer for each
+    pipeline stage.
     """
     tp = tensor_parallel_size
     heads = architecture.num_attention_heads
@@ -54,6 +57,13 @@ def check_parallel_sizes(
         notes.refuse(
             f"{_padded_vocabulary(architecture)} is not divisible by {tp}: the padded vocabulary "
             "is divided over the tensor parallel ranks.",
+            *accepted,
+        )
+    elif not whole_towers and (uneven := _uneven_towers(architecture, tp)):
+        notes.refuse(
+            f"{uneven[0]} is not divisible by {tp}: the heads of the model's vision or audio "
+            "tower are divided over the tensor parallel ranks.",
+            "--mm-encoder-tp-mode data",
             *accepted,
         )
     if tp % decode_context_parallel_size:
@@ -85,13 +95,22 @@ def check_model_class(architecture: Architecture, notes: Notes) -> None:
         )
 
 
-def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) -> None:
-    """Note that the release no longer has the quantisation asked for or stored.
+def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) -> str | None:
+    """The quantisation to run with, None for the checkpoint's own.
 
+    Notes that the release no longer has the one asked for or stored. "none" is a word of
+    this planner: the model in 16 bit, of a checkpoint that is not.
     Source: model_executor/layers/quantization of vLLM 0.26 and 0.28.
     """
     section = quantization_section(config)
     stored = quantization_method(section) if section is not None else ""
+    if requested == "none" and stored:
+        notes.warn(
+            "With quantization none the weights are sized in 16 bit, but this checkpoint is "
+            f"quantised ({stored}) and vLLM has no such value: serve the model's 16-bit "
+            "checkpoint to get what is shown."
+        )
+        return "none"
     for method, removed in _QUANTIZATION_REMOVED.items():
         if method in {requested, stored} and notes.version >= removed:
             notes.refuse(
@@ -99,15 +118,20 @@ def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) 
                 "--quantization fp8" if requested == method else "a 16-bit checkpoint",
                 "vLLM 0.26",
             )
+    return None if requested in {"auto", "none"} else requested
 
 
 def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool:
-    """Whether vLLM accepts this tensor-parallel size for the model's heads and vocabulary."""
+    """Whether vLLM accepts this tensor-parallel size for the model's heads and vocabulary.
+
+    With towers divided over the ranks, as they are by default.
+    """
     tp = tensor_parallel_size
     return (
         architecture.num_attention_heads % tp == 0
         and all(kv % tp == 0 or tp % kv == 0 for kv in _kv_heads(architecture))
         and _padded_vocabulary(architecture) % tp == 0
+        and not _uneven_towers(architecture, tp)
     )
 
 
@@ -135,6 +159,11 @@ def _kv_heads(architecture: Architecture) -> set[int]:
         for cache in layer.caches
         if isinstance(cache, AttentionCache) and cache.num_kv_heads
     }
+
+
+def _uneven_towers(architecture: Architecture, tensor_parallel_size: int) -> list[int]:
+    heads = (encoder.divided_heads for encoder in architecture.encoders)
+    return [count for count in heads if count % tensor_parallel_size]
 
 
 def _padded_vocabulary(architecture: Architecture) -> int:

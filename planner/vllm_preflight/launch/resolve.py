@@ -97,8 +97,9 @@ def resolve_launch(
     pp = notes.choose("pipeline_parallel_size", request.pipeline_parallel_size, 1, "vLLM's default")
     dcp = request.decode_context_parallel_size or 1
     check_model_class(architecture, notes)
-    check_parallel_sizes(architecture, tp, pp, dcp, notes)
-    check_quantization(request.quantization, config or {}, notes)
+    towers = inputs.text("mm_encoder_tp_mode") or "weights"
+    check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
+    quantization = check_quantization(request.quantization, config or {}, notes)
     prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
     eager, graph_mode = cudagraph_mode(inputs)
@@ -106,7 +107,11 @@ def resolve_launch(
         version=notes.version,
         dtype=dtype,
         kv_cache_dtype=resolve_kv_cache_dtype(
-            request.kv_cache_dtype, architecture, gpu, checkpoint_kv_cache_dtype, notes
+            request.kv_cache_dtype,
+            architecture,
+            gpu,
+            None if quantization == "none" else checkpoint_kv_cache_dtype,
+            notes,
         ),
         max_model_len=max_model_len,
         max_model_len_auto=auto_length,
@@ -118,7 +123,7 @@ def resolve_launch(
         data_parallel_size=request.data_parallel_size or 1,
         decode_context_parallel_size=dcp,
         enable_expert_parallel=bool(request.enable_expert_parallel),
-        quantization=None if request.quantization in {"auto", "none"} else request.quantization,
+        quantization=quantization,
         block_size=request.block_size,
         enforce_eager=eager,
         enable_prefix_caching=prefix_cached,
@@ -132,7 +137,7 @@ def resolve_launch(
         lora=_lora(inputs),
         speculation=speculation,
         limit_mm_per_prompt=_mm_limits(inputs),
-        mm_encoder_tp_mode=inputs.text("mm_encoder_tp_mode") or "weights",
+        mm_encoder_tp_mode=towers,
         skip_mm_profiling=inputs.flag("skip_mm_profiling") or False,
         pooling=inputs.pooling,
         mamba_cache_mode=mamba_cache_mode(inputs, prefix_cached),
@@ -186,10 +191,13 @@ def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
             )
         notes.given("max_model_len")
         return longest, True
+    known = inputs.architecture.max_position_known
     if asked is None:
-        notes.default("max_model_len", "the model's own maximum")
+        notes.default("max_model_len", "the model's own maximum" if known else "assumed")
         return longest, False
     notes.given("max_model_len")
+    if not known:
+        return asked, False
     if asked > longest and not inputs.switch(_LONG_LENGTH_VARIABLE):
         stated = inputs.config.get("model_max_length")
         if not (isinstance(stated, int) and asked <= stated):

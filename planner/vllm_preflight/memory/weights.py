@@ -246,11 +246,14 @@ def _is_head(weight: Weight) -> bool:
 
 
 def _encoder_tensors(encoder: Encoder, facts: _Facts, layout: TensorLayout) -> Iterable[Tensor]:
-    """An encoder, divided over the ranks unless asked otherwise or its heads cannot be."""
-    heads = max((weight.units for weight in encoder.weights), default=1)
-    uneven = heads > 1 and heads % facts.ranks.tensor
-    ranks = Ranks() if facts.whole_towers or uneven else facts.ranks
-    return layout.tensors(encoder.weights, part=encoder.kind, ranks=ranks)
+    """An encoder, divided over the ranks unless asked otherwise or by heads that cannot be."""
+    whole: list[Weight] = []
+    divided: list[Weight] = []
+    for weight in encoder.weights:
+        uneven = weight.units > 1 and weight.units % facts.ranks.tensor
+        (whole if facts.whole_towers or uneven else divided).append(weight)
+    yield from layout.tensors(whole, part=encoder.kind, ranks=Ranks())
+    yield from layout.tensors(divided, part=encoder.kind, ranks=facts.ranks)
 
 
 def _predictor_tensors(layer: Layer, layout: TensorLayout, index: int) -> Iterator[Tensor]:

@@ -213,9 +213,9 @@ class Rope:
 class Encoder:
     """A vision or audio tower with its projector.
 
-    `tensor_parallel` says whether vLLM divides it (`mm_encoder_tp_mode=weights`).
     `max_tokens_per_item` is the most language-model tokens one item becomes. `unloaded`
-    are weights of its checkpoint that vLLM leaves out.
+    are weights of its checkpoint that vLLM leaves out. `divided_heads` are the attention
+    heads that must divide evenly over the tensor-parallel ranks, 0 where nothing must.
     """
 
     kind: Literal["vision", "audio"]
@@ -223,6 +223,7 @@ class Encoder:
     hidden_size: int = 0
     max_tokens_per_item: int | None = None
     unloaded: tuple[Weight, ...] = ()
+    divided_heads: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +232,10 @@ class Architecture:
 
     Equal only to itself, so that it is a cheap key of caches.
 
-    `max_position` is the length vLLM derives as the model's own maximum.
+    `max_position` is the length vLLM derives as the model's own maximum;
+    `max_position_known` is false where only part of the config is at hand and that part is
+    silent about it: it is then the class's default, which the whole config may override.
+    `sentence_transformer` marks a checkpoint whose modules.json asks for pooling.
     `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
     objects, so callers can compute per distinct layer. `predictor_layers` are
     multi-token-prediction layers, loaded only when speculating. `packed_kv_layout`
@@ -261,6 +265,8 @@ class Architecture:
     batch_buffer_width: int = 0
     task: Literal["generate", "embed"] = "generate"
     packed_kv_layout: bool = False
+    max_position_known: bool = True
+    sentence_transformer: bool = False
     family_notes: tuple[str, ...] = field(default=())
 
     def __hash__(self) -> int:

@@ -16,8 +16,13 @@ from vllm_preflight.units import BYTES_TO_MIB
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
+# What sentence-transformers writes beside a checkpoint made to embed.
+MODULES_NAME = "modules.json"
 # The largest published config.json we know, with one entry per expert, has 2.4 MB.
 CONFIG_CAP = 16 * BYTES_TO_MIB
+MODULES_CAP = BYTES_TO_MIB
+_REPAIR = "Download the file again, or repair it."
+_POOLING_MODULE = "sentence_transformers.models.Pooling"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -79,17 +84,31 @@ def read_bounded(path: Path, cap: int) -> bytes:
 
 def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
     """`data` as a JSON object; `name` is what the error calls it. Raises InvalidRequest."""
-    hint = "Download the file again, or repair it."
+    value = _parsed(data, name)
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise InvalidRequest(f"{name} holds a JSON {kind} where an object is needed.", _REPAIR)
+    return cast(dict[str, Any], value)
+
+
+def asks_for_pooling(modules: bytes, name: str) -> bool:
+    """Whether a modules.json lists a pooling module: vLLM then embeds, whatever the class.
+
+    Source: vLLM 0.33 transformers_utils/config.py (get_pooling_config). Raises
+    InvalidRequest when it is not JSON.
+    """
+    value = _parsed(modules, name)
+    entries = cast(list[object], value) if isinstance(value, list) else []
+    return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
+
+
+def _parsed(data: bytes, name: str) -> object:
     try:
-        value: object = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         # Bad UTF-8 and numbers of thousands of digits are ValueErrors too.
         reason = str(error).partition(". ")[0] or type(error).__name__
-        raise InvalidRequest(f"{name} is not valid JSON: {reason}.", hint) from error
-    if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise InvalidRequest(f"{name} holds a JSON {kind} where an object is needed.", hint)
-    return cast(dict[str, Any], value)
+        raise InvalidRequest(f"{name} is not valid JSON: {reason}.", _REPAIR) from error
 
 
 def as_object(value: object) -> Mapping[str, Any]:

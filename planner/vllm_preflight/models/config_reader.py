@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
+from vllm_preflight.models.families.common import LENGTH_KEYS
 from vllm_preflight.models.families.reader import Reader
 
 READERS: Mapping[str, Reader] = {
@@ -34,6 +35,8 @@ _CLASS_TYPES: Mapping[str, str] = {
 _CLASS_SUFFIX = re.compile(
     r"(For(CausalLM|ConditionalGeneration|SequenceClassification)|LMHeadModel|Model)$"
 )
+# Sections whose lengths are not the text model's.
+_OTHER_SECTIONS = ("vision", "audio", "talker", "code2wav", "quantization")
 # Keys that say how a model stores and caches; an error names those a config has.
 _DECIDING_KEYS = (
     "model_type",
@@ -80,6 +83,26 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
             keys=("num_hidden_layers",),
         )
     return found
+
+
+def states_length(config: Mapping[str, Any]) -> bool:
+    """Whether a config itself says how long a text may be, in itself or its text model.
+
+    Where not, `read_architecture` takes the default of the config's class, or vLLM's
+    fallback: right for a whole config.json, unknown for a part of one.
+    """
+    return any(states_key(config, key) for key in LENGTH_KEYS)
+
+
+def states_key(config: Mapping[str, Any], key: str) -> bool:
+    """Whether a config or the config of its text model has a value for `key`."""
+    if config.get(key) is not None:
+        return True
+    return any(
+        isinstance(section, Mapping) and states_key(cast(Mapping[str, Any], section), key)
+        for name, section in config.items()
+        if name.endswith("_config") and not name.startswith(_OTHER_SECTIONS)
+    )
 
 
 def _type_of_class(view: ConfigView) -> str:

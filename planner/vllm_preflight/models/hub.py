@@ -20,7 +20,10 @@ from vllm_preflight.models.config_files import (
     CONFIG_CAP,
     CONFIG_NAME,
     MODELOPT_NAME,
+    MODULES_CAP,
+    MODULES_NAME,
     as_object,
+    asks_for_pooling,
     with_modelopt,
 )
 from vllm_preflight.models.config_reader import read_architecture
@@ -68,9 +71,10 @@ def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
         listing = _listing(client, model, revision)
         progress(f"reading {CONFIG_NAME} of {listing.model} from {client.host}")
         config = _config(client, listing)
+        pooled = _pooled(client, listing)
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
-    architecture = read_architecture(config)
+    architecture = replace(read_architecture(config), sentence_transformer=pooled)
     stored, notes = _stored(client, listing, progress)
     return Model(
         id=listing.model,
@@ -145,6 +149,16 @@ def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
     if MODELOPT_NAME in listing.sizes:
         config = with_modelopt(config, _json_file(client, listing, MODELOPT_NAME))
     return config
+
+
+def _pooled(client: HubClient, listing: _Listing) -> bool:
+    if MODULES_NAME not in listing.sizes:
+        return False
+    path = listing.path(MODULES_NAME)
+    try:
+        return asks_for_pooling(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
+    except InvalidRequest as error:
+        raise HubUnavailable(error.message, "Give a local folder with a repaired copy.") from error
 
 
 def _json_file(client: HubClient, listing: _Listing, name: str) -> dict[str, Any]:

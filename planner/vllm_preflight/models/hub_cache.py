@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vllm_preflight.models.config_files import CONFIG_NAME, MODELOPT_NAME
-from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.local import read_folder
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
@@ -79,7 +78,7 @@ def cached_model(snapshot: CachedSnapshot) -> Model:
         origin="cache",
         provenance=f"{CONFIG_NAME} in the Hub's cache on this machine, commit {snapshot.commit}",
         config=facts.config,
-        architecture=read_architecture(facts.config),
+        architecture=facts.architecture,
         quantization=read_quantization(facts.config),
         revision=snapshot.commit,
         params_published=facts.stored.elements if facts.stored else None,

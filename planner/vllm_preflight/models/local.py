@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_files import (
     CONFIG_NAME,
     MODELOPT_NAME,
+    MODULES_CAP,
+    MODULES_NAME,
+    asks_for_pooling,
+    read_bounded,
     read_config,
     read_json_object,
 )
@@ -37,6 +42,8 @@ from vllm_preflight.models.safetensors_files import StoredTensors, combined, rea
 
 Progress = Callable[[str], None]
 
+_READ = (CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME)
+
 
 @dataclass(frozen=True)
 class FolderFacts:
@@ -44,12 +51,14 @@ class FolderFacts:
 
     Attributes:
         config: config.json, with hf_quant_config.json merged into it.
+        architecture: what the config describes, pooled where modules.json says so.
         stored: bytes and elements of all tensors, None when not all files are there.
         checkpoint_bytes: bytes of all tensors, from the headers or else from the index.
         notes: what a reader of the facts should know.
     """
 
     config: Mapping[str, Any]
+    architecture: Architecture
     stored: StoredTensors | None
     checkpoint_bytes: int | None
     notes: tuple[str, ...]
@@ -69,7 +78,7 @@ def load_folder(folder: Path, progress: Progress) -> Model:
         origin="local",
         provenance=f"{CONFIG_NAME} in the local folder {folder}",
         config=facts.config,
-        architecture=read_architecture(facts.config),
+        architecture=facts.architecture,
         quantization=read_quantization(facts.config),
         params_published=facts.stored.elements if facts.stored else None,
         checkpoint_bytes=facts.checkpoint_bytes,
@@ -79,13 +88,23 @@ def load_folder(folder: Path, progress: Progress) -> Model:
 
 
 def read_folder(folder: Path) -> FolderFacts:
-    """The facts in a folder's config, index and safetensors headers; raises InvalidRequest."""
+    """The facts in a folder's config, index and safetensors headers.
+
+    Raises:
+        InvalidRequest: no config.json there, or a file is damaged or leads elsewhere.
+        UnsupportedArchitecture: the config is of an architecture that is not understood.
+    """
     names = file_names(folder)
     if CONFIG_NAME not in names:
         reason, hint = without_config(names)
         raise InvalidRequest(f"The folder {folder} has no {CONFIG_NAME}: {reason}.", hint)
     _refuse_links_outside(folder, names)
     config = read_config(folder)
+    modules = folder / MODULES_NAME
+    pooled = MODULES_NAME in names and asks_for_pooling(
+        read_bounded(modules, MODULES_CAP), str(modules)
+    )
+    architecture = replace(read_architecture(config), sentence_transformer=pooled)
     index: WeightIndex | None = None
     if INDEX_NAME in names:
         path = folder / INDEX_NAME
@@ -112,14 +131,14 @@ def read_folder(folder: Path) -> FolderFacts:
             "files count."
         )
     checkpoint_bytes = stored.total_bytes if stored else indexed
-    return FolderFacts(config, stored, checkpoint_bytes, tuple(notes))
+    return FolderFacts(config, architecture, stored, checkpoint_bytes, tuple(notes))
 
 
 def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Name, size and time of every file that is read; equal while nothing changed."""
     marks: list[tuple[str, int, int]] = []
     for name in sorted(file_names(folder)):
-        if name in (CONFIG_NAME, MODELOPT_NAME, INDEX_NAME) or name.endswith(SAFETENSORS):
+        if name in _READ or name.endswith(SAFETENSORS):
             try:
                 status = (folder / name).stat()
             except OSError:
@@ -146,7 +165,7 @@ def _refuse_links_outside(folder: Path, names: frozenset[str]) -> None:
         repository = roots[0].parent.parent
         roots += [repository / "blobs", repository.parent / "blobs"]
     for name in names:
-        if not (name.endswith(SAFETENSORS) or name in (CONFIG_NAME, MODELOPT_NAME, INDEX_NAME)):
+        if not (name.endswith(SAFETENSORS) or name in _READ):
             continue
         try:
             target = (folder / name).resolve()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
-from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.config_reader import read_architecture, states_length
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import read_quantization
@@ -26,10 +26,16 @@ def override_config(model: Model, overrides: Mapping[str, Any]) -> Model:
         return model
     config = _merged(model.config, overrides)
     keys = ", ".join(sorted(overrides))
+    before = model.architecture
+    architecture = replace(
+        read_architecture(config),
+        max_position_known=before.max_position_known or states_length(config),
+        sentence_transformer=before.sentence_transformer,
+    )
     return replace(
         model,
         config=config,
-        architecture=read_architecture(config),
+        architecture=architecture,
         quantization=read_quantization(config),
         notes=(*model.notes, f"The config's {keys} are overridden."),
     )

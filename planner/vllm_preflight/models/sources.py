@@ -38,8 +38,8 @@ from vllm_preflight.models.model_ids import check_model_id, check_revision, show
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_KEPT = 256
-# Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
-_LEAST_UNQUANTIZED = 1.8
+
+
 def load_model(
     model: str,
     *,

@@ -332,3 +332,17 @@ def test_nemotron_nas_drops_blocks() -> None:
     found = catalogued("nvidia/Llama-3_3-Nemotron-Super-49B-v1")
     assert sum(bool(layer.caches) for layer in found.layers) == 49
     assert len(found.layers) == 80
+
+
+@pytest.mark.parametrize(
+    ("model", "heads"),
+    [
+        ("zai-org/GLM-4.5V", [12]),
+        ("Qwen/Qwen3-VL-4B-Instruct", [16]),
+        # Whole on every rank, or kept whole where the ranks do not divide the heads.
+        ("google/gemma-4-31B-it", [0]),
+        ("moonshotai/Kimi-K3", [0]),
+    ],
+)
+def test_the_heads_that_ranks_must_divide_are_known(model: str, heads: list[int]) -> None:
+    assert [encoder.divided_heads for encoder in catalogued(model).encoders] == heads

@@ -12,7 +12,7 @@ from vllm_preflight.models.families.blocks import embedding, lm_head, norm
 
 # vLLM takes the smallest of the length keys it knows
 # (0.33 config/model.py, _get_and_verify_max_len).
-_LENGTH_KEYS = (
+LENGTH_KEYS = (
     "max_position_embeddings",
     "n_positions",
     "max_seq_len",
@@ -74,7 +74,7 @@ def max_position(config: ConfigView, outer: ConfigView | None = None) -> int:
 
 
 def _stated_length(config: ConfigView) -> int:
-    lengths = [config.integer(key) for key in _LENGTH_KEYS if config.get(key) is not None]
+    lengths = [config.integer(key) for key in LENGTH_KEYS if config.get(key) is not None]
     return min(lengths, default=0) or 2048
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm_preflight.errors import UnsupportedArchitecture
-from vllm_preflight.models.architecture import Architecture, Encoder
+from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     audio,
@@ -276,8 +276,21 @@ def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[E
         for name in _PASSED_DOWN:
             if config.get(name) is not None:
                 raw.setdefault(name, config.get(name))
-        found.append(tower(ConfigView(raw, where=f"{config.where}{key}."), hidden_size))
+        view = ConfigView(raw, where=f"{config.where}{key}.")
+        encoder = tower(view, hidden_size)
+        found.append(replace(encoder, divided_heads=_divided_heads(view, encoder)))
     return tuple(found)
+
+
+def _divided_heads(config: ConfigView, encoder: Encoder) -> int:
+    """The heads of a tower that vLLM divides over the ranks or fails (0 where it need not).
+
+    A tower that is whole on every rank, or falls back to that, takes any number.
+    """
+    queries = [weight for weight in encoder.weights if weight.name.endswith(".attn.q_proj")]
+    if not any(weight.split is Split.COLUMN and weight.units == 1 for weight in queries):
+        return 0
+    return config.integer("num_heads", "num_attention_heads", "heads", default=0)
 
 
 READERS: Mapping[str, Reader] = {name.partition("@")[0]: read_multimodal for name in WRAPPERS}

@@ -294,6 +294,7 @@ def kimi_vision(config: ConfigView, text_hidden: int) -> Encoder:
             "vt_hidden_size": 1152,
             "vt_intermediate_size": 4304,
             "vt_num_hidden_layers": 27,
+            "vt_num_attention_heads": 16,
             "patch_size": 14,
             "init_pos_emb_height": 64,
             "init_pos_emb_width": 64,
@@ -311,6 +312,8 @@ def kimi_vision(config: ConfigView, text_hidden: int) -> Encoder:
         output_bias=config.flag("attn_bias", default=True),
         mlp_bias=linear_bias,
         norm_bias=not rms,
+        # K3's 12 heads on 8 ranks: vLLM then keeps the tower whole.
+        units=config.integer("vt_num_attention_heads"),
     )
     grid = config.integer("init_pos_emb_height") * config.integer("init_pos_emb_width")
     merged = 4 * width
@@ -331,7 +334,12 @@ def kimi_vl_vision(config: ConfigView, text_hidden: int) -> Encoder:
     """MoonViT in Kimi-VL's spelling of the keys."""
     renamed = {
         f"vt_{key}": config.get(key)
-        for key in ("hidden_size", "intermediate_size", "num_hidden_layers")
+        for key in (
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+        )
         if config.get(key) is not None
     }
     return kimi_vision(ConfigView({**config.raw, **renamed}, where=config.where), text_hidden)

@@ -21,6 +21,7 @@ _INTERN = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
     "num_hidden_layers": 24,
+    "num_attention_heads": 16,
     "image_size": 448,
     "patch_size": 14,
     "downsample_ratio": 0.5,
@@ -61,13 +62,26 @@ def intern_vision(config: ConfigView, text_hidden: int) -> Encoder:
         Weight("vision_model.class_embedding", width),
         *patches("vision_model.patch_embedding", width, 3 * patch * patch),
         Weight("vision_model.position_embedding", grid + 1, width),
-        *tower_layers(shape, "vision_model.encoder.layers"),
+        *_dealt_heads(
+            tower_layers(shape, "vision_model.encoder.layers"),
+            config.integer("num_attention_heads", "num_heads"),
+        ),
         norm("mlp1.0", merged, bias=True),
         *projection("mlp1.1", text_hidden, merged),
         *projection("mlp1.3", text_hidden, text_hidden),
     )
     tiles = config.integer("max_dynamic_patch") + 1
     return Encoder("vision", weights, width, tiles * (grid // shuffled))
+
+
+def _dealt_heads(weights: tuple[Weight, ...], heads: int) -> tuple[Weight, ...]:
+    """Attention divided by whole heads, and kept whole where those are not even (25 of 6B).
+
+    Source: vLLM 0.33 models/intern_vit.py.
+    """
+    return tuple(
+        replace(weight, units=heads) if ".attn." in weight.name else weight for weight in weights
+    )
 
 
 def idefics3_vision(config: ConfigView, text_hidden: int) -> Encoder:

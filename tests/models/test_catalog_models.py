@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vllm_preflight.models.catalog import CatalogEntry, catalog_entry, catalog_ids
+from vllm_preflight.models.catalog_models import catalog_model
+from vllm_preflight.models.config_reader import states_length
+from vllm_preflight.models.parameters import count_parameters
+
+PART = CatalogEntry(
+    id="org/part",
+    config={
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 256,
+        "max_position_embeddings": 512,
+    },
+    completeness="subset",
+    source="a page",
+    date="2026-11-24",
+)
+# 256 × 64 for the embedding, 36,864 a layer with its two norms, the last norm.
+TIED_TOTAL = 256 * 64 + 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64) + 64
+
+
+@pytest.mark.parametrize(
+    ("total", "tied"), [(TIED_TOTAL, True), (TIED_TOTAL + 256 * 64, False), (TIED_TOTAL + 1, False)]
+)
+def test_the_published_total_tells_whether_the_head_shares_the_embedding(
+    total: int, tied: bool
+) -> None:
+    model = catalog_model(replace(PART, params_total=total))
+    assert model.architecture.tied_embeddings is tied
+    assert any("shares the embedding" in note for note in model.notes) is tied
+    if total != TIED_TOTAL + 1:
+        assert count_parameters(model.architecture).total == total
+
+
+def test_a_stated_or_whole_config_is_left_as_it_is() -> None:
+    stated = {**PART.config, "tie_word_embeddings": False}
+    for entry in (
+        replace(PART, params_total=TIED_TOTAL, config=stated),
+        replace(PART, params_total=TIED_TOTAL, completeness="full"),
+    ):
+        model = catalog_model(entry)
+        assert not model.architecture.tied_embeddings
+        assert model.config == entry.config
+
+
+def test_the_length_of_a_silent_part_is_unknown_and_of_a_whole_config_the_classs() -> None:
+    silent = {key: value for key, value in PART.config.items() if key != "max_position_embeddings"}
+    part = catalog_model(replace(PART, config=silent))
+    assert not part.architecture.max_position_known
+    assert any("longest length" in note and "2,048" in note for note in part.notes)
+    whole = catalog_model(replace(PART, config=silent, completeness="full"))
+    assert whole.architecture.max_position_known
+    assert whole.architecture.max_position == 2048
+    assert catalog_model(PART).architecture.max_position_known
+
+
+def test_no_catalogued_part_gives_a_default_length_for_a_fact() -> None:
+    for name in catalog_ids():
+        entry = catalog_entry(name)
+        assert entry is not None
+        if entry.completeness == "subset" and not states_length(entry.config):
+            assert not catalog_model(entry).architecture.max_position_known, name
