@@ -7,9 +7,7 @@ from typing import Any
 from vllm_preflight.errors import UnknownModel
 from vllm_preflight.hardware.catalog import find_gpu, gpu_names, load_catalog, nearest_gpus
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.inspection import inspect_model
 from vllm_preflight.models.catalog import catalog_entry, catalog_ids, nearest_ids
-from vllm_preflight.models.sources import load_model
 from vllm_preflight.requests import InspectRequest
 from vllm_preflight.units import bytes_to_gib
 
@@ -56,6 +54,10 @@ def model_facts(model: str) -> dict[str, Any]:
             f"The catalogue has no model {model[:80]!a}.",
             f"Nearest: {near}." if near else "inspect_model reads other models from the Hub.",
         )
+    # The engine is loaded by the first question, not by the start of the server.
+    from vllm_preflight.inspection import inspect_model
+    from vllm_preflight.models.sources import load_model
+
     loaded = load_model(entry.id, source="catalog")
     return inspect_model(InspectRequest(model=entry.id), model=loaded).to_json_dict()
 

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from vllm_preflight import __version__
-from vllm_preflight.models.sources import load_model
-from vllm_preflight.plan import plan_deployment
 from vllm_preflight.reports import TermReport
 from vllm_preflight.requests import PlanRequest
 
@@ -31,6 +29,10 @@ _BASES = """\
 @cache
 def method_page() -> str:
     """The page as Markdown: what is computed, how, from which source, and how well."""
+    # The engine is loaded by the first question, not by the start of the server.
+    from vllm_preflight.models.sources import load_model
+    from vllm_preflight.plan import plan_deployment
+
     plan = plan_deployment(_EXAMPLE, model=load_model(_EXAMPLE.model, source="catalog"))
     startup = plan.startup.terms if plan.startup is not None else None
     parts = [
