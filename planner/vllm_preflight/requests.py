@@ -329,6 +329,20 @@ class ExplainRequest(RequestModel, frozen=True):
     )
 
 
+def ordered_fields(request_class: type[RequestModel]) -> list[str]:
+    """A request's fields, the essential first: as its bases are named, then its own.
+
+    Pydantic's own order starts with the last base.
+    """
+    inherited = (
+        name
+        for base in request_class.__bases__
+        if issubclass(base, RequestModel)
+        for name in ordered_fields(base)
+    )
+    return list(dict.fromkeys((*inherited, *request_class.model_fields)))
+
+
 def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:
     """`data` as a request, or InvalidRequest in a sentence a person can act on.
 

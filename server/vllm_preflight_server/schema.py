@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from vllm_preflight.reports import TermReport
+from vllm_preflight.requests import RequestModel, ordered_fields
 
 Schema = dict[str, Any]
 
@@ -23,13 +24,10 @@ _ONLY_SANE = 10_000
 _OUTLINE = frozenset({"type", "enum", "const", "items", "anyOf"})
 
 
-def input_schema(model: type[BaseModel]) -> Schema:
+def input_schema(request: type[RequestModel]) -> Schema:
     """The schema of a tool's arguments: flat, closed, optional rather than nullable."""
-    schema = tidy(model.model_json_schema())
-    # Pydantic puts the fields of the last base first; the first base has the essentials.
-    order = [name for base in model.__bases__ for name in getattr(base, "model_fields", {})]
-    names = dict.fromkeys(name for name in (*order, *model.model_fields))
-    schema["properties"] = {name: schema["properties"][name] for name in names}
+    schema = tidy(request.model_json_schema())
+    schema["properties"] = {name: schema["properties"][name] for name in ordered_fields(request)}
     schema.pop("description", None)
     return schema
 
