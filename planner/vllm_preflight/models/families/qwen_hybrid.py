@@ -23,6 +23,7 @@ from vllm_preflight.models.families.common import (
 )
 from vllm_preflight.models.families.feed_forward import FeedForward, feed_forward
 from vllm_preflight.models.families.linear_attention import GatedDelta
+from vllm_preflight.models.families.predictor import predictor_count
 from vllm_preflight.models.families.reader import Reader
 from vllm_preflight.models.families.traits import DecoderTraits
 
@@ -118,7 +119,7 @@ def read_qwen_hybrid(config: ConfigView, outer: ConfigView | None = None) -> Arc
         num_kv_heads=kv_heads,
         outer=outer,
         ropes=rope_tables(config, rope_dims(config, width)),
-        predictor_layers=(predictor,) * config.integer("mtp_num_hidden_layers", default=0),
+        predictor_layers=(predictor,) * predictor_count(config, "mtp_num_hidden_layers"),
         intermediate_size=config.integer("intermediate_size", default=0),
     )
 
