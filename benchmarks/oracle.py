@@ -1,10 +1,11 @@
-"""How often we compute what vLLM 0.33 itself computes: KV plans and weights.
+"""How often we compute what vLLM 0.33 itself computes: KV plans, weights, refusals.
 
     python benchmarks/oracle.py [--shared PATH] [--all]
 
 Without --shared it grades the committed set, with it the whole file. Exit status 1
 below the gate: KV plans equal on 99 % of rows; weights within 0.5 % on 98 % and within
-2 % on all.
+2 % on all; every launch that vLLM refuses refused with its reason (only the whole file
+has those).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.oracle_kv import KvGrade, grade_kv  # noqa: E402
-from benchmarks.oracle_rows import Row, compact_rows, shared_rows  # noqa: E402
+from benchmarks.oracle_refusals import RefusalGrade, grade_refusals  # noqa: E402
+from benchmarks.oracle_rows import Row, compact_rows, refused_rows, shared_rows  # noqa: E402
 from benchmarks.oracle_weights import (  # noqa: E402
     WeightGrade,
     distinct_weights,
@@ -111,6 +113,20 @@ def report_weights(grades: list[WeightGrade], show_all: bool) -> bool:
     return passed
 
 
+def report_refusals(grades: list[RefusalGrade], show_all: bool) -> bool:
+    """Print how many of vLLM's refusals are ours too; whether all are."""
+    graded = [grade for grade in grades if not grade.skipped]
+    good = sum(grade.agrees for grade in graded)
+    print(f"Refusals: {good} of {len(graded)} launches refused for vLLM's reason (gate 100%)")
+    for cause, count in Counter(grade.skipped for grade in grades if grade.skipped).most_common():
+        print(f"  skipped: {count} launches, {cause}")
+    different = [grade for grade in graded if not grade.agrees]
+    for grade in different if show_all else different[:_EXAMPLES]:
+        ours = "; ".join(grade.ours) or "nothing"
+        print(f"  {grade.row['model']} tp {grade.row['tp']}: {grade.theirs}; ours: {ours}")
+    return not different
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shared", type=Path, help="folder with data/vllm_oracle.jsonl")
@@ -119,7 +135,11 @@ def main() -> int:
     rows = shared_rows(arguments.shared) if arguments.shared else compact_rows()
     kv_passed = report_kv(grade_kv(rows), arguments.all)
     weights_passed = report_weights(grade_weights(distinct_weights(rows)), arguments.all)
-    return 0 if kv_passed and weights_passed else 1
+    refusals_passed = True
+    if arguments.shared:
+        refused = grade_refusals(refused_rows(arguments.shared))
+        refusals_passed = report_refusals(refused, arguments.all)
+    return 0 if kv_passed and weights_passed and refusals_passed else 1
 
 
 if __name__ == "__main__":

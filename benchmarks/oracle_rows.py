@@ -63,7 +63,7 @@ def refused_rows(shared: Path) -> list[Row]:
     """The rows of the shared file that vLLM refused, with its reason in `failed`."""
     path = shared / "data" / "vllm_oracle.jsonl"
     with path.open(encoding="utf-8") as stream:
-        rows = [json.loads(line) for line in stream]
+        rows = [json.loads(line) for line in stream if '"failed"' in line]
     return [row for row in rows if row.get("failed")]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.oracle_kv import grade_kv
+from benchmarks.oracle_refusals import grade_refusals, sentence
 
 from benchmarks import oracle_rows
 
@@ -54,3 +55,32 @@ def test_every_plan_equals_vllms_own(rows: list[oracle_rows.Row]) -> None:
 def test_a_changed_figure_is_found(rows: list[oracle_rows.Row]) -> None:
     (grade,) = grade_kv([{**rows[0], "num_blocks": rows[0]["num_blocks"] + 1}])
     assert list(grade.differences) == ["num_blocks"]
+
+
+def test_every_launch_vllm_refuses_is_refused_for_its_reason(shared_dir: Path) -> None:
+    grades = grade_refusals(oracle_rows.refused_rows(shared_dir))
+    graded = [grade for grade in grades if not grade.skipped]
+    assert len(graded) > 100
+    assert [(grade.theirs, grade.ours) for grade in graded if not grade.agrees] == []
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason"),
+    [
+        ("AssertionError('12 is not divisible by 8')", "12 is not divisible by 8"),
+        (
+            "1 validation error for VllmConfig\n  Value error, 28 heads must be divisible by 8. "
+            "[type=value_error, input_value=1]",
+            "28 heads must be divisible by 8",
+        ),
+    ],
+)
+def test_vllms_reason_is_found_in_its_exception(failed: str, reason: str) -> None:
+    assert sentence(failed) == reason
+
+
+def test_a_launch_that_is_not_refused_is_found(rows: list[oracle_rows.Row]) -> None:
+    failed = "AssertionError('12 is not divisible by 8')"
+    (grade,) = grade_refusals([{**rows[0], "failed": failed}])
+    assert not grade.agrees
+    assert not grade.ours

@@ -45,3 +45,8 @@ class Gpu:
     pcie_gen: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
     nvml_names: tuple[str, ...] = ()
+
+    @property
+    def device_name(self) -> str:
+        """The name CUDA gives the device, as vLLM prints it; the catalogue's where unknown."""
+        return next(iter(self.nvml_names), self.name)

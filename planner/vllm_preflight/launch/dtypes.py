@@ -105,8 +105,8 @@ def _refuse_bfloat16(gpu: Gpu, notes: Notes) -> None:
     major, minor = gpu.compute_capability or (0, 0)
     notes.refuse(
         "Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your "
-        f"{gpu.name} GPU has compute capability {major}.{minor}. You can use float16 instead "
-        "by explicitly setting the `dtype` flag in CLI, for example: --dtype=half.",
+        f"{gpu.device_name} GPU has compute capability {major}.{minor}. You can use float16 "
+        "instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half.",
         "--dtype half",
     )
 
@@ -181,7 +181,7 @@ def _check_fp8_kernels(
     major, minor = gpu.compute_capability
     backend = "Triton MLA" if latent else "Triton attention"
     notes.refuse(
-        f"FP8 KV cache is not supported by the {backend} backend on {gpu.name} (compute "
+        f"FP8 KV cache is not supported by the {backend} backend on {gpu.device_name} (compute "
         f"capability {major}.{minor}); native FP8 (fp8e4nv) requires SM89+. Re-run with "
         "--kv-cache-dtype bfloat16.",
         "--kv-cache-dtype bfloat16",
