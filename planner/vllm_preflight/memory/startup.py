@@ -93,23 +93,23 @@ def simulate_startup(
     ignored = calibration and why_not_applied(calibration, model.id, gpu, launch)
     if calibration and not ignored:
         weights, runtime = calibrate(calibration, weights, runtime)
-    requested = requested_bytes(launch, gpu)
-    available = _available(launch, weights, runtime, requested)
-    kv = _kv_plan(model, capability, launch, available)
-    if launch.max_model_len_auto and kv.estimated_max_model_len:
-        launch = replace(launch, max_model_len=kv.estimated_max_model_len)
-        kv = _kv_plan(model, capability, launch, available)
+    verdict = judge_startup(model, gpu, capability, launch, weights, runtime)
+    launch, kv, available, failure = (
+        verdict.launch,
+        verdict.kv,
+        verdict.available,
+        verdict.failure,
+    )
     emptiest = min(available)
     low, high = emptiest, emptiest
     if launch.kv_cache_memory_bytes is None:
         low, high = emptiest + runtime.low_bytes, emptiest + runtime.high_bytes
-    failure = _first_failure(model, launch, gpu, weights, runtime, requested, emptiest, kv)
     return Startup(
         launch=launch,
         gpu=gpu,
         weights=weights,
         runtime=runtime,
-        requested_bytes=requested,
+        requested_bytes=verdict.requested_bytes,
         available_bytes=emptiest,
         available_interval=(low, high),
         kv=kv,
@@ -122,6 +122,39 @@ def simulate_startup(
             *_late_warnings(launch, gpu, runtime, weights, kv, failure),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The checks' outcome alone: what a search over many launches asks for.
+
+    `available` is what each pipeline stage leaves for the KV cache, in bytes per GPU.
+    """
+
+    launch: Launch
+    requested_bytes: int
+    available: tuple[int, ...]
+    kv: KvPlan
+    failure: StartupFailure | None
+
+
+def judge_startup(
+    model: Model,
+    gpu: Gpu,
+    capability: ComputeCapability,
+    launch: Launch,
+    weights: RankWeights,
+    runtime: RuntimeMemory,
+) -> Verdict:
+    """The first failed check and the KV cache of a launch whose memory is known already."""
+    requested = requested_bytes(launch, gpu)
+    available = _available(launch, weights, runtime, requested)
+    kv = _kv_plan(model, capability, launch, available)
+    if launch.max_model_len_auto and kv.estimated_max_model_len:
+        launch = replace(launch, max_model_len=kv.estimated_max_model_len)
+        kv = _kv_plan(model, capability, launch, available)
+    failure = _first_failure(model, launch, gpu, weights, runtime, requested, min(available), kv)
+    return Verdict(launch, requested, available, kv, failure)
 
 
 def _late_warnings(

@@ -7,6 +7,7 @@ models/qwen3_vl.py, gemma3n.py, deepseek_v2.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from vllm_preflight.memory.tensors import Tensor
 from vllm_preflight.models.architecture import IndexerCache, LatentCache, Layer
@@ -15,6 +16,16 @@ from vllm_preflight.models.model import Model
 
 _PART = "start-up buffers"
 _INT32 = 4
+
+
+@lru_cache(maxsize=256)
+def sized_by_batch(model: Model) -> bool:
+    """Whether the batch limits decide any byte of what the model's objects allocate."""
+    architecture = model.architecture
+    layers = (*architecture.layer_counts, *architecture.predictor_layers)
+    return bool(architecture.batch_buffer_width) or any(
+        isinstance(cache, IndexerCache) for layer in layers for cache in layer.caches
+    )
 
 
 def startup_buffers(

@@ -17,7 +17,7 @@ from vllm_preflight.launch.launch import Launch, Lora, Version
 from vllm_preflight.memory.allocator import allocated_bytes
 from vllm_preflight.memory.lora import lora_buffers
 from vllm_preflight.memory.pipeline import Stage, model_stages
-from vllm_preflight.memory.startup_buffers import startup_buffers
+from vllm_preflight.memory.startup_buffers import sized_by_batch, startup_buffers
 from vllm_preflight.memory.tensors import DTYPE_BYTES, Tensor, TensorLayout
 from vllm_preflight.memory.weight_division import Ranks
 from vllm_preflight.models.architecture import Encoder, Layer, Role, Weight
@@ -91,6 +91,8 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
         UnsupportedArchitecture: a scheme's layout is not modelled.
     """
     speculation = launch.speculation
+    # Limits that decide nothing are left out, so that launches share what is reckoned.
+    batched = sized_by_batch(model)
     weights = _weights(
         model,
         _Facts(
@@ -107,8 +109,8 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
             offload=launch.cpu_offload_bytes,
             lora=launch.lora,
             predictors=speculation is not None and speculation.method.endswith(_PREDICTION_METHODS),
-            batched_tokens=launch.max_num_batched_tokens,
-            sequences=launch.max_num_seqs,
+            batched_tokens=launch.max_num_batched_tokens if batched else 0,
+            sequences=launch.max_num_seqs if batched else 0,
             towers=_towers(launch),
             whole_towers=launch.mm_encoder_tp_mode == "data",
             pooling=launch.pooling,
