@@ -22,11 +22,13 @@ import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import PrivateAttr
 
 from vllm_preflight.cancellation import check_stop, stoppable
 from vllm_preflight.errors import PreflightError
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import RequestModel, validate_request
+from vllm_preflight_server.remembered import Remembered, stands_alone
 from vllm_preflight_server.schema import input_schema, output_schema
 from vllm_preflight_server.text import as_markdown
 
@@ -70,6 +72,9 @@ class PlannerTool(Tool):
     answer: Any
     picture: Any
     limit_s: float
+    _remembered: Remembered[CallToolResult] = PrivateAttr(
+        default_factory=lambda: Remembered[CallToolResult]()
+    )
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
@@ -77,6 +82,9 @@ class PlannerTool(Tool):
         """The answer as text and structure, or an `isError` result with one sentence."""
         try:
             request = validate_request(self.request_model, self._without_nulls(arguments))
+            alone = stands_alone(request)
+            if alone and (kept := self._remembered.get(request)) is not None:
+                return kept
             structured, image = await self._answer(partial(self._work, request, _progress(context)))
         except PreflightError as error:
             return _failure(f"{error}")
@@ -92,10 +100,13 @@ class PlannerTool(Tool):
                 "The server's log on stderr has the details."
             )
         text = TextContent(type="text", text=as_markdown(structured))
-        return CallToolResult(
+        result = CallToolResult(
             content=[text] if image is None else [text, _image(image)],
             structured_content=structured,
         )
+        if alone and image is None:
+            self._remembered.keep(request, result)
+        return result
 
     def _work(self, request: RequestModel, progress: Progress) -> _Answer:
         structured = self.answer(request, progress).to_json_dict()

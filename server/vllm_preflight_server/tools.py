@@ -1,4 +1,7 @@
-"""The tools: what each is for, and which engine function answers it."""
+"""The tools: what each is for, and which engine function answers it.
+
+The engine is loaded by the first question, not by the start of the server.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vllm_preflight.explain import explain_startup_log
-from vllm_preflight.hardware.detect import detect_gpus
-from vllm_preflight.hardware.report import detect_report
-from vllm_preflight.inspection import inspect_model
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.predict import predict_startup
 from vllm_preflight.reports import (
     DetectReport,
     InspectReport,
@@ -31,7 +28,6 @@ from vllm_preflight.requests import (
     RequestModel,
     StartupRequest,
 )
-from vllm_preflight.sizing import overhead_report
 from vllm_preflight_server.page import PAGE_URI
 from vllm_preflight_server.tool import Progress, ToolSpec
 
@@ -77,17 +73,24 @@ def _shrunk(report: Report, detail: str) -> Report:
 
 def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
     """This machine's GPUs."""
+    from vllm_preflight.hardware.detect import detect_gpus
+    from vllm_preflight.hardware.report import detect_report
+
     del progress
     return detect_report(detect_gpus(include_uuid=request.include_uuid))
 
 
 def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadReport:
     """The overhead formula's value."""
+    from vllm_preflight.sizing import overhead_report
+
     return overhead_report(request, progress=progress)
 
 
 def answer_plan(request: PlanArguments, progress: Progress) -> Report:
     """A plan for the workload."""
+    from vllm_preflight.plan import plan_deployment
+
     return _shrunk(plan_deployment(request, progress=progress), request.detail)
 
 
@@ -102,16 +105,22 @@ def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes 
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
+    from vllm_preflight.predict import predict_startup
+
     return _shrunk(predict_startup(request, progress=progress), request.detail)
 
 
 def answer_inspect(request: InspectArguments, progress: Progress) -> Report:
     """What the model is made of."""
+    from vllm_preflight.inspection import inspect_model
+
     return _shrunk(inspect_model(request, progress=progress), request.detail)
 
 
 def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
     """What a log says."""
+    from vllm_preflight.explain import explain_startup_log
+
     overrides = request.model_dump(exclude={"log", "detail"}, exclude_none=True)
     explained = explain_startup_log(request.log, overrides=overrides, progress=progress)
     return _shrunk(explained, request.detail)

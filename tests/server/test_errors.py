@@ -189,12 +189,10 @@ def test_a_misspelt_option_names_the_nearest(cli: Cli) -> None:
 def test_a_bug_is_told_without_its_insides(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import vllm_preflight_server.tools as tools
-
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(tools, "inspect_model", fails)
+    monkeypatch.setattr("vllm_preflight.inspection.inspect_model", fails)
     result = ask("inspect_model", {"model": "a/bug"})
     assert result.is_error
     assert "bug in vllm-preflight" in text_of(result)
