@@ -5,6 +5,7 @@ PreflightError
 ├── UnknownModel             no such model here, in the catalogue or on the Hub
 ├── UnsupportedArchitecture  a config we read but do not understand; never guessed
 ├── HubUnavailable           the Hub cannot be reached, refuses, or is switched off
+├── PlanRefused              files were asked for a plan that would fail
 ├── UnknownGpu               no such GPU in the catalogue
 └── NoGpuDetected            a detection was asked for and found nothing
 
@@ -65,6 +66,13 @@ class HubUnavailable(PreflightError):
 
     code = "hub_unavailable"
     exit_code = 3
+
+
+class PlanRefused(PreflightError):
+    """Files were asked for, but the plan does not fit or vLLM would not start."""
+
+    code = "plan_refused"
+    exit_code = 1
 
 
 class UnknownGpu(PreflightError):

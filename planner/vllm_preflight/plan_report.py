@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vllm_preflight.artifacts.arguments import serve_arguments
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.inspection import hardware_report, model_report
 from vllm_preflight.launch.render import render_command
@@ -35,7 +36,8 @@ def plan_response(
     remedies: Sequence[Remedy],
 ) -> PlanResponse:
     """Everything the plan found, rounded for reading."""
-    fields = config.model_dump(exclude={"explanations"}, exclude_none=True)
+    arguments = serve_arguments(request, config)
+    command = render_command({"model": config.model, **arguments}, version=startup.launch.version)
     return PlanResponse(
         summary=_summary(request, hardware, sizing, startup),
         model=model_report(model, startup.launch, hardware.capability),
@@ -43,7 +45,7 @@ def plan_response(
         feasibility=_feasibility(request, config, sizing),
         config=config,
         startup=startup_report(startup, model),
-        artifacts=Artifacts(serve_command=render_command(_given(fields)).text),
+        artifacts=Artifacts(serve_command=command.text),
         remedies=list(remedies) or None,
         terms=report_terms(_terms(request, model, hardware, sizing)),
         warnings=[*hardware.notes, *model.notes, *startup.launch.warnings],
@@ -74,12 +76,6 @@ def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: 
     if startup.failure is not None:
         return f"Fits by the formula, but vLLM would not start: {startup.failure.message}"
     return f"Fits: {demand} on {where} need {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
-
-
-def _given(fields: dict[str, object]) -> dict[str, object]:
-    """Arguments worth writing: parallel sizes of 1 are vLLM's own."""
-    sizes = ("pipeline_parallel_size", "data_parallel_size", "tensor_parallel_size")
-    return {k: v for k, v in fields.items() if not (k in sizes and v == 1)}
 
 
 def _feasibility(request: PlanRequest, config: VLLMConfig, sizing: Sizing) -> FeasibilityReport:

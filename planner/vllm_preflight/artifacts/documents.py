@@ -1,0 +1,67 @@
+"""YAML and unit files, written by serialisers that know their quoting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from vllm_preflight.artifacts.shell_files import comment
+
+_WIDTH = 100
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs twice out twice: people edit these files."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Never an anchor."""
+        del data
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Several lines as a block, which PyYAML quotes where a block cannot hold them."""
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def yaml_text(head: str, *documents: Mapping[str, Any]) -> str:
+    """`documents` as YAML in the order given, with `head` as a comment above them."""
+    body = yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
+    )
+    return comment(head) + body
+
+
+def unit_text(head: str, sections: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """A systemd unit; a key may repeat. Values are lines of `unit_command` or plain words."""
+    lines = [comment(head)]
+    for section, entries in sections.items():
+        lines += [f"\n[{section}]\n", *(f"{key}={value}\n" for key, value in entries)]
+    return "".join(lines)
+
+
+def unit_command(words: Sequence[str]) -> str:
+    """A command line as ExecStart= takes it (systemd.service(5)), over several lines.
+
+    `%` and `$` are doubled, so that nothing is a specifier or a variable; what would end
+    a word is quoted and escaped as in C.
+    """
+    parts: list[str] = []
+    for word in words:
+        separator = " \\\n    " if word.startswith("--") else " "
+        parts.append((separator if parts else "") + _unit_word(word))
+    return "".join(parts)
+
+
+def _unit_word(word: str) -> str:
+    doubled = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    escaped = doubled.replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    escaped = escaped.replace("\r", "\\r")
+    plain = escaped == word and word and not any(c.isspace() or c in "';" for c in word)
+    return word if plain else f'"{escaped}"'

@@ -1,0 +1,120 @@
+"""Profiles: a plan's question in a YAML file, so that it can be asked again exactly.
+
+Version 2, the current one, is {vllm_preflight_profile: 2, request: {…}, hardware: {…}}, with
+`hardware` only where the GPUs were found rather than named. Version 1 is a bare mapping of
+plan_deployment's arguments, as tools are called with; it is migrated when read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from vllm_preflight.artifacts.documents import yaml_text
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.requests import PlanRequest, validate_request
+
+PROFILE_VERSION = 2
+_VERSION_KEY = "vllm_preflight_profile"
+_LONGEST = 1_000_000
+_HINT = "Write one with vllm-preflight generate MODEL … --only profile."
+
+_HARDWARE = TypeAdapter(Hardware)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A plan's request, and the hardware it was answered for where it was detected."""
+
+    request: PlanRequest
+    hardware: Hardware | None = None
+
+
+def write_profile(profile: Profile, head: str) -> str:
+    """The profile as YAML with `head` as a comment; reading it gives an equal profile."""
+    request = profile.request
+    document: dict[str, Any] = {
+        _VERSION_KEY: PROFILE_VERSION,
+        "request": request.model_dump(mode="json", include=set(request.model_fields_set)),
+    }
+    if profile.hardware is not None:
+        document["hardware"] = _HARDWARE.dump_python(
+            profile.hardware, mode="json", exclude_none=True
+        )
+    return yaml_text(head, document)
+
+
+def read_profile(text: str) -> Profile:
+    """The profile in `text`, YAML or JSON, of this or an older version.
+
+    Raises:
+        InvalidRequest: no profile, of a newer version, or with values that cannot be.
+    """
+    document = _document(text)
+    if _VERSION_KEY not in document:
+        document = {_VERSION_KEY: 1, "request": document}
+    version = document[_VERSION_KEY]
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InvalidRequest(f"{_VERSION_KEY} is {version!r}, which is no version.", _HINT)
+    if version > PROFILE_VERSION:
+        raise InvalidRequest(
+            f"The profile is of version {version}; this release reads up to {PROFILE_VERSION}.",
+            "Update vllm-preflight.",
+        )
+    while version < PROFILE_VERSION:
+        document = _MIGRATIONS[version](document)
+        version = document[_VERSION_KEY]
+    unknown = document.keys() - {_VERSION_KEY, "request", "hardware"}
+    if unknown:
+        raise InvalidRequest(f"A profile has no {', '.join(sorted(unknown))}.", _HINT)
+    request = validate_request(PlanRequest, _mapping(document.get("request"), "request"))
+    hardware = document.get("hardware")
+    if hardware is None:
+        return Profile(request)
+    return Profile(request, _read_hardware(_mapping(hardware, "hardware")))
+
+
+def _add_hardware(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1 had nothing beside the request."""
+    return {**document, _VERSION_KEY: 2}
+
+
+_MIGRATIONS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _add_hardware}
+
+
+def _document(text: str) -> dict[str, Any]:
+    if len(text) > _LONGEST:
+        raise InvalidRequest(f"The profile has more than {_LONGEST:,} characters.", _HINT)
+    try:
+        tokens = cast(Iterable[object], cast(Any, yaml).scan(text, Loader=yaml.SafeLoader))
+        # Aliases can make a small file enormous, and nothing here repeats.
+        if any(isinstance(token, yaml.AliasToken) for token in tokens):
+            raise InvalidRequest("The profile has a YAML alias (*name).", "Write the value out.")
+        document = cast(object, yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" near line {where.line + 1}" if where is not None else ""
+        raise InvalidRequest(f"The profile is no YAML or JSON{line}.", _HINT) from error
+    return _mapping(document, "The profile")
+
+
+def _mapping(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{what} is no mapping of names to values.", _HINT)
+    return {str(key): item for key, item in cast(dict[object, Any], value).items()}
+
+
+def _read_hardware(values: Mapping[str, Any]) -> Hardware:
+    try:
+        return _HARDWARE.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidRequest(
+            f"The profile's hardware.{where} cannot be: {first['msg']}.", _HINT
+        ) from error

@@ -1,0 +1,115 @@
+"""What can be asked of artefacts, and the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from vllm_preflight.artifacts.profile import Profile, read_profile
+from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.models.config_files import parse_json_object
+from vllm_preflight.reports import Report
+from vllm_preflight.requests import (
+    Count,
+    JsonText,
+    PlanRequest,
+    RequestModel,
+    Tokens,
+    validate_request,
+)
+
+ArtifactKind = Literal[
+    "serve",
+    "env",
+    "docker",
+    "compose",
+    "systemd",
+    "kubernetes",
+    "leaderworkerset",
+    "rayservice",
+    "helm",
+    "kserve",
+    "bench",
+    "bench-job",
+    "profile",
+]
+ALL_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
+# Enough to start it, to test it and to plan it again, in an answer that stays short.
+USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "compose", "profile")
+
+
+class GenerateRequest(RequestModel, frozen=True):
+    """Which files run this plan? Fields go before `arguments`, those before `profile`."""
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="Hugging Face id, catalogue id or local folder."
+    )
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
+        default=None, description="GPU name, such as H100; auto: this machine's."
+    )
+    gpus: Count | None = Field(default=None, description="GPUs in all. Default: as needed.")
+    nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
+    concurrency: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Requests in flight at once. Default 1."
+    )
+    prompt_tokens: Tokens | None = Field(default=None, description="Per request. Default 512.")
+    gen_tokens: Tokens | None = Field(default=None, description="Per request. Default 256.")
+    max_model_len: Tokens | None = Field(
+        default=None, description="Longest request in tokens, prompt and output."
+    )
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="Release to write for, such as 0.19.0. Default: the newest known."
+    )
+    arguments: JsonText | None = Field(
+        default=None,
+        description='Further arguments of plan_deployment as JSON: {"kv_cache_dtype": "fp8"}.',
+    )
+    profile: Annotated[str, Field(max_length=1_000_000)] | None = Field(
+        default=None, description="Text of a profile to write files for, instead of fields."
+    )
+    kinds: list[ArtifactKind] = Field(
+        default=list(USUAL_KINDS),
+        max_length=len(ALL_KINDS),
+        description="Which files. leaderworkerset and rayservice are for several machines.",
+    )
+
+
+class ArtifactsReport(Report):
+    """generate_artifacts' answer."""
+
+    summary: str = Field(description="The plan's verdict in one sentence.")
+    serve_command: str = Field(description="The vllm serve line all files run.")
+    files: dict[str, str] = Field(description="Texts by file name.")
+    skipped: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Kinds that do not apply, and why."
+    )
+    warnings: list[str] = Field(default_factory=list[str], description="What to look out for.")
+    next_steps: list[str] = Field(default_factory=list[str], description="What to do next.")
+
+
+def plan_of(request: GenerateRequest) -> Profile:
+    """The plan that is meant: the profile's, with arguments and then fields over it.
+
+    Raises:
+        InvalidRequest: a value that cannot be, or no model.
+    """
+    saved = None if request.profile is None else read_profile(request.profile)
+    fields = request.model_dump(exclude={"profile", "arguments", "kinds"}, exclude_none=True)
+    if request.arguments is not None:
+        fields = {**parse_json_object(request.arguments.encode(), "arguments"), **fields}
+    return changed_plan(saved, fields)
+
+
+def changed_plan(saved: Profile | None, fields: dict[str, object]) -> Profile:
+    """`saved` with `fields` over it; hardware of its own is only kept under its own request."""
+    if saved is None:
+        if "model" not in fields:
+            raise InvalidRequest("No model is named.", "Give model, or a profile.")
+        return Profile(validate_request(PlanRequest, fields))
+    if not fields:
+        return saved
+    old = saved.request.model_dump(include=set(saved.request.model_fields_set))
+    changed = Profile(validate_request(PlanRequest, {**old, **fields}), saved.hardware)
+    kept = fields.keys().isdisjoint({"gpu", "gpus", "vram_gb", "nodes", "interconnect"})
+    return changed if kept else Profile(changed.request)

@@ -1,0 +1,132 @@
+"""Files a shell or Docker reads: the serve script, its environment, `docker run`, the benchmark."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+
+from vllm_preflight.artifacts.deployment import PORT, Deployment
+
+CACHE_IN_IMAGE = "/root/.cache/huggingface"
+CACHE_VOLUME = "huggingface-cache"
+ENV_FILE = "vllm.env"
+# The server asks nobody who they are; others on the network are let in by choice.
+PUBLISHED = f"127.0.0.1:{PORT}:{PORT}"
+# Each slot is used several times, so the figures are of a steady state.
+_ROUNDS = 4
+_FEWEST_PROMPTS = 32
+
+
+def serve_script(deployment: Deployment) -> str:
+    """A script that becomes `vllm serve` with the plan's arguments, and its caller's after them."""
+    command = ["exec", "vllm", "serve", *deployment.serve_words()]
+    return _script(deployment.summary, [*shell_lines(command), ' "$@"'])
+
+
+def environment_file(deployment: Deployment) -> str:
+    """Variables as `docker --env-file`, compose and systemd all read them: no quotes, no spaces."""
+    needs = "is not needed for a local folder" if deployment.is_local else "gated models need it"
+    return f"# Token for the Hugging Face Hub; {needs}.\nHF_TOKEN=\n"
+
+
+def docker_words(deployment: Deployment, env_file: str, *options: str) -> list[str]:
+    """`docker run` of the plan, as words."""
+    words = ["docker", "run", "--rm", *options, "--name", deployment.name]
+    words += ["--gpus", str(deployment.gpus), "--ipc", "host", "--publish", PUBLISHED]
+    words += ["--env-file", env_file]
+    words += ["--mount", _mount("volume", CACHE_VOLUME, CACHE_IN_IMAGE)]
+    if deployment.is_local:
+        words += ["--mount", _mount("bind", deployment.model, deployment.model, "readonly")]
+    # The image's own entry point changed between releases.
+    words += ["--entrypoint", "vllm", deployment.image, "serve"]
+    return [*words, *deployment.serve_words(port=PORT)]
+
+
+def docker_script(deployment: Deployment) -> str:
+    """A script that runs the plan with Docker in the foreground."""
+    change = 'cd "$(dirname "$0")"\n'
+    command = ["exec", *docker_words(deployment, ENV_FILE)]
+    return _script(deployment.summary, [change, *shell_lines(command), ' "$@"'])
+
+
+def bench_words(deployment: Deployment, base_url: str) -> list[str]:
+    """`vllm bench serve` with the plan's workload, as words after `vllm`."""
+    prompts = max(_FEWEST_PROMPTS, _ROUNDS * deployment.concurrency)
+    words = ["bench", "serve", "--base-url", base_url, "--model", deployment.model]
+    if tokenizer := deployment.arguments.get("tokenizer"):
+        words += ["--tokenizer", tokenizer]
+    if deployment.arguments.get("trust_remote_code"):
+        words += ["--trust-remote-code"]
+    words += ["--dataset-name", "random", "--ignore-eos"]
+    words += ["--random-input-len", str(deployment.prompt_tokens)]
+    words += ["--random-output-len", str(deployment.gen_tokens)]
+    words += ["--max-concurrency", str(deployment.concurrency), "--num-prompts", str(prompts)]
+    return words
+
+
+def bench_script(deployment: Deployment) -> str:
+    """A script that sends the plan's workload and fails where the plan's promise is broken.
+
+    The promise: a KV cache of at least the predicted blocks, and no request preempted
+    for want of cache while the workload's requests are in flight.
+    """
+    base = f"http://127.0.0.1:{PORT}"
+    lines = [
+        f"base_url=${{1:-{base}}}\n",
+        f"promised_blocks={deployment.kv_cache_blocks or 0}\n",
+        "metrics() {\n",
+        '  curl --fail --silent --show-error "$base_url/metrics"\n',
+        "}\n",
+        "preemptions() {\n",
+        '  metrics | awk \'index($0, "vllm:num_preemptions_total") == 1 { n += $NF }\n',
+        '    END { printf "%.0f\\n", n }\'\n',
+        "}\n",
+        "# Of several replicas the one with the fewest.\n",
+        "blocks() {\n",
+        "  metrics | grep '^vllm:cache_config_info' |\n",
+        "    sed 's/.*num_gpu_blocks=\"\\([0-9]*\\)\".*/\\1/' | sort -n | head -n 1\n",
+        "}\n",
+        "before=$(preemptions)\n",
+        *_benchmark_lines(deployment, base),
+        "after=$(preemptions)\n",
+        "found=$(blocks)\n",
+        'echo "KV cache: $found blocks, promised: $promised_blocks"\n',
+        'echo "preemptions: $((after - before)), promised: 0"\n',
+        '[ "$found" -ge "$promised_blocks" ] && [ "$after" -eq "$before" ]',
+    ]
+    return _script(deployment.summary, lines)
+
+
+def _benchmark_lines(deployment: Deployment, base: str) -> list[str]:
+    text = "".join(shell_lines(["vllm", *bench_words(deployment, base)]))
+    return [text.replace(shlex.quote(base), '"$base_url"', 1), "\n"]
+
+
+def shell_lines(words: Sequence[str]) -> list[str]:
+    """One command over several lines, a flag and its value on each; the last is left open."""
+    lines: list[str] = []
+    for word in words:
+        separator = " \\\n  " if word.startswith("--") else " "
+        lines.append((separator if lines else "") + shlex.quote(word))
+    return lines
+
+
+def comment(text: str) -> str:
+    """`text` as comment lines of a shell, YAML or unit file."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"# {flat}\n"
+
+
+def _script(summary: str, lines: Sequence[str]) -> str:
+    head = f"#!/usr/bin/env bash\n{comment(summary)}set -euo pipefail\n"
+    return head + "".join(lines) + "\n"
+
+
+def _mount(kind: str, source: str, target: str, *flags: str) -> str:
+    """Docker reads --mount as one record of CSV."""
+    record = io.StringIO()
+    fields = [f"type={kind}", f"source={source}", f"target={target}", *flags]
+    csv.writer(record, lineterminator="").writerow(fields)
+    return record.getvalue()

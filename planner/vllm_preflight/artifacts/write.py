@@ -1,0 +1,77 @@
+"""Files into a folder: all of them or none, and never over another's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from vllm_preflight.errors import InvalidRequest
+
+
+def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) -> list[Path]:
+    """Write `files` (names to texts) into `folder`; scripts are executable.
+
+    Everything is first written beside its place and then moved there, each in one step.
+    When something fails, what was there before is put back.
+
+    Raises:
+        InvalidRequest: a file exists and `force` is not given, or the folder cannot be
+            written; nothing has changed then.
+    """
+    existing = [name for name in files if os.path.lexists(folder / name)]
+    if existing and not force:
+        raise InvalidRequest(
+            f"{folder} already has {', '.join(existing)}.",
+            "Choose another folder, or overwrite with --force.",
+        )
+    directories = [folder / name for name in existing if (folder / name).is_dir()]
+    if directories:
+        raise InvalidRequest(
+            f"{directories[0]} is a folder.", "Move it away, or choose another place."
+        )
+    made = _first_missing(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".vllm-preflight-", dir=folder) as name:
+            _replace_all(folder, files, existing, Path(name))
+    except OSError as error:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        raise InvalidRequest(
+            f"{folder} cannot be written: {error.strerror or error}.",
+            "Choose a folder you may write to; nothing was changed.",
+        ) from error
+    return [folder / name for name in files]
+
+
+def _replace_all(folder: Path, files: Mapping[str, str], existing: list[str], work: Path) -> None:
+    new, old = work / "new", work / "old"
+    new.mkdir()
+    old.mkdir()
+    for name, text in files.items():
+        path = new / name
+        path.write_text(text, encoding="utf-8", newline="\n")
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+    for name in existing:
+        shutil.copy2(folder / name, old / name, follow_symlinks=False)
+    placed: list[str] = []
+    try:
+        for name in files:
+            os.replace(new / name, folder / name)
+            placed.append(name)
+    except BaseException:
+        for name in placed:
+            if name in existing:
+                os.replace(old / name, folder / name)
+            else:
+                (folder / name).unlink()
+        raise
+
+
+def _first_missing(folder: Path) -> Path | None:
+    """The highest folder that writing would make, to be removed when writing fails."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    return missing[-1] if missing else None
