@@ -95,7 +95,7 @@ def _compressor(prefix: str, hidden_size: int, width: int, ratio: int) -> tuple[
 
 def _attention(config: ConfigView, hidden_size: int, ratio: int) -> tuple[Weight, ...]:
     heads, width = config.integer("num_attention_heads"), config.integer("head_dim")
-    rank, groups = config.integer("q_lora_rank"), config.integer("o_groups")
+    rank, groups = config.integer("q_lora_rank"), max(1, config.integer("o_groups"))
     output_rank = config.integer("o_lora_rank")
     down = "attn.fused_wqa_wkv"
     weights = (
