@@ -187,3 +187,8 @@ def test_zamba2_must_say_which_layers_attend() -> None:
         changed("Zyphra/Zamba2-2.7B", num_hidden_layers=8)
     listed = changed("Zyphra/Zamba2-2.7B", num_hidden_layers=8, hybrid_layer_ids=[3])
     assert kinds(listed) == {"mamba2": 8, "AttentionCache": 1}
+
+
+def test_unknown_dtypes_of_states_are_refused() -> None:
+    with pytest.raises(UnsupportedArchitecture, match="mamba_ssm_cache_dtype is 'int3'"):
+        changed("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", mamba_ssm_cache_dtype="int3")

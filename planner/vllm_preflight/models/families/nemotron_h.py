@@ -25,7 +25,7 @@ from vllm_preflight.models.families.blocks import (
 from vllm_preflight.models.families.common import assemble, head_dim
 from vllm_preflight.models.families.predictor import predictor_count
 from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.state_space import Mamba2
+from vllm_preflight.models.families.state_space import Mamba2, state_dtype
 
 # What the config class fills in (transformers configuration_nemotron_h.py).
 _DEFAULTS = {
@@ -82,7 +82,7 @@ def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Arch
         config.integer("conv_kernel", "mamba_d_conv", default=4),
         conv_bias=config.flag("use_conv_bias", default=True),
         proj_bias=config.flag("mamba_proj_bias", "use_bias"),
-        state_dtype=config.text("mamba_ssm_cache_dtype", default="float32"),
+        state_dtype=state_dtype(config, "mamba_ssm_cache_dtype", "float32"),
     )
     built: dict[str, Layer] = {}
     layers = [_layer(kind, config, shape, mixer, built) for kind in kinds]

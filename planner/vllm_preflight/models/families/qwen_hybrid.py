@@ -25,6 +25,7 @@ from vllm_preflight.models.families.feed_forward import FeedForward, feed_forwar
 from vllm_preflight.models.families.linear_attention import GatedDelta
 from vllm_preflight.models.families.predictor import predictor_count
 from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.families.state_space import state_dtype
 from vllm_preflight.models.families.traits import DecoderTraits
 
 _FEED_FORWARD = DecoderTraits(mlp_bias=False, shared_expert_gate=True)
@@ -77,7 +78,7 @@ def read_qwen_hybrid(config: ConfigView, outer: ConfigView | None = None) -> Arc
         config.integer("linear_num_value_heads"),
         config.integer("linear_value_head_dim"),
         config.integer("linear_conv_kernel_dim"),
-        state_dtype=config.text("mamba_ssm_dtype") or None,
+        state_dtype=state_dtype(config, "mamba_ssm_dtype", None),
         merged_names=config.model_type == "qwen3_next",
     )
     num_layers = num_hidden_layers(config)

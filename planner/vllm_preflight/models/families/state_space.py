@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vllm_preflight.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Role, Split, StateCache, Weight
+from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.blocks import linear, norm
 from vllm_preflight.units import ceil_div
+
+_STATE_DTYPES = frozenset({"float32", "bfloat16", "float16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,24 @@ def convolution(
     if bias:
         weights += (Weight(f"{name}.bias", channels, split=split, units=units, dtype=dtype),)
     return weights
+
+
+def state_dtype(config: ConfigView, key: str, default: str | None) -> str | None:
+    """The dtype a config gives its recurrent states; `default` where it is silent.
+
+    Raises:
+        UnsupportedArchitecture: a dtype that states are not kept in.
+    """
+    name = config.text(key).removeprefix("torch.")
+    if name in {"", "auto"}:
+        return default
+    if name not in _STATE_DTYPES:
+        raise UnsupportedArchitecture(
+            f"The config's {config.where}{key} is {name[:40]!r}.",
+            f"States are kept in {', '.join(sorted(_STATE_DTYPES))}.",
+            keys=(key,),
+        )
+    return name
 
 
 def time_step_rank(value: object, hidden_size: int) -> int:
