@@ -14,6 +14,7 @@ Will this model start on these GPUs under vLLM, and with how much KV cache?
 
 commands:
   plan MODEL        size a deployment for a workload and say what to run
+  generate MODEL    write the files that run such a plan into a folder (-o DIR)
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
@@ -42,7 +43,17 @@ environment:
   CUDA_VISIBLE_DEVICES                             which GPUs detect and gpu=auto see
 """
 
-COMMANDS = ("plan", "check", "explain", "inspect", "detect", "overhead", "call", "serve")
+COMMANDS = (
+    "plan",
+    "generate",
+    "check",
+    "explain",
+    "inspect",
+    "detect",
+    "overhead",
+    "call",
+    "serve",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ from vllm_preflight.requests import (
     validate_request,
 )
 from vllm_preflight_server import display
+from vllm_preflight_server.generating import add_profile_option, asked_plan, generate
 from vllm_preflight_server.options import (
     Parser,
     add_output_options,
@@ -52,18 +53,23 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 def _plan(arguments: Sequence[str]) -> int:
     parser = command_parser("plan", PlanRequest, positional="model")
+    add_profile_option(parser)
     add_output_options(parser, explain=True)
     add_report_options(parser)
     parsed = parser.parse(arguments)
     report = _report_path(parsed)
-    request = validate_request(PlanRequest, request_fields(parsed, PlanRequest, "model"))
+    asked = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.plan import plan_deployment
 
-    plan = plan_deployment(request, progress=_progress)
+    plan = plan_deployment(asked.request, hardware=asked.hardware, progress=_progress)
     _write(report, plan, parsed.force)
     _print(plan, parsed.json, parsed.explain, display.show_plan)
     starts = plan.startup is None or plan.startup.starts
     return 0 if plan.feasibility.fits and starts else 1
+
+
+def _generate(arguments: Sequence[str]) -> int:
+    return generate(arguments, _progress)
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -213,6 +219,7 @@ def _progress(message: str) -> None:
 
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "plan": _plan,
+    "generate": _generate,
     "check": _check,
     "explain": _explain,
     "inspect": _inspect,

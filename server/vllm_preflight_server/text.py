@@ -6,6 +6,7 @@ same facts. The text is a view of the structure and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -35,12 +36,20 @@ def _lines(members: Mapping[str, Any], level: int) -> list[str]:
 
 
 def _section(value: object, level: int) -> list[str]:
+    if isinstance(value, str):
+        return _fenced(value)
     if isinstance(value, Mapping):
         return _lines(cast(Mapping[str, Any], value), level + 1)
     items = cast(Sequence[object], value)
     if items and all(isinstance(item, Mapping) for item in items):
         return _table(cast(Sequence[Mapping[str, Any]], items))
     return [f"- {_inline(item)}" for item in items]
+
+
+def _fenced(text: str) -> list[str]:
+    """A file's text between fences longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return [fence, text.rstrip("\n"), fence]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -53,6 +62,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _is_nested(value: object) -> bool:
+    if isinstance(value, str):
+        # What ends a line is the text of a file.
+        return value.endswith("\n")
     if isinstance(value, Mapping):
         return bool(cast(Mapping[str, Any], value))
     if isinstance(value, list):

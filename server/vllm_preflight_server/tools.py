@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
 from vllm_preflight.reports import (
     DetectReport,
     InspectReport,
@@ -103,6 +104,14 @@ def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes 
     return draw_png(answer)
 
 
+def answer_generate(request: GenerateRequest, progress: Progress) -> ArtifactsReport:
+    """The texts of a plan's files."""
+    from vllm_preflight.artifacts.profile import plan_of
+    from vllm_preflight.generate import generate_artifacts
+
+    return generate_artifacts(plan_of(request), request.kinds, progress=progress)
+
+
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
     from vllm_preflight.predict import predict_startup
@@ -170,6 +179,21 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         open_world=True,
         page=PAGE_URI,
         picture=picture_of_plan,
+    ),
+    ToolSpec(
+        name="generate_artifacts",
+        title="Files that run a checked plan",
+        description="Returns the texts of files that run a plan: serve script, Docker, compose, "
+        "systemd, Kubernetes, LeaderWorkerSet, RayService, Helm values, KServe, a benchmark that "
+        "tests the plan's promise, and a profile that asks the plan again. Use it once "
+        "plan_deployment's answer is settled, with the same arguments; it plans again itself and "
+        "refuses a plan that does not fit or start. It writes nothing: the command "
+        "vllm-preflight generate does. Only a model outside the catalogue asks the Hugging Face "
+        "Hub for its config.",
+        request=GenerateRequest,
+        report=ArtifactsReport,
+        answer=answer_generate,
+        open_world=True,
     ),
     ToolSpec(
         name="predict_startup",

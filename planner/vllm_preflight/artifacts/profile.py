@@ -15,8 +15,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from vllm_preflight.artifacts.documents import yaml_text
+from vllm_preflight.artifacts.request import GenerateRequest
 from vllm_preflight.errors import InvalidRequest
 from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.models.config_files import parse_json_object
 from vllm_preflight.requests import PlanRequest, validate_request
 
 PROFILE_VERSION = 2
@@ -77,6 +79,33 @@ def read_profile(text: str) -> Profile:
     if hardware is None:
         return Profile(request)
     return Profile(request, _read_hardware(_mapping(hardware, "hardware")))
+
+
+def plan_of(request: GenerateRequest) -> Profile:
+    """The plan that is meant: the profile's, with arguments and then fields over it.
+
+    Raises:
+        InvalidRequest: a value that cannot be, or no model.
+    """
+    saved = None if request.profile is None else read_profile(request.profile)
+    fields = request.model_dump(exclude={"profile", "arguments", "kinds"}, exclude_none=True)
+    if request.arguments is not None:
+        fields = {**parse_json_object(request.arguments.encode(), "arguments"), **fields}
+    return changed_plan(saved, fields)
+
+
+def changed_plan(saved: Profile | None, fields: Mapping[str, Any]) -> Profile:
+    """`saved` with `fields` over it; hardware of its own is only kept under its own request."""
+    if saved is None:
+        if "model" not in fields:
+            raise InvalidRequest("No model is named.", "Give model, or a profile.")
+        return Profile(validate_request(PlanRequest, fields))
+    if not fields:
+        return saved
+    old = saved.request.model_dump(include=set(saved.request.model_fields_set))
+    changed = Profile(validate_request(PlanRequest, {**old, **fields}), saved.hardware)
+    kept = fields.keys().isdisjoint({"gpu", "gpus", "vram_gb", "nodes", "interconnect"})
+    return changed if kept else Profile(changed.request)
 
 
 def _add_hardware(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,18 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from vllm_preflight.artifacts.profile import Profile, read_profile
-from vllm_preflight.errors import InvalidRequest
-from vllm_preflight.models.config_files import parse_json_object
 from vllm_preflight.reports import Report
-from vllm_preflight.requests import (
-    Count,
-    JsonText,
-    PlanRequest,
-    RequestModel,
-    Tokens,
-    validate_request,
-)
+from vllm_preflight.requests import Count, JsonText, RequestModel, Tokens
 
 ArtifactKind = Literal[
     "serve",
@@ -86,30 +76,3 @@ class ArtifactsReport(Report):
     )
     warnings: list[str] = Field(default_factory=list[str], description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list[str], description="What to do next.")
-
-
-def plan_of(request: GenerateRequest) -> Profile:
-    """The plan that is meant: the profile's, with arguments and then fields over it.
-
-    Raises:
-        InvalidRequest: a value that cannot be, or no model.
-    """
-    saved = None if request.profile is None else read_profile(request.profile)
-    fields = request.model_dump(exclude={"profile", "arguments", "kinds"}, exclude_none=True)
-    if request.arguments is not None:
-        fields = {**parse_json_object(request.arguments.encode(), "arguments"), **fields}
-    return changed_plan(saved, fields)
-
-
-def changed_plan(saved: Profile | None, fields: dict[str, object]) -> Profile:
-    """`saved` with `fields` over it; hardware of its own is only kept under its own request."""
-    if saved is None:
-        if "model" not in fields:
-            raise InvalidRequest("No model is named.", "Give model, or a profile.")
-        return Profile(validate_request(PlanRequest, fields))
-    if not fields:
-        return saved
-    old = saved.request.model_dump(include=set(saved.request.model_fields_set))
-    changed = Profile(validate_request(PlanRequest, {**old, **fields}), saved.hardware)
-    kept = fields.keys().isdisjoint({"gpu", "gpus", "vram_gb", "nodes", "interconnect"})
-    return changed if kept else Profile(changed.request)
