@@ -4,10 +4,12 @@ import chart from "../../server/vllm_preflight_server/app_page/chart.json";
 
 // Parts are rounded to hundredths; less than this between them is rounding.
 const ROUNDING_GIB = 0.05;
+const CACHE = "available_kv_cache_gib";
 
 /**
- * The memory of one GPU in GiB: parts in the order they are stacked, the budget and the
- * whole; null when the answer has no figures (arguments refused).
+ * The memory of one GPU in GiB: parts in the order they are stacked, the budget, the whole,
+ * and what is missing before the first byte of KV cache (null when nothing is); null when the
+ * answer has no figures (arguments refused).
  */
 export function memory(answer) {
   const startup = answer.startup;
@@ -15,12 +17,14 @@ export function memory(answer) {
   const visible = answer.hardware.visible_gib_per_gpu;
   const utilization = (answer.config ?? answer.arguments).gpu_memory_utilization;
   const budget = visible * utilization;
+  const caches = startup.kv_cache_tokens !== undefined;
+  const left = startup[CACHE] ?? 0;
   const charged = startup.cuda_graph_charged !== false;
   const inside = [];
   const after = [];
   for (const { field, label } of chart.parts) {
     const gib = startup[field] ?? 0;
-    if (gib <= 0) continue;
+    if (gib <= 0 || (field === CACHE && !caches)) continue;
     const graphs = field === "cuda_graph_gib" && !charged;
     const part = { key: field, label: graphs ? `${label} (outside the budget)` : label, gib };
     (graphs ? after : inside).push(part);
@@ -32,7 +36,7 @@ export function memory(answer) {
   const parts = [...inside, ...after];
   const rest = visible - total(parts);
   if (rest > ROUNDING_GIB) parts.push({ key: "outside", label: chart.outside.label, gib: rest });
-  return { parts, budget, visible, utilization, left: startup.available_kv_cache_gib ?? 0 };
+  return { parts, budget, visible, utilization, short: caches && left <= 0 ? -left : null };
 }
 
 /**

@@ -13,12 +13,12 @@ const LETTER = 6.6;
 const AROUND = 14;
 
 /** What the bar says, for people who do not see it. */
-export function describeMemory({ parts, budget, visible, utilization, left }) {
+export function describeMemory({ parts, budget, visible, utilization, short }) {
   const list = parts.map((part) => `${part.label} ${gib(part.gib)}`).join(", ");
-  const short = left <= 0 ? ` No KV cache: ${gib(-left)} short of the first byte.` : "";
+  const none = short === null ? "" : ` No KV cache: ${gib(short)} short of the first byte.`;
   return (
     `One GPU has ${gib(visible)}, of which vLLM may use ${percent(utilization)}, ` +
-    `${gib(budget)}. ${list}.${short}`
+    `${gib(budget)}. ${list}.${none}`
   );
 }
 

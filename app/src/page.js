@@ -109,7 +109,7 @@ function table(caption, heads, rows, { prose = false } = {}) {
 
 function memorySection(figures, drawings) {
   if (!figures) return null;
-  const { parts, visible, left } = figures;
+  const { parts, visible, short } = figures;
   const named = (key, label) => [
     element("span", { class: `swatch back-${key}`, "aria-hidden": "true" }),
     label,
@@ -119,7 +119,7 @@ function memorySection(figures, drawings) {
     gib(part.gib),
     percent(part.gib / visible),
   ]);
-  if (left <= 0) rows.push([named("none", "KV cache"), `${gib(-left)} short`, "none"]);
+  if (short !== null) rows.push([named("none", "KV cache"), `${gib(short)} short`, "none"]);
   const title = "Memory of one GPU";
   const draw = (svg, width) => drawMemory(svg, figures, width);
   return element(

@@ -9,7 +9,13 @@ const POLICY =
   "img-src 'self' data:; connect-src 'none'";
 
 const { page, theme, input, result } = await (await fetch("/scenario")).json();
-const note = (event) => fetch("/event", { method: "POST", body: JSON.stringify(event) });
+// One after the other, so that they arrive in order.
+let noted = Promise.resolve();
+const note = (event) => {
+  const post = () => fetch("/event", { method: "POST", body: JSON.stringify(event) });
+  noted = noted.then(post);
+  return noted;
+};
 const drawn = () => new Promise((resolve) => setTimeout(resolve, 300));
 
 document.documentElement.style.colorScheme = theme;

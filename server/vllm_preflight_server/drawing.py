@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from vllm_preflight.errors import InvalidRequest
-from vllm_preflight_server.figures import Capacity, Mark, Memory, capacity, chart, memory
+from vllm_preflight_server.figures import (
+    Capacity,
+    Mark,
+    Memory,
+    capacity,
+    chart,
+    memory,
+    short_of_cache_gib,
+)
 
 _INK, _QUIET, _RULE = "#16202b", "#4d5a68", "#ccd4dc"
 _WIDTH_IN, _DPI = 8.0, 120
@@ -39,8 +47,8 @@ def draw_png(answer: Mapping[str, Any]) -> bytes | None:
     bar, held = memory(answer), capacity(answer)
     if bar is None:
         return None
-    left = answer["startup"].get("available_kv_cache_gib", 0.0)
-    note = "" if left > 0 else f"; KV cache: none, {-left:,.2f} GiB short"
+    short = short_of_cache_gib(answer)
+    note = "" if short is None else f"; KV cache: none, {short:,.2f} GiB short"
     heights = [2.8, 3.4] if held else [2.8]
     with _ONE_AT_A_TIME:
         figure: Any = Figure(figsize=(_WIDTH_IN, sum(heights)), dpi=_DPI, layout="constrained")

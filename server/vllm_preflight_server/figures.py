@@ -16,6 +16,7 @@ from typing import Any
 
 # Parts are rounded to hundredths; less than this between them is rounding.
 _ROUNDING_GIB = 0.05
+_CACHE = "available_kv_cache_gib"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def memory(answer: Mapping[str, Any]) -> Memory | None:
     after: list[Part] = []
     for part in chart()["parts"]:
         field, label, gib = part["field"], part["label"], startup.get(part["field"], 0.0)
-        if gib <= 0:
+        if gib <= 0 or (field == _CACHE and not _keeps_cache(startup)):
             continue
         if field == "cuda_graph_gib" and not startup.get("cuda_graph_charged", True):
             after.append(Part(field, f"{label} (outside the budget)", gib))
@@ -87,6 +88,17 @@ def memory(answer: Mapping[str, Any]) -> Memory | None:
     if rest > _ROUNDING_GIB:
         parts.append(Part("outside", chart()["outside"]["label"], rest))
     return Memory(tuple(parts), budget, visible)
+
+
+def short_of_cache_gib(answer: Mapping[str, Any]) -> float | None:
+    """What is missing before the first byte of KV cache; None when nothing is."""
+    startup = answer["startup"]
+    left = startup.get(_CACHE, 0.0)
+    return -left if _keeps_cache(startup) and left <= 0 else None
+
+
+def _keeps_cache(startup: Mapping[str, Any]) -> bool:
+    return "kv_cache_tokens" in startup
 
 
 def capacity(answer: Mapping[str, Any]) -> Capacity | None:
