@@ -1,7 +1,7 @@
 """The method page: formulas and sources as the engine states them, and measured accuracy.
 
 Nothing here is written by hand: the formulas are the terms of one worked example, and
-the accuracy is the page that the benchmark writes (`scripts/build_method.py` packs it).
+the accuracy is what `benchmarks/accuracy.py` measured and wrote beside this module.
 """
 
 from __future__ import annotations
