@@ -37,9 +37,14 @@ _STAYS = CacheHint(ttl_ms=3_600_000, scope="public")
 
 
 def build_server(
-    tools: Sequence[str] | None = None, *, call_limit_s: float = CALL_LIMIT_S
+    tools: Sequence[str] | None = None,
+    *,
+    call_limit_s: float = CALL_LIMIT_S,
+    folders: bool = True,
 ) -> MCPServer:
     """The server with its tools (all, or those named); nothing is read or started yet.
+
+    Without `folders` a model is never taken for a path of this machine.
 
     Raises:
         InvalidRequest: a name in `tools` is no tool, or there is none.
@@ -52,7 +57,7 @@ def build_server(
         description="Will this model start under vLLM on these GPUs, and with how much KV cache?",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[make_tool(spec, call_limit_s) for spec in chosen_tools(tools)],
+        tools=[make_tool(spec, call_limit_s, folders=folders) for spec in chosen_tools(tools)],
         extensions=[app_page(), Skills()],
         log_level="WARNING",
         cache_hints={

@@ -140,7 +140,9 @@ def worker_app(settings: HttpSettings) -> ASGIApp:
     """The application one worker process builds for itself."""
     # uvicorn says how many requests it cut off when it stops, and shows a traceback of each.
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
-    return http_app(build_server(settings.tools), settings)
+    # Who asks from elsewhere has no business with the folders of this machine.
+    server = build_server(settings.tools, folders=is_loopback(settings.host))
+    return http_app(server, settings)
 
 
 def serve_http(settings: HttpSettings) -> None:

@@ -12,8 +12,9 @@ from vllm_preflight_server.options import Parser
 
 _EPILOG = """\
 Without --http the server speaks on stdin and stdout and is started by its client. With --http
-it binds 127.0.0.1 unless told otherwise; any other address needs --allow-host and a token. GET
-/healthz needs neither. Logs go to stderr.
+it binds 127.0.0.1 unless told otherwise; any other address needs --allow-host and a token, and
+there models are ids only, never folders of this machine. GET /healthz needs neither. Logs go to
+stderr.
 """
 
 

@@ -12,6 +12,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -72,6 +73,7 @@ class PlannerTool(Tool):
     answer: Any
     picture: Any
     limit_s: float
+    folders: bool
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
     )
@@ -120,7 +122,7 @@ class PlannerTool(Tool):
         stop = threading.Event()
 
         def work() -> _Answer:
-            with stoppable(stop):
+            with stoppable(stop), self._folders():
                 return call()
 
         try:
@@ -128,6 +130,14 @@ class PlannerTool(Tool):
                 return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         finally:
             stop.set()
+
+    def _folders(self) -> AbstractContextManager[None]:
+        if self.folders:
+            return nullcontext()
+        # The engine is loaded by the first question, not by the start of the server.
+        from vllm_preflight.models.sources import without_folders
+
+        return without_folders()
 
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments with nulls left out, and JSON text parsed, as models really send them."""
@@ -155,10 +165,13 @@ def _image(png: bytes) -> ImageContent:
     return ImageContent(type="image", data=base64.b64encode(png).decode(), mime_type="image/png")
 
 
-def make_tool(spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S) -> PlannerTool:
+def make_tool(
+    spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S, *, folders: bool = True
+) -> PlannerTool:
     """The SDK tool of `spec`, with a flat strict input schema and an output schema.
 
     A call that takes longer than `limit_s` seconds is stopped and answered with an error.
+    Without `folders` a model is never taken for a path of this machine.
     """
     arguments = type(
         f"{spec.name}_arguments",
@@ -188,4 +201,5 @@ def make_tool(spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S) -> PlannerTool
         answer=spec.answer,
         picture=spec.picture,
         limit_s=limit_s,
+        folders=folders,
     )

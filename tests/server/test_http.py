@@ -256,6 +256,16 @@ def test_only_allowed_hosts_are_served_beyond_loopback(guarded: Server) -> None:
     assert guarded.list_tools(Host="other.example.org", Authorization=token).status == 421
 
 
+@pytest.mark.parametrize("path", ["/", "/etc", "/etc/passwd", "~", "../..", "."])
+def test_folders_are_not_read_for_others(guarded: Server, path: str) -> None:
+    params = {"name": "inspect_model", "arguments": {"model": path}}
+    message = {**LIST_TOOLS, "method": "tools/call", "params": params}
+    answer = guarded.ask(body=json.dumps(message).encode(), Authorization=f"Bearer {TOKEN}")
+    assert answer.status == 200
+    # The same sentence whether there is such a file or not.
+    assert "is neither a folder here nor a model id" in answer.body
+
+
 def test_a_busy_worker_says_when_to_come_back() -> None:
     with served("--max-concurrency", "1") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -38,6 +40,8 @@ from vllm_preflight.models.model_ids import check_model_id, check_revision, show
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_KEPT = 256
+# A server that others reach does not read its own machine for them.
+_FOLDERS: ContextVar[bool] = ContextVar("vllm_preflight_folders", default=True)
 
 
 def load_model(
@@ -62,7 +66,7 @@ def load_model(
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
     notify = progress or _silent
-    if source == "auto":
+    if source == "auto" and _FOLDERS.get():
         folder = _local_folder(model)
         if folder is not None:
             key = ("local", folder, fingerprint(folder))
@@ -85,6 +89,16 @@ def load_model(
                 f"The catalogue has no model {model}.", _nearest(model) or "See the catalogue."
             )
     return _from_hub(model, revision, source, notify)
+
+
+@contextmanager
+def without_folders() -> Generator[None]:
+    """Take every model named inside as an id, never as a path of this machine."""
+    token = _FOLDERS.set(False)
+    try:
+        yield
+    finally:
+        _FOLDERS.reset(token)
 
 
 def forget_models() -> None:
