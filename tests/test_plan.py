@@ -245,6 +245,26 @@ def test_a_larger_concurrency_than_fits_is_answered_with_the_largest() -> None:
     assert not plan("Qwen/Qwen3-32B", "H100", gpus=1, concurrency=most + 1).feasibility.fits
 
 
+def test_no_length_is_promised_beyond_the_models_own() -> None:
+    answer = plan("Qwen/Qwen3-8B", concurrency=1)
+    assert answer.feasibility.max_context_at_concurrency == answer.model.max_position == 40_960
+    crowded = plan("Qwen/Qwen3-8B", gpus=1, concurrency=64)
+    assert crowded.feasibility.max_context_at_concurrency < 40_960
+
+
+def test_a_model_that_reads_a_prompt_in_one_step_gets_room_for_it() -> None:
+    answer = plan("BAAI/bge-m3", "L4", concurrency=32)
+    assert answer.config.max_num_batched_tokens >= answer.config.max_model_len
+    assert answer.startup is not None and answer.startup.starts
+
+
+def test_memory_that_others_hold_is_told() -> None:
+    answer = plan("Qwen/Qwen3-8B", gpus=1, free_vram_gb=40)
+    assert answer.feasibility.fits
+    assert answer.startup is not None and not answer.startup.starts
+    assert "other processes" in answer.next_steps[0]
+
+
 def test_arguments_vllm_refuses_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="divisible by tensor parallel size"):
         plan("Qwen/Qwen3-32B", gpus=8, tensor_parallel_size=3)

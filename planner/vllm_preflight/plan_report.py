@@ -42,7 +42,7 @@ def plan_response(
         summary=_summary(request, hardware, sizing, startup),
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
-        feasibility=_feasibility(request, config, sizing),
+        feasibility=_feasibility(request, model, config, sizing),
         config=config,
         startup=startup_report(startup, model),
         artifacts=Artifacts(serve_command=command.text),
@@ -78,7 +78,9 @@ def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: 
     return f"Fits: {demand} on {where} need {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
 
 
-def _feasibility(request: PlanRequest, config: VLLMConfig, sizing: Sizing) -> FeasibilityReport:
+def _feasibility(
+    request: PlanRequest, model: Model, config: VLLMConfig, sizing: Sizing
+) -> FeasibilityReport:
     fit, budget = sizing.feasibility, sizing.budget
     replicas = sizing.launch.data_parallel_size
     typical = request.prompt_tokens + request.gen_tokens
@@ -90,7 +92,7 @@ def _feasibility(request: PlanRequest, config: VLLMConfig, sizing: Sizing) -> Fe
         )
     if fit.oom_risk == "medium" and fit.fits:
         warnings.append("Less than 2 GiB are left; a larger batch or context may not start.")
-    longest = max(sizing.context, config.max_model_len, 2**20)
+    longest = max(sizing.context, model.architecture.max_position)
     return FeasibilityReport(
         fits=fit.fits,
         oom_risk=fit.oom_risk,
@@ -164,6 +166,8 @@ def _next_steps(
     if not (sizing.feasibility.fits and startup.starts):
         if remedies:
             return [f"Plan again with {remedies[0].change}."]
+        if startup.failure and startup.failure.kind == "free_memory_below_request":
+            return ["Free the GPUs of other processes, or lower gpu_memory_utilization."]
         return ["Nothing that was tried makes it fit; take a smaller or a quantised model."]
     steps: list[str] = []
     spare = (hardware.gpus or sizing.gpus) // sizing.gpus

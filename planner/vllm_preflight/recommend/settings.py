@@ -25,7 +25,7 @@ def recommend_settings(
     launch, why = sizing.launch, dict[str, str]()
     length = _max_model_len(model, request, sizing, why)
     sequences = _max_num_seqs(request, sizing, why)
-    tokens = _max_num_batched_tokens(request, launch, sequences, why)
+    tokens = _max_num_batched_tokens(request, launch, length, sequences, why)
     _explain_parallelism(hardware, request, sizing, why)
     why["gpu_memory_utilization"] = (
         f"{request.gpu_memory_utilization:g} of what CUDA shows; the rest is for what vLLM "
@@ -99,7 +99,7 @@ def _max_num_seqs(request: PlanRequest, sizing: Sizing, why: dict[str, str]) -> 
 
 
 def _max_num_batched_tokens(
-    request: PlanRequest, launch: Launch, sequences: int, why: dict[str, str]
+    request: PlanRequest, launch: Launch, length: int, sequences: int, why: dict[str, str]
 ) -> int:
     if request.max_num_batched_tokens is not None:
         why["max_num_batched_tokens"] = "as asked"
@@ -109,6 +109,9 @@ def _max_num_batched_tokens(
     if request.batching_mode == "latency" and tokens > _LATENCY_STEP_TOKENS:
         tokens = _LATENCY_STEP_TOKENS
         why["max_num_batched_tokens"] = "small steps: a long prompt delays running answers less"
+    if not launch.enable_chunked_prefill and tokens < length:
+        tokens = length
+        why["max_num_batched_tokens"] = "this model reads a prompt in one step, so a step holds one"
     # vLLM refuses fewer tokens per step than sequences.
     return max(tokens, sequences)
 
