@@ -268,6 +268,10 @@ def test_memory_that_others_hold_is_told() -> None:
 def test_arguments_vllm_refuses_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="divisible by tensor parallel size"):
         plan("Qwen/Qwen3-32B", gpus=8, tensor_parallel_size=3)
+    with pytest.raises(InvalidRequest, match=r"prompt_tokens \+ gen_tokens is 50,256, but Qwen"):
+        plan("Qwen/Qwen3-32B", prompt_tokens=50_000)
+    with pytest.raises(InvalidRequest, match=r"max_model_len \(50000\) is greater"):
+        plan("Qwen/Qwen3-32B", max_model_len=50_000)
     with pytest.raises(InvalidRequest, match="needs 16 GPUs, but there are 8"):
         plan("Qwen/Qwen3-32B", gpus=8, tensor_parallel_size=8, pipeline_parallel_size=2)
 

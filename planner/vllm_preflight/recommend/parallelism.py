@@ -59,6 +59,13 @@ def choose_layout(model: Model, hardware: Hardware, request: PlanRequest) -> Siz
             break
     assert result is not None
     if problems := result.launch.problems:
+        longest = model.architecture.max_position
+        if request.max_model_len is None and result.context > longest:
+            raise InvalidRequest(
+                f"prompt_tokens + gen_tokens is {result.context:,}, but {model.id} takes at most "
+                f"{longest:,} tokens.",
+                "Lower one of them.",
+            )
         raise InvalidRequest(
             " ".join(f"vLLM refuses this: {problem.message}" for problem in problems),
             " ".join(f"Try {remedy}." for problem in problems for remedy in problem.remedies),
