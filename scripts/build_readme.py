@@ -17,7 +17,9 @@ import os
 import re
 import shlex
 import sys
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote
 
 from build_client_configs import NAME, SERVER, client_configs
 from vllm_preflight.hardware.catalog import gpu_names
@@ -104,7 +106,20 @@ def clients() -> str:
             "Codex (`~/.codex/config.toml`):",
             "",
             shown(codex, "toml"),
+            f"By a click, once the command is on `PATH`: {install_links()}.",
+            "",
         ]
+    )
+
+
+def install_links() -> str:
+    """Links that hand the description to VS Code and to Cursor."""
+    server = json.dumps({"name": NAME, **SERVER}, separators=(",", ":"))
+    vscode = f"vscode:mcp/install?{quote(server, safe='')}"
+    config = b64encode(json.dumps(SERVER, separators=(",", ":")).encode()).decode()
+    return (
+        f"[VS Code](https://insiders.vscode.dev/redirect?url={quote(vscode, safe='')}), "
+        f"[Cursor](https://cursor.com/en/install-mcp?name={NAME}&config={quote(config, safe='')})"
     )
 
 
