@@ -17,6 +17,10 @@ from vllm_preflight.requests import RequestModel
 
 T = TypeVar("T")
 MOST_KEPT = 256
+# Fields that may name another model, another GPU, or one of the Hub.
+_SAY_MORE = ("command", "log", "revision", "profile", "arguments")
+# GPUs that are found now, not named.
+_FOUND = ("auto", "fleet:")
 
 
 class Remembered(Generic[T]):
@@ -45,9 +49,9 @@ def stands_alone(request: RequestModel) -> bool:
     """Whether the same question always has the same answer in this release."""
     given: dict[str, Any] = dict(request)
     model = given.get("model") or ""
-    if given.get("command") or given.get("log") or given.get("revision") is not None:
+    if any(given.get(name) is not None for name in _SAY_MORE):
         return False
-    if "gpu" in given and str(given["gpu"] or "auto").strip().lower() == "auto":
+    if "gpu" in given and str(given["gpu"] or "auto").strip().lower().startswith(_FOUND):
         return False
     # A folder goes before a catalogued model of its name.
     return model.lower() in _catalogued() and not os.path.exists(os.path.expanduser(model))

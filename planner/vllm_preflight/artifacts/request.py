@@ -58,8 +58,8 @@ class GenerateRequest(RequestModel, frozen=True):
     profile: Annotated[str, Field(max_length=1_000_000)] | None = Field(
         default=None, description="Text of a profile to write files for, instead of fields."
     )
-    kinds: list[ArtifactKind] = Field(
-        default=list(USUAL_KINDS),
+    kinds: tuple[ArtifactKind, ...] = Field(
+        default=USUAL_KINDS,
         max_length=len(ALL_KINDS),
         description="Which files. leaderworkerset and rayservice are for several machines.",
     )
