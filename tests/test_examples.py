@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+PROGRAMS = (".py", ".ts", ".sh")
 NODE_CLIENTS = ROOT / "tests" / "node" / "node_modules"
 
 
@@ -74,7 +75,7 @@ def test_shell() -> None:
 
 
 def test_every_example_is_tried() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in PROGRAMS} == {
         "plan.py",
         "plan.ts",
         "smallest_gpu.sh",
