@@ -52,8 +52,8 @@ def test_numbers_are_finite(value: object) -> None:
         ("concurrency", 0, "greater than or equal to 1"),
         ("concurrency", -3, "greater than or equal to 1"),
         ("concurrency", 10**30, "less than or equal to 1000000"),
-        ("concurrency", "many", "valid integer"),
-        ("concurrency", 1.5, "fractional"),
+        ("concurrency", "many", "whole number"),
+        ("concurrency", 1.5, "whole number"),
         ("gpu_memory_utilization", 0.49, "greater than or equal to 0.5"),
         ("gpu_memory_utilization", 0.99, "less than or equal to 0.98"),
         ("gpus", 0, "greater than or equal to 1"),
@@ -64,7 +64,7 @@ def test_numbers_are_finite(value: object) -> None:
         ("model", "", "at least 1 character"),
         ("model", "x" * 501, "at most 500 characters"),
         ("model", 7, "valid string"),
-        ("streaming", "perhaps", "boolean"),
+        ("streaming", "perhaps", "true or false"),
     ],
 )
 def test_a_value_outside_its_range_is_named_with_the_range(

@@ -356,6 +356,17 @@ def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> 
         raise InvalidRequest(" ".join(problems), "Correct the value and ask again.") from error
 
 
+# Pydantic's rules that speak of parsing, in plain words.
+_RULES: Mapping[str, str] = {
+    "int_parsing": "be a whole number",
+    "int_parsing_size": "be a whole number of a plausible size",
+    "int_from_float": "be a whole number",
+    "float_parsing": "be a number",
+    "bool_parsing": "be true or false",
+    "string_unicode": "be text that the terminal's encoding can carry",
+}
+
+
 def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
     if item["type"] == "extra_forbidden":
@@ -371,7 +382,8 @@ def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     # Pydantic's rules read "Input should be …" or "String should have …".
     rule = str(item["msg"]).removeprefix("Value error, ").partition(" should ")
-    return f"{field} is {shown}, but must {rule[2] or f'be {rule[0]}'}."
+    needed = _RULES.get(str(item["type"])) or rule[2] or f"be {rule[0]}"
+    return f"{field} is {shown}, but must {needed}."
 
 
 def _nearest_field(name: str, fields: Collection[str]) -> str | None:

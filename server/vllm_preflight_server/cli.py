@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from vllm_preflight import __version__
+from vllm_preflight_server.streams import discard_output, prepare_streams
 
 USAGE = """\
 usage: vllm-preflight COMMAND [OPTIONS]
@@ -58,6 +59,24 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    prepare_streams()
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) closed first, and has what it wants.
+        discard_output()
+        return 0
+    except OSError as error:
+        discard_output()
+        print(f"error: the answer cannot be written: {error.strerror or error}.", file=sys.stderr)
+        return 2
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -69,14 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unknown_command(arguments[0])
     from vllm_preflight_server import commands
 
-    try:
-        return commands.run(arguments[0], arguments[1:])
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader (head, less) closed first; Python would print at exit otherwise.
-        sys.stdout = None
-        return 0
+    return commands.run(arguments[0], arguments[1:])
 
 
 def _unknown_command(name: str) -> int:

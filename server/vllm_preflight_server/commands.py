@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.errors import InvalidRequest, PreflightError
-from vllm_preflight.models.config_files import parse_json_object, read_bounded
+from vllm_preflight.models.config_files import parse_json_object
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import (
     DetectRequest,
@@ -33,6 +33,7 @@ from vllm_preflight_server.options import (
     split_command,
 )
 from vllm_preflight_server.page import check_report_path, write_report
+from vllm_preflight_server.streams import discard_output, is_unicode
 
 # As much as a log tool call takes.
 _LARGEST_LOG = 20_000_000
@@ -115,10 +116,19 @@ def _explain(arguments: Sequence[str]) -> int:
 
 def _log_text(source: str) -> str:
     """The text of a log file, or of standard input for "-"; undecodable bytes replaced."""
-    if source == "-":
-        data = sys.stdin.buffer.read(_LARGEST_LOG + 1)
-    else:
-        data = read_bounded(Path(source), _LARGEST_LOG)
+    try:
+        if source == "-":
+            with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
+                data = stream.read(_LARGEST_LOG + 1)
+        else:
+            with open(source, "rb") as stream:
+                data = stream.read(_LARGEST_LOG + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidRequest(
+            f"The log {source} cannot be read: {reason}.",
+            "Give the path of a log file, or - for standard input.",
+        ) from error
     if len(data) > _LARGEST_LOG:
         raise InvalidRequest(
             f"The log is larger than {_LARGEST_LOG // 10**6} MB.",
@@ -178,7 +188,7 @@ def _call(arguments: Sequence[str]) -> int:
     if answer.problem is not None:
         print(f"error: {answer.problem}", file=sys.stderr)
         return 2
-    print(json.dumps(answer.structured, indent=2, ensure_ascii=False))
+    print(json.dumps(answer.structured, indent=2, ensure_ascii=not is_unicode()))
     return 0
 
 
@@ -208,9 +218,14 @@ def _print(
 ) -> None:
     answer = (report if full else report.concise()).to_json_dict()
     if as_json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
-    else:
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
+        return
+    try:
         show(answer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has what it wants; the exit code is still the answer's.
+        discard_output()
 
 
 def _progress(message: str) -> None:

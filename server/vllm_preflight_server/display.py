@@ -26,11 +26,19 @@ _PARTS = {
 }
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to its caller, who knows the exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich would turn into exit code 1."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     if sys.stdout.isatty():
-        return Console(highlight=False)
+        return _Console(highlight=False)
     # A pipe has no width; lines are cut by whoever reads them.
-    return Console(highlight=False, no_color=True, width=200)
+    return _Console(highlight=False, no_color=True, width=200)
 
 
 def show_plan(answer: Answer) -> None:
@@ -46,7 +54,7 @@ def show_plan(answer: Answer) -> None:
     _title(console, fit["fits"] and starts, f"{model['model']} on {_hardware(hardware)}: {verdict}")
     _line(
         console,
-        f"{fit['concurrency']:,} requests of {fit['context_tokens']:,} tokens; "
+        f"{_requests(fit['concurrency'])} of {fit['context_tokens']:,} tokens; "
         f"out-of-memory risk {fit['oom_risk']}",
     )
     console.print()
@@ -79,8 +87,8 @@ def show_plan(answer: Answer) -> None:
     console.print()
     _line(
         console,
-        f"At most {fit['max_concurrency_at_context']:,} such requests at once; "
-        f"{fit['concurrency']:,} requests may be up to {fit['max_context_at_concurrency']:,} "
+        f"At most {_requests(fit['max_concurrency_at_context'], 'such ')} at once; "
+        f"{_requests(fit['concurrency'])} may be up to {fit['max_context_at_concurrency']:,} "
         "tokens long.",
     )
     if startup is not None:
@@ -158,6 +166,10 @@ def _startup_lines(console: Console, startup: Answer) -> None:
         )
 
 
+def _requests(count: int, such: str = "") -> str:
+    return f"{count:,} {such}request{'s' * (count != 1)}"
+
+
 def _hardware(hardware: Answer) -> str:
     return f"{hardware['gpus']} × {hardware['gpu']}"
 
@@ -203,21 +215,25 @@ def _rows(table: Table, rows: Sequence[tuple[str, float, str]]) -> None:
 
 
 def _bar(console: Console, parts: Mapping[str, float], total: float, target: float) -> None:
-    """Memory as a bar of fixed width, with a mark where utilisation ends."""
+    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows."""
     bar = Text("  ")
     used = 0
-    scale = _BAR_WIDTH / max(total, sum(parts.values()))
+    width = max(1, min(_BAR_WIDTH, console.width - 4))
+    scale = width / max(total, sum(parts.values()))
     for name, gib in parts.items():
         letter, colour = _PARTS[name]
         cells = round(gib * scale)
         used += cells
         bar.append(letter * cells, style=f"{colour} reverse")
     letter, colour = _PARTS["free"]
-    bar.append(letter * max(0, _BAR_WIDTH - used), style=colour)
+    bar.append(letter * max(0, width - used), style=colour)
     console.print(bar)
-    mark = Text(" " * (2 + round(target * scale) - 1) + "^ ")
-    mark.append(f"{target:.1f} of {total:.1f} GiB may be used")
-    console.print(mark, soft_wrap=True)
+    place = 2 + round(target * scale) - 1
+    text = f"{target:.1f} of {total:.1f} GiB may be used"
+    if place + len(text) + 2 > console.width and place > len(text):
+        _line(console, f"{text} ^".rjust(place + 1))
+    else:
+        _line(console, " " * place + f"^ {text}")
 
 
 def _outline(answer: Answer, depth: int) -> list[str]:

@@ -20,6 +20,9 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "vram_total_gib": ("--vram-gb",),
 }
 
+# Numbers vLLM's flags also take with a suffix.
+_SCALED = frozenset({"max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes"})
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors end with exit code 2 and one sentence, without a usage dump."""
@@ -109,7 +112,19 @@ def request_fields(
         if given.get(positional) not in (None, option):
             raise SystemExit(_two_values(positional, given[positional], option))
         given[positional] = option
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: _scaled(name, value) for name, value in given.items() if value is not None}
+
+
+def _scaled(name: str, value: Any) -> Any:
+    """A length or a size as vLLM's own flags take it: 32k, 128K."""
+    if name not in _SCALED or not str(value).rstrip()[-1:].isalpha():
+        return value
+    from vllm_preflight.launch.flags import human_readable_int
+
+    try:
+        return human_readable_int(str(value))
+    except ValueError:
+        return value  # The model says what is wrong with it.
 
 
 def split_command(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:

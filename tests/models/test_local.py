@@ -147,7 +147,7 @@ def test_a_folder_without_config_is_refused(tmp_path: Path, names: list[str], wo
     [
         (b"", "not valid JSON"),
         (b"{", "not valid JSON"),
-        (b"[1]", "JSON list"),
+        (b"[1]", "holds a list"),
         (b"\xff\xfe{}", "not valid JSON"),
         (b"[" * 200_000, "not valid JSON"),
         (b" " * (16 * 2**20 + 1), "larger than 16 MiB"),

@@ -86,7 +86,7 @@ def test_an_unknown_dtype_counts_by_its_place() -> None:
         (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8", "claims a header"),
         ((50).to_bytes(8, "little") + b"{}", "cut short"),
         ((4).to_bytes(8, "little") + b"}{}{", "not valid JSON"),
-        ((2).to_bytes(8, "little") + b"[]", "JSON list"),
+        ((2).to_bytes(8, "little") + b"[]", "holds a list"),
     ],
 )
 def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:

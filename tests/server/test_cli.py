@@ -200,7 +200,7 @@ def test_call_runs_a_tool_with_json(ask: Ask, capsys: pytest.CaptureFixture[str]
     [
         (("call", "compute_overheads"), "There is no tool 'compute_overheads'"),
         (("call", "compute_overhead", "{"), "JSON"),
-        (("call", "compute_overhead", "[]"), "where an object is needed"),
+        (("call", "compute_overhead", "[]"), "where a JSON object is needed"),
         (("call", "compute_overhead", "{}"), "'vram_total_gib' is required"),
     ],
 )
@@ -302,3 +302,65 @@ def test_the_console_script_is_installed() -> None:
     assert script is not None
     run = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert run.stdout == f"vllm-preflight {__version__}\n"
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """A line of shell with `preflight` for the command; nothing is decoded."""
+    command = f'preflight() {{ {sys.executable} -m vllm_preflight_server.cli "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("preflight plan Qwen/Qwen3-8B --gpu H100 >&-", 0),
+        ("preflight plan Qwen/Qwen3-32B --gpu T4 --gpus 1 >&-", 1),
+        ("preflight plan Qwen/Qwen3-8B --gpu nothing 2>&-", 4),
+        ("preflight explain - <&-", 2),
+        ("preflight plan Qwen/Qwen3-8B --gpu H100 >/dev/full", 2),
+        ("preflight --help >/dev/full", 2),
+        ("preflight plan Qwen/Qwen3-8B --gpu H100 | head -n 1", 0),
+        ("preflight plan Qwen/Qwen3-32B --gpu T4 --gpus 1 --explain | head -c 1", 1),
+    ],
+)
+def test_closed_and_full_streams_leave_the_exit_code_and_no_traceback(line: str, code: int) -> None:
+    done = shell(line)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    assert done.returncode == code, done.stderr
+
+
+def test_a_terminal_without_unicode_gets_what_it_can_show() -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    plain = shell("preflight check Qwen/Qwen3-8B --gpu H100 --explain", **ascii_only)
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stdout.isascii()
+    answer = shell("preflight check Qwen/Qwen3-8B --gpu H100 --json", **ascii_only)
+    assert "×" in json.loads(answer.stdout)["summary"]
+
+
+def test_a_length_may_have_the_suffix_of_vllms_flags(cli: Cli) -> None:
+    asked = cli("plan", "Qwen/Qwen3-8B", "--gpu", "H100", "--max-model-len", "8K", "--json")
+    assert json.loads(asked.stdout)["config"]["max_model_len"] == 8192
+    wrong = cli("plan", "Qwen/Qwen3-8B", "--gpu", "H100", "--max-model-len", "8x")
+    assert wrong.returncode == 2
+    assert "must be a whole number" in wrong.stderr
+
+
+@pytest.mark.parametrize("place", ["/no/such/log", "."])
+def test_a_log_that_cannot_be_read_is_named(cli: Cli, place: str) -> None:
+    asked = cli("explain", place)
+    assert asked.returncode == 2
+    assert asked.stderr.startswith(f"error: The log {place} cannot be read: ")
+
+
+def test_a_log_may_come_from_a_process() -> None:
+    done = shell("preflight explain <(echo no log)")
+    assert done.returncode == 0, done.stderr
+    assert b"outcome: unknown" in done.stdout

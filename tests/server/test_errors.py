@@ -38,7 +38,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {
         ("max_model_len (99999999)", "40960", "--max-model-len 40960"),
         2,
     ),
-    "text for a number": ({"concurrency": "many"}, ("concurrency is 'many'", "integer"), 2),
+    "text for a number": ({"concurrency": "many"}, ("concurrency is 'many'", "whole number"), 2),
     "not a number": ({"headroom_gb": "NaN"}, ("headroom_gb is 'NaN'", "finite"), 2),
     "unknown GPU": ({"gpu": "H9000"}, ('"H9000"', "Nearest names", "vram_gb"), 4),
     "GPU with two memories": ({"gpu": "A100"}, ('"A100"', "40GB", "80GB"), 4),

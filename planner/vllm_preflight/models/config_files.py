@@ -22,6 +22,12 @@ MODULES_NAME = "modules.json"
 CONFIG_CAP = 16 * BYTES_TO_MIB
 MODULES_CAP = BYTES_TO_MIB
 _REPAIR = "Download the file again, or repair it."
+_JSON_KINDS: Mapping[type, str] = {
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
 _POOLING_MODULE = "sentence_transformers.models.Pooling"
 
 
@@ -64,9 +70,7 @@ def read_json_object(path: Path, cap: int) -> dict[str, Any]:
 def read_bounded(path: Path, cap: int) -> bytes:
     """All bytes of a regular file of at most `cap` bytes; raises InvalidRequest."""
     if not path.is_file():
-        raise InvalidRequest(
-            f"{path} is not a file.", "Point at a folder that holds the model's config.json."
-        )
+        raise InvalidRequest(f"{path} is not a file.", "Check the path.")
     try:
         with path.open("rb") as stream:
             data = stream.read(cap + 1)
@@ -86,8 +90,8 @@ def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
     """`data` as a JSON object; `name` is what the error calls it. Raises InvalidRequest."""
     value = _parsed(data, name)
     if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise InvalidRequest(f"{name} holds a JSON {kind} where an object is needed.", _REPAIR)
+        kind = _JSON_KINDS.get(type(value), "a number")
+        raise InvalidRequest(f"{name} holds {kind} where a JSON object is needed.", _REPAIR)
     return cast(dict[str, Any], value)
 
 

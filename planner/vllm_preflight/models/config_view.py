@@ -105,7 +105,7 @@ class ConfigView:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(keys, value, "a number")
         if not isfinite(value) or abs(value) > _LARGEST_INTEGER:
-            raise self._wrong(keys, value, "a number")
+            raise self._wrong(keys, value, "a finite number of a plausible size")
         return float(value)
 
     def flag(self, *keys: str, default: bool = False) -> bool:

@@ -69,7 +69,8 @@ def read_quantization(config: Mapping[str, Any]) -> Quantization:
     method = quantization_method(section)
     reader = _READERS.get(method)
     if reader is None:
-        raise unsupported(f"quantization method {method or 'without a name'!r}", "quant_method")
+        named = f"quantisation method {method!r}" if method else "quantisation without a method"
+        raise unsupported(named, "quant_method")
     return reader(section, ConfigView(config))
 
 
@@ -86,10 +87,11 @@ def quantization_method(section: ConfigView) -> str:
 def unsupported(what: str, *keys: str) -> UnsupportedArchitecture:
     """The refusal of a scheme, naming the keys of quantization_config that decide."""
     names = tuple(f"quantization_config.{key}" for key in keys)
+    decide = "keys that decide are" if len(names) > 1 else "key that decides is"
     return UnsupportedArchitecture(
-        f"The {what} is not supported.",
-        f"The keys that decide are {', '.join(names)}; "
-        "a 16-bit or another quantised checkpoint of the model may be.",
+        f"The {what} is not supported here.",
+        f"The {decide} {', '.join(names)}; name the model's 16-bit checkpoint, or one in FP8, "
+        "AWQ, GPTQ or compressed-tensors.",
         keys=names,
     )
 

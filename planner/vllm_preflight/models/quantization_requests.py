@@ -109,7 +109,7 @@ def requested(quantization: Quantization, method: str | None) -> Quantization:
     found = _REQUESTED.get(name)
     if found is None:
         raise InvalidRequest(
-            f"The quantization {method!r} is not one vLLM or this planner knows.",
+            f"The quantization {method!r} is not one this planner knows.",
             f"Use one of {', '.join(REQUESTABLE)}.",
         )
     if quantization.method != "none":

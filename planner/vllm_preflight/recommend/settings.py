@@ -66,14 +66,12 @@ def _max_model_len(model: Model, request: PlanRequest, sizing: Sizing, why: dict
     if room <= sizing.context:
         why["max_model_len"] = "what the workload needs; more would not fit for all requests"
         return sizing.context
+    count = sizing.concurrency
+    fit = "1 request fits" if count == 1 else f"{count:,} requests fit"
     if room == longest:
-        why["max_model_len"] = (
-            f"the model's own maximum; {sizing.concurrency:,} requests of that length fit"
-        )
+        why["max_model_len"] = f"the model's own maximum, at which {fit}"
     else:
-        why["max_model_len"] = (
-            f"the longest at which {sizing.concurrency:,} requests fit with margin"
-        )
+        why["max_model_len"] = f"the longest at which {fit} with margin"
         room = max(sizing.context, room - room % _LENGTH_STEP)
     return room
 
