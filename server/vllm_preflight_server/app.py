@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import gc
 import logging
 import os
 import signal
@@ -97,12 +98,19 @@ def chosen_tools(names: Sequence[str] | None) -> tuple[ToolSpec[Any], ...]:
 def serve_stdio(tools: Sequence[str] | None = None) -> None:
     """Serve MCP on stdin and stdout until end of input, SIGTERM or Ctrl-C."""
     server = build_server(tools)
+    start_collecting()
     if sys.stdin.isatty():
         print(
             "vllm-preflight speaks MCP on stdin and stdout; a client starts it. Ctrl-C ends it.",
             file=sys.stderr,
         )
     asyncio.run(_serve_until_interrupted(server))
+
+
+def start_collecting() -> None:
+    """Look for garbage from here on, and not among what the start made."""
+    gc.freeze()
+    gc.enable()
 
 
 async def _serve_until_interrupted(server: MCPServer) -> None:

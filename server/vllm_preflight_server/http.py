@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from vllm_preflight.errors import InvalidRequest
-from vllm_preflight_server.app import build_server, chosen_tools
+from vllm_preflight_server.app import build_server, chosen_tools, start_collecting
 from vllm_preflight_server.auth import BearerToken
 from vllm_preflight_server.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
 
@@ -142,6 +142,7 @@ def worker_app(settings: HttpSettings) -> ASGIApp:
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     # Who asks from elsewhere has no business with the folders of this machine.
     server = build_server(settings.tools, folders=is_loopback(settings.host))
+    start_collecting()
     return http_app(server, settings)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from vllm_preflight.reports import TermReport
 from vllm_preflight.requests import RequestModel, ordered_fields
@@ -24,9 +25,19 @@ _ONLY_SANE = 10_000
 _OUTLINE = frozenset({"type", "enum", "const", "items", "anyOf"})
 
 
+class _Schemas(GenerateJsonSchema):
+    """Pydantic's own, without making a serialiser for each plain default."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """A default as JSON."""
+        if dft is None or isinstance(dft, str | int | float):
+            return dft
+        return super().encode_default(dft)
+
+
 def input_schema(request: type[RequestModel]) -> Schema:
     """The schema of a tool's arguments: flat, closed, optional rather than nullable."""
-    schema = tidy(request.model_json_schema())
+    schema = tidy(request.model_json_schema(schema_generator=_Schemas))
     schema["properties"] = {name: schema["properties"][name] for name in ordered_fields(request)}
     schema.pop("description", None)
     return schema
@@ -39,7 +50,7 @@ def output_schema(model: type[BaseModel]) -> Schema:
     described and said to be always there; inside them, names carry their units. Terms
     are all alike, and only part of a full answer: they stay open.
     """
-    schema = model.model_json_schema(mode="serialization")
+    schema = model.model_json_schema(mode="serialization", schema_generator=_Schemas)
     definitions = {**schema.get("$defs", {}), TermReport.__name__: {"type": "object"}}
     schema = tidy({**schema, "$defs": definitions})
     sections = cast(Mapping[str, Schema], schema["properties"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -141,8 +142,23 @@ class PlannerTool(Tool):
 
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments with nulls left out, and JSON text parsed, as models really send them."""
-        parsed = self.fn_metadata.pre_parse_json(arguments)
+        fields = self.request_model.model_fields
+        parsed = {
+            key: _parsed(value) if key in fields and fields[key].annotation is not str else value
+            for key, value in arguments.items()
+        }
         return {key: value for key, value in parsed.items() if value is not None}
+
+
+def _parsed(value: object) -> object:
+    """A list, object or null that came as its JSON text; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return value if isinstance(parsed, str | int | float) else parsed
 
 
 def _progress(context: Any) -> Progress:
@@ -173,14 +189,8 @@ def make_tool(
     A call that takes longer than `limit_s` seconds is stopped and answered with an error.
     Without `folders` a model is never taken for a path of this machine.
     """
-    arguments = type(
-        f"{spec.name}_arguments",
-        (ArgModelBase, spec.request),
-        {"model_config": {"extra": "forbid"}, "__doc__": spec.request.__doc__},
-    )
-    metadata = FuncMetadata(
-        arg_model=arguments, output_schema=output_schema(spec.report), output_model=None
-    )
+    # `run` reads the arguments itself; the SDK's own model of them is not used.
+    metadata = FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema(spec.report))
     return PlannerTool(
         fn=spec.answer,
         name=spec.name,

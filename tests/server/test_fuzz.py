@@ -165,6 +165,16 @@ def test_every_argument_set_is_answered(
     assert stray == set()
 
 
+@pytest.mark.parametrize("text", ["[" * 99_999, '{"a":' * 19_999])
+def test_deeply_nested_json_as_text_is_answered(text: str) -> None:
+    # Arguments that are JSON text are parsed, and these exceed what the parser takes.
+    (spec,) = (spec for spec in TOOLS if spec.name == "predict_startup")
+    tool = make_tool(spec)
+    result = anyio.run(tool.run, {"command": text, "gpu": "H100"}, _Context())
+    assert result.is_error
+    _check(tool, result, whole=False)
+
+
 def test_every_argument_set_is_answered_over_stdio(model_folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vllm_preflight_server.cli", "serve"],
