@@ -13,6 +13,9 @@ from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_parameters
 from vllm_preflight.models.sources import load_model
+from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.performance.replica import Missing
+from vllm_preflight.performance_report import estimate_speed
 from vllm_preflight.plan_report import plan_response
 from vllm_preflight.recommend.parallelism import choose_layout
 from vllm_preflight.recommend.remedies import Change, larger_gpus, more_gpus, plan_changes
@@ -47,7 +50,9 @@ def plan_deployment(
     config, startup = start_with(model, hardware, request, config)
     fits = sizing.feasibility.fits and startup.starts
     remedies = [] if fits else find_remedies(model, hardware, request, sizing)
-    return plan_response(request, model, hardware, sizing, config, startup, remedies)
+    speed = estimate_speed(model, hardware, request, startup)
+    faster = find_faster(model, hardware, request, sizing, speed) if fits else None
+    return plan_response(request, model, hardware, sizing, config, startup, remedies, speed, faster)
 
 
 def start_with(
@@ -85,6 +90,36 @@ def find_remedies(
         tried = (_try(model, hardware, request, change) for change in choices)
         remedies += itertools.islice(filter(None, tried), 1)
     return remedies
+
+
+def find_faster(
+    model: Model,
+    hardware: Hardware,
+    request: PlanRequest,
+    sizing: Sizing,
+    speed: Performance | Missing,
+) -> str | None:
+    """The fewest GPUs per replica that reach a target latency this plan misses, as a flag.
+
+    None where no target is missed, the sizes are given, or no size of one machine helps.
+    """
+    if isinstance(speed, Missing) or speed.target is None or speed.target.reached:
+        return None
+    ranks = sizing.launch.tensor_parallel_size
+    most = min(hardware.gpus_per_node, hardware.gpus or hardware.gpus_per_node)
+    while request.tensor_parallel_size is None and (ranks := ranks * 2) <= most:
+        check_stop()
+        try:
+            changed = request.model_copy(update={"tensor_parallel_size": ranks})
+            layout = choose_layout(model, hardware, changed)
+            config = recommend_settings(model, hardware, changed, layout)
+            _, startup = start_with(model, hardware, changed, config)
+            found = estimate_speed(model, hardware, changed, startup)
+        except PreflightError:
+            return None
+        if isinstance(found, Performance) and found.target and found.target.reached:
+            return f"--tensor-parallel-size {ranks} (about {found.speed.latency_ms:,.0f} ms)"
+    return None
 
 
 def _try(model: Model, hardware: Hardware, request: PlanRequest, change: Change) -> Remedy | None:

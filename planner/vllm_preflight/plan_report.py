@@ -11,6 +11,9 @@ from vllm_preflight.launch.render import render_command
 from vllm_preflight.memory.runtime import runtime_memory
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
+from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.performance.replica import Missing
+from vllm_preflight.performance_report import performance_report, target_sentence
 from vllm_preflight.recommend.sizing import Sizing
 from vllm_preflight.reports import (
     Artifacts,
@@ -34,8 +37,23 @@ def plan_response(
     config: VLLMConfig,
     startup: Startup,
     remedies: Sequence[Remedy],
+    speed: Performance | Missing,
+    faster: str | None,
 ) -> PlanResponse:
-    """Everything the plan found, rounded for reading."""
+    """Everything the plan found, rounded for reading.
+
+    `faster` is a change that reaches a target latency the plan misses, as a flag.
+    """
+    warnings = [*hardware.notes, *model.notes, *startup.launch.warnings]
+    steps = _next_steps(hardware, sizing, startup, remedies)
+    if isinstance(speed, Performance):
+        where = f"{sizing.gpus} × {hardware.gpu.name}"
+        if (sentence := target_sentence(speed, where)) and speed.target:
+            (steps if speed.target.reached else warnings).append(sentence)
+        if faster is not None:
+            steps.append(f"For the target latency, plan again with {faster}.")
+    elif startup.starts:
+        warnings.append(speed.message)
     arguments = serve_arguments(request, config)
     command = render_command({"model": config.model, **arguments}, version=startup.launch.version)
     return PlanResponse(
@@ -45,11 +63,12 @@ def plan_response(
         feasibility=_feasibility(request, model, config, sizing),
         config=config,
         startup=startup_report(startup, model),
+        performance=performance_report(speed) if isinstance(speed, Performance) else None,
         artifacts=Artifacts(serve_command=command.text),
         remedies=list(remedies) or None,
         terms=report_terms(_terms(request, model, hardware, sizing)),
-        warnings=[*hardware.notes, *model.notes, *startup.launch.warnings],
-        next_steps=_next_steps(hardware, sizing, startup, remedies),
+        warnings=warnings,
+        next_steps=steps,
     )
 
 

@@ -1,0 +1,355 @@
+"""Fit the coefficients of the performance model on measured serving runs.
+
+The logarithm of every coefficient has a normal prior; the logarithm of every measured
+figure is the model's plus an error. The fit is the maximum of the posterior, found by
+Gauss-Newton steps on the robust (Huber) loss. A source with many runs counts little more
+than one with few, and a class of GPUs departs from the others only as far as its runs
+insist. Standard library only, deterministic.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving_runs import Run, estimated
+
+from vllm_preflight.performance.coefficients import (
+    METRICS,
+    Coefficient,
+    Coefficients,
+    Metric,
+    Spread,
+)
+
+PRIORS = Path(__file__).parent / "data/serving_priors.json"
+
+# Standard deviation of a measured figure's logarithm around a right model: harness,
+# versions, clocks. Times to first token hang on more that is not shown.
+_ERRORS: Mapping[Metric, float] = {"ttft_ms": 0.35, "tpot_ms": 0.15, "output_tokens_per_s": 0.15}
+_HUBER = 1.5
+_ROUNDS = 12
+_SETTLED = 1e-3
+_DIFFERENCE = 1e-3
+_FARTHEST_STEP = 0.5
+# A figure bears on a coefficient when it moves by this share of the coefficient's change.
+_BEARS = 0.02
+_TAIL = 0.1
+
+By = Callable[[Run], str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure of one run, and how much it counts."""
+
+    run: Run
+    metric: Metric
+    logarithm: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The logarithm of measured / estimated, by a fit that has not seen the run's source."""
+
+    run: Run
+    metric: Metric
+    value: float
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The model around some coefficients: each row's estimate and its slopes, as logarithms.
+
+    `slopes` has a list for each coefficient.
+    """
+
+    values: list[float]
+    base: list[float]
+    slopes: list[list[float]]
+
+
+def priors(runs: Iterable[Run]) -> Coefficients:
+    """The coefficients before any run, with factors for the GPU classes of `runs`."""
+    document: dict[str, Any] = json.loads(PRIORS.read_text(encoding="utf-8"))
+    classes = sorted({run.gpu_class for run in runs})
+    entries: list[Coefficient] = []
+    for item in document["coefficients"]:
+        common = Coefficient(
+            name=item["name"],
+            gpu_class="",
+            value=item["prior"],
+            unit=item["unit"],
+            prior=item["prior"],
+            prior_spread=item["spread"],
+            spread=item["spread"],
+            samples=0,
+            sources=(),
+            basis="assumed",
+            description=item["description"],
+        )
+        entries.append(common)
+        if item["class_spread"]:
+            entries += [
+                replace(
+                    common,
+                    gpu_class=name,
+                    value=1.0,
+                    prior=1.0,
+                    unit="factor",
+                    prior_spread=item["class_spread"],
+                    spread=item["class_spread"],
+                )
+                for name in classes
+            ]
+    return Coefficients(tuple(entries), {})
+
+
+def rows_of(runs: Sequence[Run]) -> list[Row]:
+    """The figures of `runs`; a source counts as much as the root of its runs."""
+    counts = Counter((run.case.source, metric) for run in runs for metric in run.measured)
+    return [
+        Row(run, metric, math.log(value), 1 / math.sqrt(counts[run.case.source, metric]))
+        for run in runs
+        for metric, value in run.measured.items()
+    ]
+
+
+class Fitting:
+    """The fit on all runs, and fits without some of them that start from it."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = tuple(runs)
+        self._priors = priors(runs)
+        self._rows = rows_of(runs)
+        line = self._line([math.log(item.prior) for item in self._priors.entries], self._rows)
+        for _ in range(_ROUNDS):
+            values = self._step(line, self._rows)
+            moved = max(abs(a - b) for a, b in zip(values, line.values, strict=True))
+            line = self._line(values, self._rows)
+            if moved < _SETTLED:
+                break
+        self._whole = line
+
+    def coefficients(self) -> Coefficients:
+        """The fit on all runs, each coefficient with its spread and what bears on it."""
+        matrix, _ = self._equations(self._whole, self._rows)
+        size = len(matrix)
+        fitted = self._with(
+            self._whole.values,
+            [
+                self._evidence(
+                    index, _solve(matrix, [float(index == j) for j in range(size)])[index]
+                )
+                for index in range(size)
+            ],
+        )
+        # A class without runs has no factor of its own.
+        kept = (item for item in fitted.entries if item.samples or not item.gpu_class)
+        return Coefficients(tuple(kept), {})
+
+    def without(self, left_out: Callable[[Run], bool]) -> Coefficients:
+        """A fit that has not seen the runs that are `left_out`: two steps from the whole."""
+        kept = [index for index, row in enumerate(self._rows) if not left_out(row.run)]
+        rows = [self._rows[index] for index in kept]
+        start = _Line(
+            self._whole.values,
+            [self._whole.base[index] for index in kept],
+            [[slope[index] for index in kept] for slope in self._whole.slopes],
+        )
+        line = self._line(self._step(start, rows), rows)
+        return self._with(self._step(line, rows))
+
+    def held_out(self, by: By) -> list[Residual]:
+        """The residuals of every run under a fit without its group (source or repository)."""
+        found: list[Residual] = []
+        for group in sorted({by(run) for run in self.runs}):
+            coefficients = self.without(lambda run, group=group: by(run) == group)
+            for run in self.runs:
+                if by(run) == group:
+                    found += residuals(run, coefficients)
+        return found
+
+    def _with(
+        self, values: Sequence[float], changes: Sequence[Mapping[str, Any]] = ()
+    ) -> Coefficients:
+        entries = [
+            replace(item, value=float(f"{math.exp(value):.4g}"))
+            for item, value in zip(self._priors.entries, values, strict=True)
+        ]
+        if changes:
+            entries = [
+                replace(item, **change) for item, change in zip(entries, changes, strict=True)
+            ]
+        return Coefficients(tuple(entries), {})
+
+    def _evidence(self, index: int, variance: float) -> dict[str, Any]:
+        item = self._priors.entries[index]
+        slopes = self._whole.slopes[index]
+        used = [
+            row.run
+            for row, slope in zip(self._rows, slopes, strict=True)
+            if abs(slope) > _BEARS and item.gpu_class in ("", row.run.gpu_class)
+        ]
+        return {
+            "spread": round(math.sqrt(variance), 3),
+            "samples": len({run.case.id for run in used}),
+            "sources": tuple(sorted({run.case.source for run in used})),
+            "basis": "fitted" if used else "assumed",
+        }
+
+    def _line(self, values: list[float], rows: Sequence[Row]) -> _Line:
+        now = self._exact(values)
+        base = _logarithms(now, rows)
+        slopes: list[list[float]] = []
+        for index, item in enumerate(now.entries):
+            bears = [item.gpu_class in ("", row.run.gpu_class) for row in rows]
+            entries = list(now.entries)
+            entries[index] = replace(item, value=item.value * math.exp(_DIFFERENCE))
+            there = [row for row, bearing in zip(rows, bears, strict=True) if bearing]
+            moved = iter(_logarithms(Coefficients(tuple(entries), {}), there))
+            slopes.append(
+                [
+                    (next(moved) - before) / _DIFFERENCE if bearing else 0.0
+                    for before, bearing in zip(base, bears, strict=True)
+                ]
+            )
+        return _Line(values, base, slopes)
+
+    def _exact(self, values: Sequence[float]) -> Coefficients:
+        entries = zip(self._priors.entries, values, strict=True)
+        return Coefficients(
+            tuple(replace(item, value=math.exp(value)) for item, value in entries), {}
+        )
+
+    def _step(self, line: _Line, rows: Sequence[Row]) -> list[float]:
+        steps = _solve(*self._equations(line, rows))
+        return [
+            value + max(-_FARTHEST_STEP, min(_FARTHEST_STEP, step))
+            for value, step in zip(line.values, steps, strict=True)
+        ]
+
+    def _equations(self, line: _Line, rows: Sequence[Row]) -> tuple[list[list[float]], list[float]]:
+        """The normal equations of one step: robust weights, and the priors' pull."""
+        strengths: list[float] = []
+        gaps: list[float] = []
+        for row, base in zip(rows, line.base, strict=True):
+            gap, error = row.logarithm - base, _ERRORS[row.metric]
+            robust = min(1.0, _HUBER * error / max(abs(gap), 1e-9))
+            strengths.append(row.weight / error**2 * robust)
+            gaps.append(gap)
+        pulled = [
+            ([s * slope for s, slope in zip(strengths, slopes, strict=True)], 1 / e.prior_spread**2)
+            for slopes, e in zip(line.slopes, self._priors.entries, strict=True)
+        ]
+        matrix = [
+            [
+                _dot(weighted, other) + (pull if i == j else 0.0)
+                for j, other in enumerate(line.slopes)
+            ]
+            for i, (weighted, pull) in enumerate(pulled)
+        ]
+        right = [
+            _dot(weighted, gaps) + pull * (math.log(item.prior) - value)
+            for (weighted, pull), item, value in zip(
+                pulled, self._priors.entries, line.values, strict=True
+            )
+        ]
+        return matrix, right
+
+
+def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
+    """Each figure of `run` against the estimate of `coefficients`."""
+    found = estimated(run, coefficients)
+    return [
+        Residual(run, metric, math.log(value / found[metric]))
+        for metric, value in run.measured.items()
+    ]
+
+
+def spreads_of(found: Sequence[Residual]) -> dict[Metric, Spread]:
+    """Between which residuals 80 % lie, by metric; each source counts as its root."""
+    spreads: dict[Metric, Spread] = {}
+    for metric in METRICS:
+        items = [item for item in found if item.metric == metric]
+        counts = Counter(item.run.case.source for item in items)
+        ordered = sorted(
+            (item.value, 1 / math.sqrt(counts[item.run.case.source])) for item in items
+        )
+        errors = sorted(abs(math.expm1(-value)) for value, _ in ordered)
+        spreads[metric] = Spread(
+            low=round(_quantile(ordered, _TAIL), 3),
+            high=round(_quantile(ordered, 1 - _TAIL), 3),
+            samples=len(items),
+            sources=len(counts),
+            median_error=round(errors[len(errors) // 2], 3),
+        )
+    return spreads
+
+
+def document(coefficients: Coefficients, spreads: Mapping[Metric, Spread], date: str) -> str:
+    """The text of `coefficients.json`."""
+    sources = sorted({source for entry in coefficients.entries for source in entry.sources})
+    entries = [
+        {**asdict(entry), "sources": [sources.index(source) for source in entry.sources]}
+        for entry in coefficients.entries
+    ]
+    content = {
+        "schema": 1,
+        "date": date,
+        "description": "Coefficients of the performance model, written by "
+        "scripts/fit_performance.py. An entry with a gpu_class is a factor on the one without. "
+        "`sources` are numbers into the list. `spreads`: logarithm of measured / estimated "
+        "between which 80 % of the runs lie, each estimated without its source.",
+        "spreads": {metric: asdict(spread) for metric, spread in spreads.items()},
+        "sources": sources,
+        "coefficients": entries,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _logarithms(coefficients: Coefficients, rows: Sequence[Row]) -> list[float]:
+    found: dict[str, Mapping[Metric, float]] = {}
+    for row in rows:
+        if row.run.case.id not in found:
+            found[row.run.case.id] = estimated(row.run, coefficients)
+    return [math.log(found[row.run.case.id][row.metric]) for row in rows]
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(map(operator.mul, one, other))
+
+
+def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
+    """The value below which `share` of the weight lies; `ordered` are (value, weight)."""
+    wanted = share * sum(weight for _, weight in ordered)
+    reached = 0.0
+    for value, weight in ordered:
+        reached += weight
+        if reached >= wanted:
+            return value
+    return ordered[-1][0]
+
+
+def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+    """Solve a symmetric positive system by Gaussian elimination."""
+    size = len(right)
+    rows = [[*matrix[i], right[i]] for i in range(size)]
+    for column in range(size):
+        pivot = rows[column]
+        for below in range(column + 1, size):
+            factor = rows[below][column] / pivot[column]
+            if factor:
+                rows[below] = [a - factor * b for a, b in zip(rows[below], pivot, strict=True)]
+    solution = [0.0] * size
+    for i in reversed(range(size)):
+        known = sum(rows[i][j] * solution[j] for j in range(i + 1, size))
+        solution[i] = (rows[i][size] - known) / rows[i][i]
+    return solution

@@ -1,0 +1,111 @@
+"""The fitted numbers behind the step times: each with its prior, spread and evidence.
+
+`coefficients.json` is written by `scripts/fit_performance.py`. A coefficient holds for
+all GPUs; an entry of the same name with a `gpu_class` is a factor on it for that class.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+Metric = Literal["ttft_ms", "tpot_ms", "output_tokens_per_s"]
+METRICS: tuple[Metric, ...] = ("ttft_ms", "tpot_ms", "output_tokens_per_s")
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One number of the model.
+
+    Attributes:
+        name: what it is; `gpu_class` is empty for all GPUs, else the class it is a factor for.
+        value: the number, in `unit`.
+        prior: the value before any run was seen.
+        spread: standard deviation of the logarithm of `value` given the runs.
+        prior_spread: the same before any run was seen.
+        samples, sources: runs that bear on it, and where they are from.
+        basis: fitted, or assumed where no run bears on it.
+        description: what it means and where the prior comes from.
+    """
+
+    name: str
+    gpu_class: str
+    value: float
+    unit: str
+    prior: float
+    prior_spread: float
+    spread: float
+    samples: int
+    sources: tuple[str, ...]
+    basis: Literal["fitted", "assumed"]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Held-out logarithmic residuals of one metric: 80 % of the runs lie between the two.
+
+    A measured value is the estimate times a factor from exp(`low`) to exp(`high`).
+    """
+
+    low: float
+    high: float
+    samples: int
+    sources: int
+    median_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """All entries, and the spread of measurements around the model by metric."""
+
+    entries: tuple[Coefficient, ...]
+    spreads: Mapping[Metric, Spread]
+    date: str = ""
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], float]:
+        return {(entry.name, entry.gpu_class): entry.value for entry in self.entries}
+
+    @cached_property
+    def measured_classes(self) -> frozenset[str]:
+        """The classes of GPUs that any run is of."""
+        return frozenset(entry.gpu_class for entry in self.entries if entry.gpu_class)
+
+    def value(self, name: str, gpu_class: str) -> float:
+        """The coefficient `name` on GPUs of `gpu_class`."""
+        return self._values[name, ""] * self._values.get((name, gpu_class), 1.0)
+
+    def evidence(self, name: str) -> str:
+        """Where `name` comes from, as one sentence."""
+        entry = next(item for item in self.entries if item.name == name and not item.gpu_class)
+        if not entry.samples:
+            return f"{entry.description} (assumed: no run bears on it)"
+        return f"{entry.description} ({entry.samples} runs of {len(entry.sources)} sources)"
+
+
+@cache
+def load_coefficients() -> Coefficients:
+    """The coefficients that ship with the package."""
+    path = Path(__file__).with_name("coefficients.json")
+    return coefficients_from(json.loads(path.read_text(encoding="utf-8")))
+
+
+def coefficients_from(document: Mapping[str, Any]) -> Coefficients:
+    """Coefficients of a parsed `coefficients.json`."""
+    sources: list[str] = document["sources"]
+    return Coefficients(
+        tuple(_coefficient(entry, sources) for entry in document["coefficients"]),
+        {metric: Spread(**fields) for metric, fields in document["spreads"].items()},
+        document["date"],
+    )
+
+
+def _coefficient(entry: Mapping[str, Any], sources: list[str]) -> Coefficient:
+    numbers: list[int] = entry["sources"]
+    fields: dict[str, Any] = {**entry, "sources": tuple(sources[number] for number in numbers)}
+    return Coefficient(**fields)

@@ -1,0 +1,247 @@
+"""An estimate of speed: one state, its bounds, a curve over concurrency, and the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from vllm_preflight.memory.startup import Startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.performance.coefficients import (
+    METRICS,
+    Coefficients,
+    Metric,
+    load_coefficients,
+)
+from vllm_preflight.performance.replica import (
+    Facts,
+    Missing,
+    acceptance_of,
+    facts_of,
+    replica_of,
+)
+from vllm_preflight.performance.steady import Replica, State
+from vllm_preflight.performance.step import StepParts
+from vllm_preflight.performance.workload import Workload
+
+_HALVINGS = 30
+# Concurrencies of the curve: powers of two up to this many points past the limit.
+_BEYOND = 1
+_LINKS = {"pcie": "PCIe alone", "network": "a network"}
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a state means for users: milliseconds and tokens per second, all replicas.
+
+    `output_tokens_per_s` counts generated tokens of all requests, `total_tokens_per_s`
+    prompts too; `output_tokens_per_s_per_request` is what one reader sees after the first
+    token. `latency_ms` is a whole request.
+    """
+
+    concurrency: float
+    running: float
+    ttft_ms: float
+    tpot_ms: float
+    latency_ms: float
+    requests_per_s: float
+    output_tokens_per_s: float
+    total_tokens_per_s: float
+    output_tokens_per_s_per_request: float
+    saturated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whether a latency is reached, and up to which concurrency.
+
+    `at_most` is the most requests in flight with a latency within the target; None where
+    even a single request takes longer. `fastest_ms` is that single request.
+    """
+
+    latency_ms: float
+    reached: bool
+    at_most: int | None
+    fastest_ms: float
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How fast a launch serves a workload.
+
+    Attributes:
+        facts: what the estimate rests on, coefficients apart.
+        workload: what is served.
+        speed: at its concurrency or rate.
+        replica: the model behind it, for other concurrencies.
+        replicas: data-parallel replicas.
+        warnings: what to look out for.
+    """
+
+    facts: Facts
+    workload: Workload
+    speed: Speed
+    replica: Replica
+    replicas: int
+    coefficients: Coefficients
+    warnings: tuple[str, ...]
+
+    def at(self, concurrency: float) -> Speed:
+        """The speed with `concurrency` requests in flight over all replicas."""
+        state = self.replica.at_concurrency(concurrency / self.replicas)
+        return _speed(state, self.workload, self.replicas)
+
+    @property
+    def decode(self) -> StepParts:
+        """What takes the time of a step that only decodes, on one pipeline stage."""
+        return self.replica.decode_parts(max(self.speed.running / self.replicas, 1.0))
+
+    @property
+    def acceptance(self) -> float | None:
+        """The acceptance of drafted tokens that is reckoned with, None without speculation."""
+        speculation = self.facts.launch.speculation
+        return acceptance_of(speculation, self.workload) if speculation else None
+
+    @property
+    def most_running(self) -> float:
+        """Requests that run at once over all replicas, however many wait."""
+        return self.replica.most_running * self.replicas
+
+    def curve(self, points: int | None = None) -> tuple[Speed, ...]:
+        """The speed over concurrency, from 1 to beyond what runs at once.
+
+        Powers of two without `points`, else that many, evenly spread on a log scale.
+        """
+        end = max(2.0, self.most_running, self.speed.concurrency)
+        if points is None:
+            powers = range(math.ceil(math.log2(end)) + _BEYOND)
+            return tuple(self.at(float(2**power)) for power in powers)
+        step = math.log(end) / max(points - 1, 1)
+        return tuple(self.at(math.exp(number * step)) for number in range(points))
+
+    @cached_property
+    def target(self) -> Target | None:
+        """How the workload's target latency is met; None where it has none."""
+        wanted = self.workload.target_latency_ms
+        if wanted is None:
+            return None
+        alone = self.at(1).latency_ms
+        if alone > wanted:
+            return Target(wanted, False, None, alone)
+        low, high = 1.0, 2.0
+        while self.at(high).latency_ms <= wanted and high < 2**20:
+            low, high = high, high * 2
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(middle).latency_ms <= wanted else (low, middle)
+        return Target(wanted, self.speed.latency_ms <= wanted, int(low), alone)
+
+    def interval(self, metric: Metric) -> Bounds:
+        """Between which two values the measured figure lies in 80 % of cases."""
+        spread = self.coefficients.spreads[metric]
+        value = {
+            "ttft_ms": self.speed.ttft_ms,
+            "tpot_ms": self.speed.tpot_ms,
+            "output_tokens_per_s": self.speed.output_tokens_per_s,
+        }[metric]
+        return value * math.exp(spread.low), value * math.exp(spread.high)
+
+    @property
+    def intervals(self) -> dict[Metric, Bounds]:
+        """The intervals of all metrics that have one."""
+        return {metric: self.interval(metric) for metric in METRICS}
+
+
+def estimate_performance(
+    model: Model,
+    startup: Startup,
+    workload: Workload,
+    *,
+    interconnect: str = "unknown",
+    node_size: int | None = None,
+    coefficients: Coefficients | None = None,
+) -> Performance | Missing:
+    """How fast the launch and GPU of `startup` serve `workload`, or what is missing for that.
+
+    `interconnect` links the GPUs of a group ("nvlink", "pcie"; "unknown": NVLink where
+    the card has it), `node_size` of which are in one machine (None: all). `coefficients`
+    replace the fitted ones, for grading a fit on runs it has not seen.
+    """
+    facts = facts_of(model, startup, workload, interconnect=interconnect, node_size=node_size)
+    if isinstance(facts, Missing):
+        return facts
+    return performance_of(facts, coefficients or load_coefficients())
+
+
+def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
+    """The speed that `facts` and `coefficients` give."""
+    workload, launch = facts.workload, facts.launch
+    replica = replica_of(facts, coefficients)
+    replicas = launch.data_parallel_size
+    if workload.request_rate is not None:
+        state = replica.at_rate(workload.request_rate / replicas)
+    else:
+        state = replica.at_concurrency(workload.concurrency / replicas)
+    return Performance(
+        facts=facts,
+        workload=workload,
+        speed=_speed(state, workload, replicas),
+        replica=replica,
+        replicas=replicas,
+        coefficients=coefficients,
+        warnings=(
+            *_warnings(state, replica, replicas),
+            *_unmeasured(facts, coefficients),
+        ),
+    )
+
+
+def _speed(state: State, workload: Workload, replicas: int) -> Speed:
+    rate = state.requests_per_s * replicas
+    return Speed(
+        concurrency=state.concurrency * replicas,
+        running=state.running * replicas,
+        ttft_ms=state.ttft * 1e3,
+        tpot_ms=state.tpot * 1e3,
+        latency_ms=state.latency(workload.gen_tokens) * 1e3,
+        requests_per_s=rate,
+        output_tokens_per_s=rate * workload.gen_tokens,
+        total_tokens_per_s=rate * (workload.prompt_tokens + workload.gen_tokens),
+        output_tokens_per_s_per_request=1 / state.tpot,
+        saturated=state.saturated,
+    )
+
+
+def _unmeasured(facts: Facts, coefficients: Coefficients) -> tuple[str, ...]:
+    """What of the launch no run is like, so that the interval is narrower than it should be."""
+    found: list[str] = []
+    kind = facts.machine.gpu_class
+    if kind not in coefficients.measured_classes:
+        found.append(f"GPUs of this class ({kind})")
+    if facts.machine.link.kind in ("pcie", "network"):
+        found.append(f"GPUs linked by {_LINKS[facts.machine.link.kind]}")
+    if not found:
+        return ()
+    return (f"No measured run has {' or '.join(found)}; the estimate is less certain there.",)
+
+
+def _warnings(state: State, replica: Replica, replicas: int) -> tuple[str, ...]:
+    if not state.saturated:
+        return ()
+    most = math.floor(replica.most_running * replicas)
+    limits = replica.limits
+    if most >= limits.sequences * replicas:
+        cause = "max_num_seqs"
+    elif limits.cached_requests <= replica.most_running:
+        cause = "the KV cache; more would be preempted and computed again"
+    else:
+        cause = "max_num_batched_tokens, which prompts fill before more requests run"
+    if replica.workload.request_rate is not None:
+        return (
+            f"More requests arrive than are served ({state.requests_per_s * replicas:.3g} per "
+            f"second): the queue grows without end. The limit is {cause}.",
+        )
+    return (f"About {most:,} requests run at once and the others wait. The limit is {cause}.",)

@@ -1,0 +1,131 @@
+"""What a GPU and the links between GPUs can do, as the step times need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.models.quantization import WeightScheme
+
+GpuClass = Literal[
+    "ampere server", "hopper", "blackwell server", "instinct", "workstation", "older"
+]
+LinkKind = Literal["none", "nvlink", "pcie", "network"]
+
+# Usable one-way GB/s of 16 lanes, by PCIe generation.
+_PCIE_GB_S = {3: 16.0, 4: 32.0, 5: 64.0, 6: 128.0}
+_ASSUMED_PCIE = 4
+# One-way GB/s per GPU between machines: a 400 Gb/s card each, the usual of servers.
+_NETWORK_GB_S = 50.0
+# First capability whose tensor cores take FP8, and the one that takes FP4.
+_FP8_CAPABILITY = (8, 9)
+_FP4_CAPABILITY = (10, 0)
+# FP8 and FP4 double and quadruple the 16-bit rate wherever hardware takes them.
+_DOUBLE, _QUADRUPLE = 2.0, 4.0
+_FP8_KINDS = frozenset({"fp8_tensor", "fp8_channel", "fp8_block", "mxfp8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How GPUs of one replica exchange activations: one-way GB/s per GPU."""
+
+    kind: LinkKind
+    gb_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One GPU's rates: bytes/s and FLOP/s (dense, before any efficiency)."""
+
+    gpu_class: GpuClass
+    bandwidth: float
+    flops16: float
+    flops8: float
+    flops4: float
+    link: Link
+    pcie: float
+
+
+def missing_facts(gpu: Gpu) -> tuple[str, ...]:
+    """What of a GPU's rates is not known and an estimate needs."""
+    missing: list[str] = []
+    if not gpu.memory_bandwidth_gb_s:
+        missing.append("memory bandwidth")
+    if not gpu.dense_tflops.get("fp16"):
+        missing.append("dense 16-bit FLOPS")
+    return tuple(missing)
+
+
+def gpu_class(gpu: Gpu) -> GpuClass:
+    """The class whose efficiencies a GPU shares."""
+    capability = gpu.compute_capability
+    if gpu.vendor == "AMD":
+        return "instinct"
+    if capability is None or capability < (8, 0):
+        return "older"
+    if capability == (8, 0):
+        return "ampere server"
+    if capability[0] == 9:
+        return "hopper"
+    return "blackwell server" if capability[0] == 10 else "workstation"
+
+
+def link_between(gpu: Gpu, gpus: int, interconnect: str, node_size: int | None = None) -> Link:
+    """The link `gpus` GPUs of one tensor-parallel group reach each other by.
+
+    `interconnect` is "nvlink", "pcie" or "unknown": then NVLink where the card has it.
+    A group larger than `node_size` is linked by the network.
+    """
+    if gpus == 1:
+        return Link("none", 0.0)
+    if node_size is not None and gpus > node_size:
+        return Link("network", _NETWORK_GB_S)
+    pcie = _pcie(gpu)
+    if gpu.nvlink_gb_s and interconnect != "pcie":
+        return Link("nvlink", max(gpu.nvlink_gb_s / 2, pcie))
+    return Link("pcie", pcie)
+
+
+def machine_of(gpu: Gpu, link: Link) -> Machine:
+    """The rates of `gpu`, for which `missing_facts` found nothing missing."""
+    tflops = gpu.dense_tflops
+    capability = gpu.compute_capability
+    flops16 = tflops["fp16"] * 1e12
+    eight = gpu.vendor == "AMD" or (capability is not None and capability >= _FP8_CAPABILITY)
+    four = capability is not None and capability >= _FP4_CAPABILITY
+    flops8 = tflops.get("fp8", tflops["fp16"] * _DOUBLE) * 1e12 if eight else flops16
+    flops4 = tflops.get("fp4", tflops["fp16"] * _QUADRUPLE) * 1e12 if four else flops16
+    return Machine(
+        gpu_class(gpu),
+        (gpu.memory_bandwidth_gb_s or 0) * 1e9,
+        flops16,
+        flops8,
+        flops4,
+        link,
+        _pcie(gpu) * 1e9,
+    )
+
+
+def kernel_rate(machine: Machine, scheme: WeightScheme | None) -> tuple[float, str]:
+    """FLOP/s of the tensor cores a scheme's kernels use, and the kernels' family.
+
+    The family names the coefficient its efficiency is a factor of: "" for 16 bit.
+    """
+    if scheme is None:
+        return machine.flops16, ""
+    if not scheme.weight_only:
+        if scheme.kind in _FP8_KINDS and machine.flops8 > machine.flops16:
+            return machine.flops8, "fp8"
+        if scheme.kind == "int8_channel":
+            return machine.flops8, "fp8"
+        if scheme.kind == "nvfp4" and machine.flops4 > machine.flops16:
+            return machine.flops4, "fp4"
+        if scheme.kind == "mxfp4" and machine.flops4 > machine.flops16:
+            # 4-bit weights with 8-bit activations.
+            return machine.flops8, "fp4"
+    return machine.flops16, "weight_only"
+
+
+def _pcie(gpu: Gpu) -> float:
+    return _PCIE_GB_S.get(gpu.pcie_gen or _ASSUMED_PCIE, _PCIE_GB_S[_ASSUMED_PCIE])

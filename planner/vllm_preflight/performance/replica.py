@@ -1,0 +1,154 @@
+"""From a simulated start-up and a workload to the replica whose steady state is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.launch.launch import Launch, Speculation
+from vllm_preflight.memory.kv_launch import request_shape
+from vllm_preflight.memory.startup import Startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.performance.coefficients import Coefficients
+from vllm_preflight.performance.machine import Machine, link_between, machine_of, missing_facts
+from vllm_preflight.performance.steady import Limits, Replica
+from vllm_preflight.performance.step import StepTimes
+from vllm_preflight.performance.work import UNBOUNDED, Work, stage_work
+from vllm_preflight.performance.workload import Workload
+
+# A GPU of which only the memory is known counts as this capability, as for memory.
+_ASSUMED_CAPABILITY: ComputeCapability = (8, 0)
+# Probability that a drafted token is accepted, by method, where none is given: between
+# what model makers publish for their own prediction layers and for small draft models.
+_ACCEPTANCE = {"mtp": 0.8, "eagle3": 0.7, "eagle": 0.65, "medusa": 0.6, "ngram": 0.4}
+_OTHER_ACCEPTANCE = 0.6
+# Methods that draft by looking up text, at no cost on the GPU.
+_LOOKUP_METHODS = ("ngram", "suffix")
+# What a draft head of one layer costs of the model's own step, where its weights are not
+# known here (EAGLE and the like: one layer and the output head).
+_DRAFT_LAYERS = 1.0
+# Share of the KV pool that running requests fill before some are preempted and computed
+# again; the rest is lost to blocks that are partly filled.
+_POOL_SHARE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why there is no estimate: the facts that are not known, as a sentence."""
+
+    message: str
+
+
+def acceptance_of(speculation: Speculation | None, workload: Workload) -> float:
+    """The probability that a drafted token is accepted; 0 without speculation."""
+    if speculation is None:
+        return 0.0
+    if workload.acceptance is not None:
+        return workload.acceptance
+    known = (rate for name, rate in _ACCEPTANCE.items() if name in speculation.method)
+    return next(known, _OTHER_ACCEPTANCE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a launch, its GPU and a workload bears on speed, before any coefficient.
+
+    `cached_requests` of the workload's mean length fit the KV pool of one replica.
+    """
+
+    launch: Launch
+    machine: Machine
+    work: Work
+    workload: Workload
+    cached_requests: float
+
+
+def facts_of(
+    model: Model,
+    startup: Startup,
+    workload: Workload,
+    *,
+    interconnect: str = "unknown",
+    node_size: int | None = None,
+) -> Facts | Missing:
+    """The facts behind the speed of what `startup` leaves running, or what is missing.
+
+    `interconnect` is as in `link_between`; `node_size` the GPUs of one machine, None where
+    all are in one.
+    """
+    launch, gpu = startup.launch, startup.gpu
+    if launch.pooling or model.architecture.task == "embed":
+        return Missing("Speed is estimated for generating models only.")
+    if missing := missing_facts(gpu):
+        return Missing(
+            f"No speed is estimated: the {' and the '.join(missing)} of {gpu.name} "
+            f"{'is' if len(missing) == 1 else 'are'} not known."
+        )
+    if not startup.starts:
+        return Missing("No speed is estimated: the engine would not start.")
+    if workload.prompt_tokens + workload.gen_tokens > launch.max_model_len:
+        return Missing(
+            f"No speed is estimated: {workload.prompt_tokens} + {workload.gen_tokens} tokens "
+            f"are more than max_model_len {launch.max_model_len}."
+        )
+    capability = gpu.compute_capability or _ASSUMED_CAPABILITY
+    link = link_between(gpu, launch.tensor_parallel_size, interconnect, node_size)
+    return Facts(
+        launch,
+        machine_of(gpu, link),
+        stage_work(model, launch, capability, startup.weights.fullest),
+        workload,
+        _cached_requests(model, startup, workload),
+    )
+
+
+def replica_of(facts: Facts, coefficients: Coefficients) -> Replica:
+    """The replica that `facts` describe, at the speeds of `coefficients`."""
+    launch, machine = facts.launch, facts.machine
+    context = facts.workload.mean_context
+    times = StepTimes.of(facts.work, launch, machine, context, coefficients)
+    drafted = launch.speculative_tokens
+    accepted = acceptance_of(launch.speculation, facts.workload)
+    yielded = (1 - accepted ** (drafted + 1)) / (1 - accepted) if accepted < 1 else drafted + 1.0
+    return Replica(
+        times=times,
+        workload=facts.workload,
+        limits=Limits(
+            sequences=float(launch.max_num_seqs),
+            token_budget=float(launch.max_num_batched_tokens),
+            cached_requests=facts.cached_requests,
+        ),
+        stages=launch.pipeline_parallel_size,
+        decoded=1.0 + drafted,
+        tokens_per_step=yielded if drafted else 1.0,
+        draft_seconds=_draft_seconds(
+            launch, facts.work, times, coefficients.value("draft", machine.gpu_class) * 1e-3
+        ),
+        request_seconds=coefficients.value("request", machine.gpu_class) * 1e-3,
+        server_seconds=coefficients.value("server", machine.gpu_class) * 1e-3,
+    )
+
+
+def _draft_seconds(launch: Launch, work: Work, times: StepTimes, each: float) -> float:
+    """Seconds of drafting before each step: its layers, the head and `each`, once a token."""
+    speculation = launch.speculation
+    if speculation is None or speculation.method.startswith(_LOOKUP_METHODS):
+        return 0.0
+    layer = work.dense_bytes / work.layers * _DRAFT_LAYERS
+    read = (work.draft_bytes or layer) + work.head_bytes
+    return speculation.num_speculative_tokens * (read * times.per_byte + each)
+
+
+def _cached_requests(model: Model, startup: Startup, workload: Workload) -> float:
+    """Requests of the mean length the workload's have while they run that the pool holds."""
+    pool = startup.kv.pool
+    # A decoding request has one token in flight; windows keep no more than themselves.
+    shape = replace(
+        request_shape(startup.launch, model.architecture),
+        max_model_len=max(1, round(workload.mean_context)),
+        in_flight_tokens=1,
+    )
+    blocks = pool.blocks_per_request(shape)
+    if not blocks:
+        return UNBOUNDED
+    return max(1.0, startup.kv.num_blocks * _POOL_SHARE / blocks)

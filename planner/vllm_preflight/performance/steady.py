@@ -1,0 +1,176 @@
+"""The stationary state of continuous batching: what requests see while the load lasts.
+
+Every step decodes one token (or a drafted few) of each running request and fills the
+rest of its token budget with prompts. With n requests running, a request's cycle is its
+own prompt and its own decoding steps, which the prompts of the other n − 1 lengthen.
+Requests beyond what runs at once wait in the queue (Little's law).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vllm_preflight.performance.step import StepParts, StepTimes
+from vllm_preflight.performance.workload import Workload
+
+_HALVINGS = 40
+_REFINEMENTS = 2
+# How sharply a replica turns from bound by its GPUs to bound by its server.
+_RIDGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the requests of one replica that run at once."""
+
+    sequences: float
+    token_budget: float
+    cached_requests: float
+
+    def running(self, workload: Workload, decoded: float) -> float:
+        """Most requests that run at once, at least one.
+
+        When prompts never stop waiting, steps are full: beside n decoding requests a
+        budget of b tokens starts (b − n) / prompt requests a step, and each stays for its
+        generated tokens. One more is in its prompt.
+        """
+        generated = max(workload.gen_tokens, 1)
+        share = generated / (workload.computed_tokens + generated * decoded)
+        return max(1.0, min(self.sequences, self.cached_requests, 1 + self.token_budget * share))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What requests see; seconds and requests per second of one replica.
+
+    Attributes:
+        concurrency: requests in flight, the waiting ones included.
+        running: those that run.
+        ttft: mean seconds to the first token, `queued` of them before the prompt starts.
+        tpot: mean seconds between later tokens.
+        requests_per_s: requests finished per second.
+        saturated: whether more arrive, or are in flight, than can run.
+    """
+
+    concurrency: float
+    running: float
+    ttft: float
+    queued: float
+    tpot: float
+    requests_per_s: float
+    saturated: bool
+
+    def latency(self, gen_tokens: int) -> float:
+        """Seconds of a whole request."""
+        return self.ttft + max(gen_tokens - 1, 0) * self.tpot
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One data-parallel replica under a workload.
+
+    `stages` pipeline stages work on as many batches in turn. A step yields
+    `tokens_per_step` tokens of a request for the `decoded` ones it computes, and takes
+    `draft_seconds` to draft them. `request_seconds` are what a request costs beside the
+    steps: the server, the tokenizer, the way back; `server_seconds` of them keep the
+    server busy, which bounds the requests it handles.
+    """
+
+    times: StepTimes
+    workload: Workload
+    limits: Limits
+    stages: int
+    decoded: float
+    tokens_per_step: float
+    draft_seconds: float
+    request_seconds: float
+    server_seconds: float
+
+    @property
+    def most_running(self) -> float:
+        """Requests that run at once when more are there."""
+        return self.limits.running(self.workload, self.decoded)
+
+    def decode_parts(self, running: float) -> StepParts:
+        """A stage's step that only decodes, with `running` requests in all stages."""
+        return self.times.parts(running / self.stages, self.decoded)
+
+    def at_concurrency(self, concurrency: float) -> State:
+        """The state with `concurrency` requests in flight."""
+        most = self.most_running
+        running = min(max(concurrency, 1.0), most)
+        state = self._running(running)
+        for _ in range(_REFINEMENTS):
+            # Some of those in flight wait for a step to end or a prompt before theirs.
+            running = min(most, max(1.0, concurrency * running / state.concurrency))
+            state = self._running(running)
+        if running < most or state.concurrency >= concurrency:
+            return replace(state, concurrency=max(concurrency, 1.0))
+        queued = (concurrency - state.concurrency) / state.requests_per_s
+        return replace(
+            state,
+            concurrency=concurrency,
+            queued=queued,
+            ttft=state.ttft + queued,
+            saturated=True,
+        )
+
+    def at_rate(self, rate: float) -> State:
+        """The state with `rate` requests arriving per second.
+
+        When more arrive than can be served, the queue never ends: the state is that of a
+        full engine, and its time to first token that of a request that does not wait.
+        """
+        most = self.most_running
+        full = self._running(most)
+        if rate >= full.requests_per_s:
+            return replace(full, saturated=True)
+        low, high = 1.0, most
+        first = self._running(low)
+        if rate <= first.requests_per_s:
+            flight = rate * first.latency(self.workload.gen_tokens)
+            return replace(first, concurrency=flight, running=flight, requests_per_s=rate)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            if self._running(middle).requests_per_s < rate:
+                low = middle
+            else:
+                high = middle
+        return replace(self._running(high), requests_per_s=rate)
+
+    def _running(self, running: float) -> State:
+        """The state with `running` requests running and none waiting."""
+        work, load, decoded = self.times.work, self.workload, self.decoded
+        prompt, cached = load.computed_tokens, load.prompt_tokens - load.computed_tokens
+        generated = max(load.gen_tokens, 1)
+        stages, others = self.stages, running - 1
+        batch, rest = max(running / stages, 1.0), others / stages
+        step = self.times.seconds(batch, decoded)
+        # Tokens of prompts in a step that has any: one prompt, or as many as come while
+        # the others decode, in what the budget leaves beside them.
+        room = max(self.limits.token_budget - rest * decoded, 1.0)
+        arriving = rest * prompt * self.tokens_per_step / generated
+        chunk = min(room, max(prompt, arriving))
+        flops = work.prefill_flops(prompt, cached) * chunk / prompt
+        mixed = self.times.seconds(rest, decoded, chunk, flops)
+        # The share of steps that have prompts of others in them.
+        share = min(1.0, arriving / chunk)
+        lengthened = share * max(0.0, mixed - self.times.seconds(rest, decoded))
+        turn = (step + lengthened) * stages + self.draft_seconds
+        per_token = turn / self.tokens_per_step
+        # Its own prompt, after half a step that is under way and half a prompt before it.
+        own = max(1.0, prompt / chunk) * mixed * stages + self.request_seconds
+        waiting = own * share / 2 + turn / 2 * others / running
+        cycle = own + (generated - 1) * per_token
+        # One process receives all requests and sends all tokens of a replica.
+        served = (cycle**_RIDGE + (running * self.server_seconds) ** _RIDGE) ** (1 / _RIDGE)
+        stretch = served / cycle
+        return State(
+            concurrency=running * (1 + waiting / cycle),
+            running=running,
+            ttft=(own + waiting) * stretch,
+            queued=0.0,
+            tpot=per_token * stretch,
+            requests_per_s=running / served,
+            saturated=False,
+        )
