@@ -106,6 +106,27 @@ def test_the_report_shows_the_answers_figures(
 
 
 @in_browser
+@with_node
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_people_who_do_not_see_it_can_read_it(ask: Ask, theme: str, tmp_path: Path) -> None:
+    axe = (APP / "node_modules" / "axe-core" / "axe.min.js").as_uri()
+    run = (
+        "document.querySelectorAll('details').forEach((part) => (part.open = true));"
+        "axe.run().then(({ violations, passes }) => {"
+        "  document.title = `${passes.length} passed: ${violations.map((found) => found.id)}.`;"
+        "});"
+    )
+    page = report_html(answer_of(ask, *QUESTIONS[0]))
+    page = page.replace('<html lang="en">', f'<html lang="en" data-theme="{theme}">')
+    file = tmp_path / "report.html"
+    scripts = f'<script src="{axe}"></script><script>{run}</script>'
+    file.write_text(page.replace("</body>", f"{scripts}</body>"), encoding="utf-8")
+    dom = chromium(file.as_uri(), "--virtual-time-budget=8000", "--dump-dom")
+    title = dom.partition("<title>")[2].partition("</title>")[0]
+    assert re.fullmatch(r"\d\d passed: \.", title)
+
+
+@in_browser
 def test_names_are_text_and_never_markup(ask: Ask, tmp_path: Path) -> None:
     answer = answer_of(ask, *QUESTIONS[0])
     name = "</script><img src=x onerror=\"document.title='pwned'\"><!--"
