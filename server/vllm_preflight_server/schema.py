@@ -12,7 +12,6 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from vllm_preflight.reports import TermReport
 from vllm_preflight.requests import RequestModel, ordered_fields
 
 Schema = dict[str, Any]
@@ -21,8 +20,6 @@ Schema = dict[str, Any]
 _DROPPED = frozenset({"title", "$defs", "minLength", "maxLength"})
 # Bounds from here on only stop nonsense; the refusal names them.
 _ONLY_SANE = 10_000
-# What is left of an answer's sections.
-_OUTLINE = frozenset({"type", "enum", "const", "items", "anyOf"})
 
 
 class _Schemas(GenerateJsonSchema):
@@ -44,25 +41,24 @@ def input_schema(request: type[RequestModel]) -> Schema:
 
 
 def output_schema(model: type[BaseModel]) -> Schema:
-    """The schema of a tool's structured answer.
+    """The schema of a tool's structured answer: its sections with their types.
 
-    Definitions are sent with every conversation, so only the sections of an answer are
-    described and said to be always there; inside them, names carry their units. Terms
-    are all alike, and only part of a full answer: they stay open.
+    Definitions are sent with every conversation, so an answer's sections stay open; the
+    names inside them carry their units.
     """
-    schema = model.model_json_schema(mode="serialization", schema_generator=_Schemas)
-    definitions = {**schema.get("$defs", {}), TermReport.__name__: {"type": "object"}}
-    schema = tidy({**schema, "$defs": definitions})
+    schema = tidy(model.model_json_schema(mode="serialization", schema_generator=_Schemas))
     sections = cast(Mapping[str, Schema], schema["properties"])
-    schema["properties"] = {
-        name: {
-            **cast(Schema, _outlined(section)),
-            **{key: section[key] for key in ("description",) if key in section},
-        }
-        for name, section in sections.items()
-    }
+    schema["properties"] = {name: _outline(section) for name, section in sections.items()}
     schema.pop("description", None)
     return schema
+
+
+def _outline(section: Schema) -> Schema:
+    """What kind of value a section is, and its items; nothing below."""
+    outline = {key: section[key] for key in ("type", "enum") if key in section}
+    if "items" in section:
+        outline["items"] = _outline(cast(Schema, section["items"]))
+    return outline
 
 
 def tidy(schema: Mapping[str, Any]) -> Schema:
@@ -92,23 +88,6 @@ def _tidied(node: object, definitions: Mapping[str, Any]) -> object:
         else:
             result[key] = _tidied(cast(object, value), definitions)
     return result
-
-
-def _outlined(node: object) -> object:
-    """The names and types of a schema, and no more."""
-    if isinstance(node, list):
-        return [_outlined(item) for item in cast(list[object], node)]
-    if not isinstance(node, Mapping):
-        return node
-    members = cast(Mapping[str, object], node)
-    outline = {key: _outlined(value) for key, value in members.items() if key in _OUTLINE}
-    if "properties" in members:
-        properties = cast(Mapping[str, object], members["properties"])
-        outline["properties"] = {name: _outlined(item) for name, item in properties.items()}
-    if "prefixItems" in members:
-        # A pair has two of the same; few clients know prefixItems.
-        outline["items"] = _outlined(cast(list[object], members["prefixItems"])[0])
-    return outline
 
 
 def _without_null(members: Schema) -> Schema:
