@@ -122,7 +122,8 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="GPU name, such as H100, A100-40GB, RTX 4090; auto: this machine's.",
+        description="GPU name, such as H100, A100-40GB, RTX 4090; auto: this machine's; "
+        "fleet:ray, fleet:kubernetes: a cluster's.",
     )
     gpus: Count | None = Field(
         default=None,
@@ -303,9 +304,59 @@ class InspectRequest(ModelSource, frozen=True):
     """What is this model made of?"""
 
 
-class DetectRequest(RequestModel, frozen=True):
-    """Which GPUs does this machine have?"""
+class CompareRequest(RequestModel, frozen=True):
+    """Which GPUs carry this model and workload, side by side?"""
 
+    model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="Hugging Face id, catalogue id or local folder, such as Qwen/Qwen3-32B."
+    )
+    gpus: Annotated[str, Field(max_length=2_000)] = Field(
+        default="",
+        description="GPU names, comma-separated; all: every NVIDIA card of the catalogue. "
+        "Default: data-centre and workstation cards since Ampere.",
+    )
+    max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=8, description="Most GPUs of one kind, over all replicas."
+    )
+    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")
+    concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1, description="Requests in flight at once."
+    )
+    max_model_len: Tokens | None = Field(
+        default=None,
+        description="Longest request in tokens; every request is then reckoned as long.",
+    )
+    quantization: Annotated[str, Field(max_length=60)] = Field(
+        default="auto",
+        description="auto: the checkpoint, its variants in the catalogue, and online fp8.",
+    )
+    kv_cache_dtype: KvCacheDtype = Field(
+        default="auto", description="KV cache dtype; auto: the model's own, and fp8."
+    )
+    optimise: Literal[
+        "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"
+    ] = Field(default="fewest_gpus", description="What decides; cheapest needs prices.")
+    prices: JsonText | None = Field(
+        default=None,
+        description='JSON: {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}.',
+    )
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="vLLM release, such as 0.19.0. Default: the newest known."
+    )
+    limit: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=8, description="Most rows of each list; has_more says what is cut."
+    )
+
+
+class DetectRequest(RequestModel, frozen=True):
+    """Which GPUs does this machine or a cluster have?"""
+
+    cluster: Literal["none", "ray", "kubernetes"] = Field(
+        default="none",
+        description="none: this machine; ray, kubernetes: the nodes of the cluster that "
+        "RAY_ADDRESS or KUBECONFIG of the server means.",
+    )
     include_uuid: bool = Field(default=False, description="List each GPU's UUID too.")
 
 

@@ -18,6 +18,7 @@ commands:
   generate MODEL    write the files that run such a plan into a folder (-o DIR)
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+  compare MODEL     which GPUs carry a workload, how many, and what each costs
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's NVIDIA GPUs
@@ -48,6 +49,7 @@ COMMANDS = (
     "plan",
     "generate",
     "check",
+    "compare",
     "explain",
     "inspect",
     "detect",

@@ -23,6 +23,7 @@ from vllm_preflight.requests import (
     validate_request,
 )
 from vllm_preflight_server import display
+from vllm_preflight_server.comparing import compare
 from vllm_preflight_server.generating import add_profile_option, asked_plan, generate
 from vllm_preflight_server.options import (
     Parser,
@@ -96,6 +97,10 @@ def _check(arguments: Sequence[str]) -> int:
     _write(report, answer, parsed.force)
     _print(answer, parsed.json, parsed.explain, display.show_startup)
     return 0 if answer.startup.starts else 1
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    return compare(arguments, _progress)
 
 
 def _explain(arguments: Sequence[str]) -> int:
@@ -181,7 +186,11 @@ def _call(arguments: Sequence[str]) -> int:
     parser.add_argument("tool", help="the tool's name, such as plan_deployment")
     parser.add_argument("arguments", nargs="?", default="{}", help="its arguments as JSON")
     parsed = parser.parse(arguments)
-    values = parse_json_object(parsed.arguments.encode(), "The second argument")
+    values = parse_json_object(
+        parsed.arguments.encode(errors="replace"),
+        "The second argument",
+        'Write a JSON object such as {"model": "Qwen/Qwen3-8B", "gpu": "H100"}, in single quotes.',
+    )
     from vllm_preflight_server.call import call_tool
 
     answer = call_tool(parsed.tool, values)
@@ -236,6 +245,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "plan": _plan,
     "generate": _generate,
     "check": _check,
+    "compare": _compare,
     "explain": _explain,
     "inspect": _inspect,
     "detect": _detect,

@@ -34,7 +34,8 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _console() -> Console:
+def open_console() -> Console:
+    """A console for standard output, without colours and width in a pipe."""
     if sys.stdout.isatty():
         return _Console(highlight=False)
     # A pipe has no width; lines are cut by whoever reads them.
@@ -43,7 +44,7 @@ def _console() -> Console:
 
 def show_plan(answer: Answer) -> None:
     """A plan: verdict, memory of the group, what vLLM would print, what to run and why."""
-    console = _console()
+    console = open_console()
     model, hardware = answer["model"], answer["hardware"]
     fit, config = answer["feasibility"], answer["config"]
     startup = answer.get("startup")
@@ -51,8 +52,10 @@ def show_plan(answer: Answer) -> None:
     verdict = "fits" if fit["fits"] and starts else "does not fit"
     if fit["fits"] and not starts:
         verdict = "fits by the formula, but vLLM would not start"
-    _title(console, fit["fits"] and starts, f"{model['model']} on {_hardware(hardware)}: {verdict}")
-    _line(
+    print_title(
+        console, fit["fits"] and starts, f"{model['model']} on {_hardware(hardware)}: {verdict}"
+    )
+    print_line(
         console,
         f"{_requests(fit['concurrency'])} of {fit['context_tokens']:,} tokens; "
         f"out-of-memory risk {fit['oom_risk']}",
@@ -85,7 +88,7 @@ def show_plan(answer: Answer) -> None:
     _rows(memory, rows)
     console.print(memory)
     console.print()
-    _line(
+    print_line(
         console,
         f"At most {_requests(fit['max_concurrency_at_context'], 'such ')} at once; "
         f"{_requests(fit['concurrency'])} may be up to {fit['max_context_at_concurrency']:,} "
@@ -94,52 +97,56 @@ def show_plan(answer: Answer) -> None:
     if startup is not None:
         console.print()
         _startup_lines(console, startup)
-    _section(console, "Run", [answer["artifacts"]["serve_command"]])
-    _section(console, "Why", [f"{name}: {why}" for name, why in config["explanations"].items()])
+    print_section(console, "Run", [answer["artifacts"]["serve_command"]])
+    print_section(
+        console, "Why", [f"{name}: {why}" for name, why in config["explanations"].items()]
+    )
     remedies = [f"{item['change']}: {item['effect']}" for item in answer.get("remedies", [])]
-    _section(console, "What would make it fit", remedies)
+    print_section(console, "What would make it fit", remedies)
     _tail(console, answer)
 
 
 def show_startup(answer: Answer) -> None:
     """A predicted start-up: verdict, memory of one GPU, what vLLM would print."""
-    console = _console()
+    console = open_console()
     startup = answer["startup"]
     verdict = "starts" if startup["starts"] else "does not start"
     name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
-    _title(console, startup["starts"], f"{name} on {_hardware(answer['hardware'])}: {verdict}")
+    print_title(console, startup["starts"], f"{name} on {_hardware(answer['hardware'])}: {verdict}")
     console.print()
     _startup_lines(console, startup)
-    _section(console, "Command", [answer["command"]])
+    print_section(console, "Command", [answer["command"]])
     defaulted = set(answer.get("defaulted", []))
     settings = [
         f"{key} {scalar(value)}{' (vLLM default)' if key in defaulted else ''}"
         for key, value in answer["arguments"].items()
     ]
-    _section(console, "Arguments", settings)
+    print_section(console, "Arguments", settings)
     _tail(console, answer)
 
 
 def show_report(answer: Answer) -> None:
     """Any other answer, as an outline of its fields."""
-    console = _console()
+    console = open_console()
     for line in _outline(answer, 0):
-        _line(console, line)
+        print_line(console, line)
 
 
 def _startup_lines(console: Console, startup: Answer) -> None:
     """One GPU's memory as vLLM would account for it, and the cache that comes out."""
     failure = startup.get("failure")
     if failure is not None:
-        _line(console, f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):", "bold")
-        _line(console, f"  {failure['message']}")
+        print_line(
+            console, f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):", "bold"
+        )
+        print_line(console, f"  {failure['message']}")
         for remedy in failure.get("remedies", []):
-            _line(console, f"  starts with {remedy}")
+            print_line(console, f"  starts with {remedy}")
     if "available_kv_cache_gib" not in startup:
         return
     # A refused launch prints less than this; the figures say why it is refused.
     heading = "would print" if failure is None else "would find"
-    _line(console, f"vLLM {startup['vllm_version']} {heading}, per GPU:", "bold")
+    print_line(console, f"vLLM {startup['vllm_version']} {heading}, per GPU:", "bold")
     interval = startup.get("interval", {}).get("available_kv_cache_gib")
     between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
     charged = "charged" if startup.get("cuda_graph_charged") else "outside the budget"
@@ -156,7 +163,7 @@ def _startup_lines(console: Console, startup: Answer) -> None:
     )
     console.print(table)
     if "kv_cache_tokens" in startup:
-        _line(
+        print_line(
             console,
             f"  KV cache {startup['kv_cache_tokens']:,} tokens in "
             f"{startup['num_gpu_blocks']:,} blocks of {startup['block_size']}; "
@@ -174,30 +181,33 @@ def _hardware(hardware: Answer) -> str:
     return f"{hardware['gpus']} × {hardware['gpu']}"
 
 
-def _title(console: Console, good: bool, text: str) -> None:
+def print_title(console: Console, good: bool, text: str) -> None:
+    """The verdict, green or red."""
     console.print(Text(text, style="bold green" if good else "bold red"), soft_wrap=True)
 
 
-def _line(console: Console, text: str, style: str = "") -> None:
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """One line, never wrapped."""
     # Whole lines: a command must survive copying, whatever the terminal's width.
     console.print(Text(text, style=style), soft_wrap=True)
 
 
-def _section(console: Console, title: str, lines: Sequence[str]) -> None:
+def print_section(console: Console, title: str, lines: Sequence[str]) -> None:
+    """A heading with its lines; nothing without lines."""
     if lines:
         console.print()
-        _line(console, f"{title}:", "bold")
+        print_line(console, f"{title}:", "bold")
         for line in lines:
-            _line(console, f"  {line}")
+            print_line(console, f"  {line}")
 
 
 def _tail(console: Console, answer: Answer) -> None:
     warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
     warnings += answer.get("startup", {}).get("warnings", [])
-    _section(console, "Warnings", list(dict.fromkeys(warnings)))
-    _section(console, "Next", answer.get("next_steps", []))
+    print_section(console, "Warnings", list(dict.fromkeys(warnings)))
+    print_section(console, "Next", answer.get("next_steps", []))
     terms = [*answer.get("terms", []), *answer.get("startup", {}).get("terms", [])]
-    _section(console, "Terms", [_term(term) for term in terms])
+    print_section(console, "Terms", [_term(term) for term in terms])
 
 
 def _term(term: Answer) -> str:
@@ -231,9 +241,9 @@ def _bar(console: Console, parts: Mapping[str, float], total: float, target: flo
     place = 2 + round(target * scale) - 1
     text = f"{target:.1f} of {total:.1f} GiB may be used"
     if place + len(text) + 2 > console.width and place > len(text):
-        _line(console, f"{text} ^".rjust(place + 1))
+        print_line(console, f"{text} ^".rjust(place + 1))
     else:
-        _line(console, " " * place + f"^ {text}")
+        print_line(console, " " * place + f"^ {text}")
 
 
 def _outline(answer: Answer, depth: int) -> list[str]:

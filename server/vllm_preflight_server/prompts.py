@@ -86,10 +86,11 @@ def add_prompts(server: MCPServer) -> None:
         return (
             f"Choose hardware for {model} under vLLM. Workload: {known}. "
             f"Candidates: {candidates}.\n"
-            "1. Call plan_deployment once for each candidate with the same workload and gpus=8.\n"
-            "2. Compare GPUs needed, headroom and concurrency in a table.\n"
-            "3. Recommend the smallest that carries the workload with margin, and say what would "
-            f"change the choice. Prices are not known here; do not invent any. {_ONLY_READ}"
+            "1. Call compare_hardware once with the candidates as gpus, and with prices if I gave "
+            "any; never invent them.\n"
+            "2. Call plan_deployment for the best and the runner-up, to see the margin.\n"
+            "3. Show GPUs needed, concurrency and context in a table, recommend one, and say what "
+            f"would change the choice. {_ONLY_READ}"
         )
 
     @server.completion()

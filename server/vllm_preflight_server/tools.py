@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
+from vllm_preflight.compare_answer import CompareReport
 from vllm_preflight.reports import (
     DetectReport,
     InspectReport,
@@ -21,6 +22,7 @@ from vllm_preflight.reports import (
     StartupResponse,
 )
 from vllm_preflight.requests import (
+    CompareRequest,
     DetectRequest,
     ExplainRequest,
     InspectRequest,
@@ -54,6 +56,10 @@ class ChartInput(RequestModel, frozen=True):
 
 class PlanArguments(PlanRequest, DetailInput, ChartInput, frozen=True):
     """plan_deployment's arguments."""
+
+
+class CompareArguments(CompareRequest, DetailInput, frozen=True):
+    """compare_hardware's arguments."""
 
 
 class StartupArguments(StartupRequest, DetailInput, frozen=True):
@@ -110,6 +116,13 @@ def answer_generate(request: GenerateRequest, progress: Progress) -> ArtifactsRe
     from vllm_preflight.generate import generate_artifacts
 
     return generate_artifacts(plan_of(request), request.kinds, progress=progress)
+
+
+def answer_compare(request: CompareArguments, progress: Progress) -> Report:
+    """Many GPUs side by side."""
+    from vllm_preflight.compare import compare_hardware
+
+    return _shrunk(compare_hardware(request, progress=progress), request.detail)
 
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
@@ -179,6 +192,20 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         open_world=True,
         page=PAGE_URI,
         picture=picture_of_plan,
+    ),
+    ToolSpec(
+        name="compare_hardware",
+        title="Which GPUs carry a model and workload, side by side",
+        description="Judges every GPU asked for with every count, TP, PP, DP and EP layout, weight "
+        "and KV precision, and ranks what carries the workload: GPUs, requests at once, longest "
+        "context, estimated speed where known, cost where prices are given, and why the others "
+        "fail. Use it when the hardware is still open; use plan_deployment once a GPU is chosen. "
+        "Prices are never assumed: give them or cost is unknown. Catalogue models need no "
+        "network; any other id asks the Hugging Face Hub for its config. May take seconds.",
+        request=CompareArguments,
+        report=CompareReport,
+        answer=answer_compare,
+        open_world=True,
     ),
     ToolSpec(
         name="generate_artifacts",

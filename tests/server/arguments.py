@@ -127,6 +127,9 @@ class Arguments:
         required = list(self.schema.get("required", ()))
         # Most sets are nearly valid; the essentials are there more often than not.
         chosen = [name for name in (*required, "model", "gpu") if name in names]
+        if self._properties.get("gpus", {}).get("type") == "string":
+            # A comparison of the whole catalogue takes a second; two cards show as much.
+            chosen += ["gpus", "max_gpus"]
         if pick.random() < 0.1:
             chosen = chosen[1:]
         chosen += pick.sample(names, min(len(names), pick.choice((0, 0, 1, 1, 2, 3, 6))))
@@ -150,6 +153,10 @@ class Arguments:
         if name == "log":
             return "\n".join(pick.choices((*LINES, *HOSTILE_TEXTS), k=pick.randint(0, 12)))
         schema = self._properties[name]
+        if name == "gpus" and schema.get("type") == "string":
+            return pick.choice((*GPUS, "H100, L4", "L4,L4,, nothing"))
+        if name == "max_gpus":
+            return pick.choice((0, 1, 2, 3, 99))
         alternatives = schema.get("anyOf")
         return self._of(pick.choice(alternatives) if alternatives else schema)
 

@@ -19,14 +19,27 @@ RAISED_UTILIZATION = 0.95
 # A step of few tokens frees activation memory.
 _SMALL_STEP_TOKENS = 2048
 _FEWEST_SEQUENCES = 16
+# A burst of twice the workload is worth planning for; more room is not.
+ROOM = 2
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What has to be carried: `concurrency` requests of `context` tokens at once."""
+    """What has to be carried: `concurrency` requests at once, of these lengths in tokens.
 
-    context: int
+    Each is reckoned as long as `max_model_len` where that is given, else as prompt and
+    output together.
+    """
+
+    prompt_tokens: int
+    gen_tokens: int
     concurrency: int
+    max_model_len: int | None = None
+
+    @property
+    def context(self) -> int:
+        """Tokens of KV cache each request is given."""
+        return self.max_model_len or self.prompt_tokens + self.gen_tokens
 
 
 class Layout(NamedTuple):
@@ -58,7 +71,8 @@ class Space:
     """Everything that is enumerated; None as a setting takes vLLM's default.
 
     `max_gpus` counts all replicas; tensor parallelism stays within `gpus_per_node`.
-    `exhaustive`: stronger settings and more replicas are tried though milder ones do.
+    `exhaustive`: stronger settings and more replicas are tried though milder ones do;
+    `dominated`: so are more GPUs of a kind of which fewer are as good in all but speed.
     `pinned` are further fields of a StartupRequest, the same for all candidates.
     """
 
@@ -71,6 +85,7 @@ class Space:
     utilizations: tuple[float | None, ...] = (None, RAISED_UTILIZATION)
     gpus_per_node: int = USUAL_NODE_SIZE
     exhaustive: bool = False
+    dominated: bool = False
     pinned: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def layouts(self, architecture: Architecture) -> Iterator[Layout]:
@@ -82,6 +97,8 @@ class Space:
         found: list[Layout] = []
         for tensor in range(1, min(self.max_gpus, self.gpus_per_node) + 1):
             for pipeline in range(1, self.max_gpus // tensor + 1):
+                if not self.is_placeable(tensor * pipeline):
+                    continue
                 if architecture.moe is None:
                     found.append(Layout(tensor, pipeline))
                     continue
@@ -93,6 +110,10 @@ class Space:
                     replicas *= 2
         return iter(sorted(found, key=lambda item: (item.replica_gpus * item.replicas, item)))
 
+    def is_placeable(self, replica_gpus: int) -> bool:
+        """Whether a replica lies within one machine, or fills all that it spans."""
+        return replica_gpus <= self.gpus_per_node or replica_gpus % self.gpus_per_node == 0
+
 
 def batches(workload: Workload) -> tuple[Batch, ...]:
     """The defaults of vLLM, then limits sized for the workload, then small steps as well."""
@@ -102,8 +123,10 @@ def batches(workload: Workload) -> tuple[Batch, ...]:
 
 
 def lengths(workload: Workload, architecture: Architecture) -> tuple[int, ...]:
-    """max_model_len to try: what the workload needs, and the model's own maximum."""
+    """max_model_len to try: as given, else what the workload needs and the model's maximum."""
     longest = architecture.max_position
+    if workload.max_model_len is not None:
+        return (workload.max_model_len,)
     return (workload.context, longest) if longest > workload.context else (workload.context,)
 
 

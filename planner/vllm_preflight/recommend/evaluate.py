@@ -24,6 +24,7 @@ from vllm_preflight.memory.startup import judge_startup
 from vllm_preflight.memory.startup_buffers import sized_by_batch
 from vllm_preflight.memory.weights import RankWeights, weights_per_rank
 from vllm_preflight.recommend.candidates import (
+    ROOM,
     Batch,
     Layout,
     Space,
@@ -135,10 +136,13 @@ class _Prepared:
 class Found:
     """What a search has found so far, in the order of enumeration."""
 
+    workload: Workload
     candidates: int = 0
     options: list[Option] = field(default_factory=list[Option])
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
     notes: list[str] = field(default_factory=list[str])
+    # By GPU: the fewest that leave nothing to gain but speed.
+    ample: dict[str, int] = field(default_factory=dict[str, int])
 
     def attempt(self, attempt: Attempt) -> None:
         """Keep `attempt` where it is the best of its GPU and number of GPUs."""
@@ -177,23 +181,19 @@ def evaluate(space: Space, workload: Workload, progress: Progress | None = None)
         UnsupportedArchitecture: the model asked for is not understood.
         InvalidRequest: a pinned value is none.
     """
-    found = Found()
+    found = Found(workload)
     version = parse_version(space.pinned.get("vllm_version"))
     classes = gpu_classes(space.gpus, version)
     for precision in space.precisions:
-        for number, gpus in enumerate(classes):
-            if progress is not None:
-                progress(
-                    f"{precision.label}: {gpus[0].name} and alike, class {number + 1} of "
-                    f"{len(classes)}; {found.candidates:,} candidates judged"
-                )
-            try:
+        if progress is not None:
+            progress(f"judging {precision.label} of {precision.model.id}")
+        try:
+            for gpus in classes:
                 _Judge(space, workload, precision, gpus, found).run()
-            except UnsupportedArchitecture as error:
-                if precision is space.precisions[0]:
-                    raise
-                found.notes.append(f"{precision.model.id} is left out: {error.message}")
-                break
+        except UnsupportedArchitecture as error:
+            if precision is space.precisions[0]:
+                raise
+            found.notes.append(f"{precision.model.id} is left out: {error.message}")
     return found
 
 
@@ -222,9 +222,15 @@ class _Judge:
     def run(self) -> None:
         """Judge layout by layout, small ones first."""
         rule = broken_by_gpu(self.precision.effective, self.capability)
+        kinds = self.gpus
         for layout in self.space.layouts(self.model.architecture):
             check_stop()
             self.found.candidates += self.per_layout
+            total = layout.replica_gpus * layout.replicas
+            ample = self.found.ample
+            self.gpus = [gpu for gpu in kinds if ample.get(gpu.name, total) >= total]
+            if not self.gpus:
+                continue
             if rule is not None:
                 self.refuse(layout, f"{rule.says}", rule.id)
             else:
@@ -312,9 +318,23 @@ class _Judge:
                     if option is None:
                         continue
                     self.found.options.append(option)
+                    self.note_ample(option)
                     if not self.space.exhaustive:
                         self.settle(option, layout, dtype)
                 waiting = [gpu for gpu in waiting if not self.is_settled(gpu, layout, dtype)]
+
+    def note_ample(self, option: Option) -> None:
+        """Note an option that more GPUs of its kind cannot beat but in speed.
+
+        It has the precision asked for, the model's longest context, and room for as many
+        more requests as count in the comparison (`frontier.pareto`).
+        """
+        choice = option.choice
+        wanted = ROOM * self.workload.concurrency
+        whole = option.longest >= self.space.lengths[-1] and option.requests >= wanted
+        if whole and not choice.altered and not self.space.dominated:
+            fewest = self.found.ample.get(choice.gpu.name, choice.gpus)
+            self.found.ample[choice.gpu.name] = min(fewest, choice.gpus)
 
     def is_settled(self, gpu: Gpu, layout: Layout, dtype: str) -> bool:
         """Whether fewer or as many replicas of the same split carry the workload already."""

@@ -1,0 +1,167 @@
+"""One workload over many models, here or on a Ray cluster: the same answers in the same order.
+
+A model is one task; the engine is deterministic, so where a task runs changes nothing.
+`ray` is only imported when a cluster is asked for (`pip install vllm-preflight[cluster]`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_preflight.cancellation import check_stop
+from vllm_preflight.errors import InvalidRequest, PreflightError
+from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.models.sources import load_model
+from vllm_preflight.recommend.candidates import Workload
+from vllm_preflight.recommend.frontier import Objective, Ranked
+from vllm_preflight.recommend.prices import PriceList
+from vllm_preflight.recommend.search import make_space, search
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every model; `gpus` are catalogue names."""
+
+    workload: Workload
+    gpus: tuple[str, ...]
+    max_gpus: int
+    objective: Objective = "fewest_gpus"
+    prices: PriceList | None = None
+    vllm_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One option in plain values, so that it travels between machines.
+
+    `requests` fit at once; `cost` is per hour, None where it is not known.
+    """
+
+    gpu: str
+    gpus: int
+    tensor_parallel_size: int
+    pipeline_parallel_size: int
+    data_parallel_size: int
+    enable_expert_parallel: bool
+    checkpoint: str
+    precision: str
+    kv_cache_dtype: str
+    max_model_len: int
+    requests: int
+    longest: int
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A model's outcome: its best option and the frontier, or why there is none."""
+
+    model: str
+    candidates: int = 0
+    best: Line | None = None
+    frontier: tuple[Line, ...] = ()
+    problem: str | None = None
+
+
+def sweep(
+    models: Sequence[str], question: Question, *, progress: Progress | None = None
+) -> list[Swept]:
+    """The outcome of each model, in order; a model that cannot be read is an outcome."""
+    swept: list[Swept] = []
+    for number, model in enumerate(models, 1):
+        check_stop()
+        if progress is not None:
+            progress(f"{model} ({number} of {len(models)})")
+        swept.append(sweep_one(model, question))
+    return swept
+
+
+def sweep_one(model: str, question: Question) -> Swept:
+    """The outcome of one model."""
+    try:
+        loaded = load_model(model)
+        space = make_space(
+            loaded,
+            question.workload,
+            [find_gpu(name) for name in question.gpus],
+            max_gpus=question.max_gpus,
+            objective=question.objective,
+            vllm_version=question.vllm_version,
+        )
+        result = search(
+            space, question.workload, objective=question.objective, prices=question.prices
+        )
+    except PreflightError as error:
+        return Swept(model, problem=str(error))
+    return Swept(
+        loaded.id,
+        result.candidates,
+        None if result.best is None else _line(result.best),
+        tuple(_line(item) for item in result.frontier),
+    )
+
+
+def sweep_on_ray(
+    models: Sequence[str], question: Question, *, progress: Progress | None = None
+) -> list[Swept]:
+    """The same as `sweep`, as tasks of the Ray cluster this process is connected to.
+
+    Connects to the cluster that RAY_ADDRESS names, or starts one here, when it is not.
+    Tasks that are given up are cancelled.
+
+    Raises:
+        InvalidRequest: ray is not installed.
+    """
+    ray = _ray()
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    task = ray.remote(sweep_one)
+    pending = {task.remote(model, question): number for number, model in enumerate(models)}
+    swept: dict[int, Swept] = {}
+    try:
+        while pending:
+            check_stop()
+            ready, _ = ray.wait(list(pending), timeout=1.0)
+            for reference in ready:
+                number = pending.pop(reference)
+                swept[number] = ray.get(reference)
+                if progress is not None:
+                    progress(f"{models[number]} ({len(swept)} of {len(models)})")
+    finally:
+        for reference in pending:
+            ray.cancel(reference)
+    return [swept[number] for number in range(len(models))]
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError:
+        raise InvalidRequest(
+            "A sweep on a cluster needs Ray, which is not installed.",
+            "Install vllm-preflight[cluster], or sweep without a cluster.",
+        ) from None
+
+
+def _line(item: Ranked) -> Line:
+    option, choice = item.option, item.option.choice
+    return Line(
+        gpu=choice.gpu.name,
+        gpus=item.gpus,
+        tensor_parallel_size=choice.layout.tensor,
+        pipeline_parallel_size=choice.layout.pipeline,
+        data_parallel_size=choice.layout.replicas,
+        enable_expert_parallel=choice.layout.expert_parallel,
+        checkpoint=choice.precision.model.id,
+        precision=choice.precision.label,
+        kv_cache_dtype=choice.kv_cache_dtype,
+        max_model_len=choice.max_model_len,
+        requests=option.requests,
+        longest=option.longest,
+        cost=item.cost,
+    )

@@ -1,0 +1,79 @@
+"""Price lists: what is read, what is refused, and that age is said."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vllm_preflight.errors import InvalidRequest, UnknownGpu
+from vllm_preflight.recommend.prices import parse_prices, read_prices
+
+GOOD: dict[str, Any] = {
+    "currency": "usd",
+    "date": "2026-11-01",
+    "source": "a quote",
+    "gpu_hour": {"H100": 2.4, "l40s": 1},
+}
+
+
+def test_names_are_understood_and_prices_multiply() -> None:
+    prices = parse_prices(json.dumps(GOOD))
+    assert prices.currency == "USD"
+    assert prices.cost("H100 SXM5 80GB", 4) == pytest.approx(9.6)
+    assert prices.cost("L40S", 1) == 1
+    assert prices.cost("L4", 1) is None
+
+
+def test_the_age_is_said_and_an_old_list_warned_of() -> None:
+    prices = read_prices(GOOD)
+    assert prices.note(date(2026, 11, 24)).endswith("23 days old.")
+    assert "check them" not in prices.note(date(2027, 1, 30))
+    assert "more than 90 days, check them" in prices.note(date(2027, 1, 31))
+
+
+def test_yaml_dates_are_dates() -> None:
+    assert read_prices({**GOOD, "date": date(2026, 1, 2)}).date == date(2026, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"currency": "dollars"},
+        {"currency": None},
+        {"date": "yesterday"},
+        {"date": None},
+        {"gpu_hour": {}},
+        {"gpu_hour": [1]},
+        {"gpu_hour": {"H100": "2.4"}},
+        {"gpu_hour": {"H100": True}},
+        {"gpu_hour": {"H100": 0}},
+        {"gpu_hour": {"H100": -1}},
+        {"gpu_hour": {"H100": float("nan")}},
+        {"gpu_hour": {"H100": 2.4, "H100 SXM5 80GB": 2.5}},
+        {"gpu_hours": {"H100": 2.4}},
+    ],
+)
+def test_what_is_no_price_is_refused_in_a_sentence(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read_prices({**GOOD, **change})
+    assert refusal.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "3", '"x"', "[" * 100_000])
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_prices(text)
+
+
+def test_an_unknown_gpu_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownGpu):
+        read_prices({**GOOD, "gpu_hour": {"H1OO": 2}})
+
+
+def test_the_example_file_is_a_price_list(repository: Path) -> None:
+    text = (repository / "examples" / "prices.example.json").read_text(encoding="utf-8")
+    assert "H100 SXM5 80GB" in parse_prices(text).gpu_hour
