@@ -334,3 +334,11 @@ def test_every_collected_config_is_read(shared_dir: Path):
     assert labels["Qwen/Qwen3-32B-FP8"] == "FP8 block 128x128"
     assert labels["moonshotai/Kimi-K2.5"] == "compressed-tensors INT4 group 32"
     assert labels["openai/gpt-oss-20b"] == "MXFP4"
+
+
+def test_a_damaged_group_is_no_unquantised_checkpoint() -> None:
+    section = {"quant_method": "compressed-tensors", "config_groups": {"group_0": None}}
+    with pytest.raises(UnsupportedArchitecture, match="damaged group"):
+        read_quantization({"quantization_config": section})
+    kept = read_quantization({"quantization_config": {**section, "config_groups": {}}})
+    assert kept.default is None

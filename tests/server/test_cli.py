@@ -364,3 +364,10 @@ def test_a_log_may_come_from_a_process() -> None:
     done = shell("preflight explain <(echo no log)")
     assert done.returncode == 0, done.stderr
     assert b"outcome: unknown" in done.stdout
+
+
+def test_arguments_of_a_call_that_are_no_json_are_answered_for_what_they_are(cli: Cli) -> None:
+    asked = cli("call", "plan_deployment", "{bad")
+    assert asked.returncode == 2
+    assert "The second argument is not valid JSON" in asked.stderr
+    assert "Write a JSON object" in asked.stderr

@@ -90,7 +90,12 @@ def plan_of(request: GenerateRequest) -> Profile:
     saved = None if request.profile is None else read_profile(request.profile)
     fields = request.model_dump(exclude={"profile", "arguments", "kinds"}, exclude_none=True)
     if request.arguments is not None:
-        fields = {**parse_json_object(request.arguments.encode(), "arguments"), **fields}
+        written = parse_json_object(
+            request.arguments.encode(),
+            "arguments",
+            "Write a JSON object of plan_deployment's fields.",
+        )
+        fields = {**written, **fields}
     return changed_plan(saved, fields)
 
 

@@ -86,12 +86,12 @@ def read_bounded(path: Path, cap: int) -> bytes:
     return data
 
 
-def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
+def parse_json_object(data: bytes, name: str, hint: str = _REPAIR) -> dict[str, Any]:
     """`data` as a JSON object; `name` is what the error calls it. Raises InvalidRequest."""
-    value = _parsed(data, name)
+    value = _parsed(data, name, hint)
     if not isinstance(value, dict):
         kind = _JSON_KINDS.get(type(value), "a number")
-        raise InvalidRequest(f"{name} holds {kind} where a JSON object is needed.", _REPAIR)
+        raise InvalidRequest(f"{name} holds {kind} where a JSON object is needed.", hint)
     return cast(dict[str, Any], value)
 
 
@@ -101,18 +101,18 @@ def asks_for_pooling(modules: bytes, name: str) -> bool:
     Source: vLLM 0.33 transformers_utils/config.py (get_pooling_config). Raises
     InvalidRequest when it is not JSON.
     """
-    value = _parsed(modules, name)
+    value = _parsed(modules, name, _REPAIR)
     entries = cast(list[object], value) if isinstance(value, list) else []
     return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
 
 
-def _parsed(data: bytes, name: str) -> object:
+def _parsed(data: bytes, name: str, hint: str) -> object:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         # Bad UTF-8 and numbers of thousands of digits are ValueErrors too.
         reason = str(error).partition(". ")[0] or type(error).__name__
-        raise InvalidRequest(f"{name} is not valid JSON: {reason}.", _REPAIR) from error
+        raise InvalidRequest(f"{name} is not valid JSON: {reason}.", hint) from error
 
 
 def as_object(value: object) -> Mapping[str, Any]:

@@ -169,8 +169,10 @@ def _refuse_links_outside(folder: Path, names: frozenset[str]) -> None:
             continue
         try:
             target = (folder / name).resolve()
-        except (OSError, RuntimeError):  # A loop of links.
-            target = Path("/")
+        except (OSError, RuntimeError) as error:
+            raise InvalidRequest(
+                f"{folder / name} is a link that leads to itself.", "Copy the file into the folder."
+            ) from error
         if not any(target.is_relative_to(root) for root in roots):
             raise InvalidRequest(
                 f"{folder / name} is a link to a file outside the folder.",

@@ -188,7 +188,10 @@ def _compressed_tensors(section: ConfigView, config: ConfigView) -> Quantization
     rules = ignored(section)
     default: WeightScheme | None = None
     label = ""
-    for _, group in members(section.section("config_groups")):
+    groups = section.section("config_groups")
+    if groups is not None and len(members(groups)) < len(groups.raw):
+        raise unsupported("compressed-tensors scheme with a damaged group", "config_groups")
+    for _, group in members(groups):
         scheme = group_scheme(group, section.text("format"))
         label = label or ("" if scheme is None else scheme.label)
         for target in patterns(group, "targets") or ["Linear"]:
