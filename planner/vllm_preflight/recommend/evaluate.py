@@ -134,10 +134,15 @@ class _Prepared:
 
 @dataclass
 class Found:
-    """What a search has found so far, in the order of enumeration."""
+    """What a search has found so far, in the order of enumeration.
+
+    Of the `candidates`, `judged` went through the start-up checks one by one; a rule, the
+    weights or a milder candidate decides the others.
+    """
 
     workload: Workload
     candidates: int = 0
+    judged: int = 0
     options: list[Option] = field(default_factory=list[Option])
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
     notes: list[str] = field(default_factory=list[str])
@@ -362,6 +367,7 @@ class _Judge:
     def option(self, choice: Choice, ready: _Prepared) -> Option | None:
         """The option that a candidate makes, or None with the reason noted."""
         launch = ready.launch(choice.gpu_memory_utilization)
+        self.found.judged += 1
         verdict = judge_startup(
             self.model, choice.gpu, self.capability, launch, ready.weights, ready.runtime
         )
@@ -400,6 +406,7 @@ class _Judge:
                 {None: longer}, ready.weights, runtime_memory(self.model, longer, self.first)
             )
         launch = ready.longer.launch(choice.gpu_memory_utilization)
+        self.found.judged += 1
         verdict = judge_startup(
             self.model,
             choice.gpu,

@@ -81,6 +81,7 @@ class Shown:
 class SearchResult:
     """A search's outcome.
 
+    `candidates` were decided, `judged` of them one by one (see `evaluate.Found`).
     `best` and `runner_up` are None where nothing, or nothing else, carries the workload;
     `why` says in what the runner-up is behind. `frontier` holds the options no other
     beats, `by_gpu` the best of each GPU in the order of the ranking, and `excluded` for
@@ -90,6 +91,7 @@ class SearchResult:
     workload: Workload
     objective: Objective
     candidates: int
+    judged: int
     best: Ranked | None
     runner_up: Ranked | None
     why: str
@@ -175,6 +177,7 @@ def search(
         workload=workload,
         objective=objective,
         candidates=found.candidates,
+        judged=found.judged,
         best=best,
         runner_up=runner_up,
         why=why,
