@@ -110,10 +110,23 @@ class GPUInfo(Report):
     process_mib: int | None = Field(default=None, description="Memory held by processes, MiB.")
 
 
+class NodeInfo(Report):
+    """One machine of a cluster."""
+
+    node: str = Field(description="Name in the cluster.")
+    gpu: str = Field(description="GPU, as the catalogue calls it where it is known.")
+    gpus: int = Field(description="GPUs the cluster may give away.")
+    reported: str = Field(description="What the cluster calls the GPU.")
+    visible_gib: float = Field(description="GiB that CUDA shows per GPU.")
+
+
 class DetectReport(Report):
-    """What this machine has."""
+    """What this machine or a cluster has."""
 
     gpus: list[GPUInfo] = Field(description="GPUs found; empty when none is usable.")
+    nodes: list[NodeInfo] | None = Field(
+        default=None, description="A cluster's machines with GPUs, instead of gpus."
+    )
     reason: str | None = Field(default=None, description="Why the list is empty or partial.")
     driver_version: str | None = Field(default=None, description="NVIDIA driver.")
     cuda_version: str | None = Field(default=None, description="CUDA version of the driver.")

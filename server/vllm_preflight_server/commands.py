@@ -159,12 +159,11 @@ def _detect(arguments: Sequence[str]) -> int:
     add_output_options(parser)
     parsed = parser.parse(arguments)
     request = validate_request(DetectRequest, request_fields(parsed, DetectRequest))
-    from vllm_preflight.hardware.detect import detect_gpus
-    from vllm_preflight.hardware.report import detect_report
+    from vllm_preflight.hardware.report import detection_answer
 
-    answer = detect_report(detect_gpus(include_uuid=request.include_uuid))
+    answer = detection_answer(request)
     _print(answer, parsed.json, True, display.show_report)
-    return 0 if answer.gpus else 4
+    return 0 if answer.gpus or answer.nodes else 4
 
 
 def _overhead(arguments: Sequence[str]) -> int:

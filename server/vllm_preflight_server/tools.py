@@ -79,12 +79,11 @@ def _shrunk(report: Report, detail: str) -> Report:
 
 
 def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
-    """This machine's GPUs."""
-    from vllm_preflight.hardware.detect import detect_gpus
-    from vllm_preflight.hardware.report import detect_report
+    """This machine's GPUs, or a cluster's."""
+    from vllm_preflight.hardware.report import detection_answer
 
     del progress
-    return detect_report(detect_gpus(include_uuid=request.include_uuid))
+    return detection_answer(request)
 
 
 def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadReport:
@@ -151,13 +150,14 @@ def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
 TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="detect_gpus",
-        title="List this machine's NVIDIA GPUs",
+        title="List the NVIDIA GPUs of this machine or cluster",
         description="Lists the NVIDIA GPUs of the machine this server runs on, with total and "
         "free memory, compute capability, driver, MIG and NVLink, read from the driver through "
-        "NVML. Use it before plan_deployment when the model shall run on this machine; skip it "
-        "when the user names a GPU, since every tool takes a catalogue name as gpu. Without a "
-        "GPU or driver it succeeds with an empty list and the reason. It changes nothing and "
-        "takes well under a second.",
+        "NVML; with cluster, the GPUs of a Ray or Kubernetes cluster's nodes. Use it before "
+        "plan_deployment when the model shall run there; skip it when the user names a GPU, "
+        "since every tool takes a catalogue name as gpu. Without a GPU or driver it succeeds "
+        "with an empty list and the reason. It changes nothing and takes well under a second, a "
+        "cluster a few.",
         request=DetectRequest,
         report=DetectReport,
         answer=answer_detect,

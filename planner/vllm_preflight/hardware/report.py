@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from vllm_preflight.hardware.detect import as_gpu, catalog_match
+from vllm_preflight.hardware.detect import as_gpu, catalog_match, detect_gpus
 from vllm_preflight.hardware.detected import DetectedGpu, Detection, MigInstance
-from vllm_preflight.reports import DetectReport, GPUInfo
+from vllm_preflight.hardware.fleet import Fleet, read_fleet
+from vllm_preflight.reports import DetectReport, GPUInfo, NodeInfo
+from vllm_preflight.requests import DetectRequest
 from vllm_preflight.units import bytes_to_gib
+
+
+def detection_answer(request: DetectRequest) -> DetectReport:
+    """This machine's GPUs, or those of the cluster asked for.
+
+    Raises:
+        NoGpuDetected: the cluster cannot be asked.
+    """
+    if request.cluster == "none":
+        return detect_report(detect_gpus(include_uuid=request.include_uuid))
+    return fleet_report(read_fleet(request.cluster))
 
 
 def detect_report(detection: Detection) -> DetectReport:
@@ -29,6 +42,23 @@ def detect_report(detection: Detection) -> DetectReport:
         cuda_version=detection.cuda_version,
         next_steps=steps,
     )
+
+
+def fleet_report(fleet: Fleet) -> DetectReport:
+    """What a cluster offers, what was left out and why, and how to plan for it."""
+    nodes = [
+        NodeInfo(
+            node=node.name,
+            gpu=node.gpu.name,
+            gpus=node.gpus,
+            reported=node.reported,
+            visible_gib=bytes_to_gib(node.gpu.visible_bytes),
+        )
+        for node in fleet.nodes
+    ]
+    place = f'gpu="fleet:{fleet.source}"'
+    steps = [f"Plan for these nodes with {place}."] if nodes else ["Name a GPU of the catalogue."]
+    return DetectReport(gpus=[], nodes=nodes, reason=" ".join(fleet.notes), next_steps=steps)
 
 
 def to_gpu_info(detected: DetectedGpu) -> GPUInfo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from vllm_preflight.errors import InvalidRequest, NoGpuDetected, UnknownGpu
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.detect import as_gpu, detect_gpus, smallest
+from vllm_preflight.hardware.fleet import fleet_source, read_fleet, share_of
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.requests import HardwareInput
 from vllm_preflight.units import BYTES_TO_MIB, gib_to_bytes
@@ -45,14 +46,14 @@ class Hardware:
 
 
 def select_hardware(request: HardwareInput) -> Hardware:
-    """The GPU a request means: detected on this machine, of the catalogue, or described.
+    """The GPU a request means: detected here or in a cluster, of the catalogue, or described.
 
     Raises:
-        NoGpuDetected: `gpu="auto"` and this machine has none.
+        NoGpuDetected: `gpu="auto"` and this machine has none, or a cluster offers none.
         UnknownGpu: no such name in the catalogue, and no vram_gb to do without it.
         InvalidRequest: the parallel sizes need more GPUs than there are.
     """
-    hardware = _detected(request) if request.gpu.lower() == "auto" else _named(request)
+    hardware = _found(request)
     gpu, notes = hardware.gpu, list(hardware.notes)
     if request.vram_gb is not None:
         gpu = replace(gpu, visible_bytes=gib_to_bytes(request.vram_gb), visible_basis="given")
@@ -71,6 +72,23 @@ def select_hardware(request: HardwareInput) -> Hardware:
     return hardware
 
 
+def _found(request: HardwareInput) -> Hardware:
+    if request.gpu.lower() == "auto":
+        return _detected(request)
+    source = fleet_source(request.gpu)
+    if source is None:
+        return _named(request)
+    share = share_of(read_fleet(source), request.gpus, request.nodes)
+    link = _linked(request, share.gpu)
+    return Hardware(share.gpu, share.gpus, share.nodes, link, notes=share.notes)
+
+
+def _linked(request: HardwareInput, gpu: Gpu) -> str:
+    """The link between a node's GPUs: as said, else NVLink where the card has it."""
+    has_nvlink = request.interconnect == "unknown" and gpu.nvlink_gb_s
+    return "nvlink" if has_nvlink else request.interconnect
+
+
 def _named(request: HardwareInput) -> Hardware:
     try:
         gpu = find_gpu(request.gpu)
@@ -78,10 +96,7 @@ def _named(request: HardwareInput) -> Hardware:
         if request.vram_gb is None:
             raise
         gpu = Gpu(request.gpu, "unknown", gib_to_bytes(request.vram_gb), "given")
-    interconnect = request.interconnect
-    if interconnect == "unknown" and gpu.nvlink_gb_s:
-        interconnect = "nvlink"
-    return Hardware(gpu, request.gpus, request.nodes or 1, interconnect)
+    return Hardware(gpu, request.gpus, request.nodes or 1, _linked(request, gpu))
 
 
 def _detected(request: HardwareInput) -> Hardware:
