@@ -55,7 +55,7 @@ class GenerateRequest(RequestModel, frozen=True):
         default=None,
         description='Further arguments of plan_deployment as JSON: {"kv_cache_dtype": "fp8"}.',
     )
-    profile: Annotated[str, Field(max_length=1_000_000)] | None = Field(
+    profile: JsonText | None = Field(
         default=None, description="Text of a profile to write files for, instead of fields."
     )
     kinds: tuple[ArtifactKind, ...] = Field(
