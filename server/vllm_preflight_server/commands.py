@@ -23,11 +23,10 @@ from vllm_preflight.requests import (
     validate_request,
 )
 from vllm_preflight_server import display
-from vllm_preflight_server.comparing import compare
-from vllm_preflight_server.generating import add_profile_option, asked_plan, generate
 from vllm_preflight_server.options import (
     Parser,
     add_output_options,
+    add_profile_option,
     add_report_options,
     command_parser,
     request_fields,
@@ -60,10 +59,16 @@ def _plan(arguments: Sequence[str]) -> int:
     add_report_options(parser)
     parsed = parser.parse(arguments)
     report = _report_path(parsed)
-    asked = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
+    fields = request_fields(parsed, PlanRequest, "model")
     from vllm_preflight.plan import plan_deployment
 
-    plan = plan_deployment(asked.request, hardware=asked.hardware, progress=_progress)
+    if parsed.profile is None:
+        plan = plan_deployment(validate_request(PlanRequest, fields), progress=_progress)
+    else:
+        from vllm_preflight_server.generating import asked_plan
+
+        asked = asked_plan(parsed, fields)
+        plan = plan_deployment(asked.request, hardware=asked.hardware, progress=_progress)
     _write(report, plan, parsed.force)
     _print(plan, parsed.json, parsed.explain, display.show_plan)
     starts = plan.startup is None or plan.startup.starts
@@ -71,6 +76,8 @@ def _plan(arguments: Sequence[str]) -> int:
 
 
 def _generate(arguments: Sequence[str]) -> int:
+    from vllm_preflight_server.generating import generate
+
     return generate(arguments, _progress)
 
 
@@ -100,6 +107,8 @@ def _check(arguments: Sequence[str]) -> int:
 
 
 def _compare(arguments: Sequence[str]) -> int:
+    from vllm_preflight_server.comparing import compare
+
     return compare(arguments, _progress)
 
 

@@ -15,7 +15,12 @@ from vllm_preflight.artifacts.write import write_files
 from vllm_preflight.errors import InvalidRequest
 from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight.requests import PlanRequest
-from vllm_preflight_server.options import Parser, command_parser, request_fields
+from vllm_preflight_server.options import (
+    Parser,
+    add_profile_option,
+    command_parser,
+    request_fields,
+)
 
 _LARGEST_PROFILE = 1_000_000
 
@@ -43,17 +48,6 @@ def generate(arguments: Sequence[str], progress: Callable[[str], None]) -> int:
     for sentence in (*report.warnings, *report.next_steps):
         print(sentence, file=sys.stderr)
     return 0
-
-
-def add_profile_option(parser: argparse.ArgumentParser) -> None:
-    """`--profile FILE`; further options of the command go over it."""
-    parser.add_argument(
-        "--profile",
-        default=None,
-        metavar="FILE",
-        help="a profile written by generate, or arguments of plan_deployment as YAML or JSON; "
-        "other options change it",
-    )
 
 
 def asked_plan(parsed: argparse.Namespace, fields: Mapping[str, Any]) -> Profile:

@@ -88,6 +88,17 @@ def add_output_options(parser: argparse.ArgumentParser, *, explain: bool = False
         )
 
 
+def add_profile_option(parser: argparse.ArgumentParser) -> None:
+    """`--profile FILE`; further options of the command go over it."""
+    parser.add_argument(
+        "--profile",
+        default=None,
+        metavar="FILE",
+        help="a profile written by generate, or arguments of plan_deployment as YAML or JSON; "
+        "other options change it",
+    )
+
+
 def add_report_options(parser: argparse.ArgumentParser) -> None:
     """`--report FILE.html`, and `--force` to replace a file."""
     parser.add_argument(
