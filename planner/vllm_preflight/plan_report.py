@@ -80,6 +80,7 @@ def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: 
     )
     where = f"{sizing.gpus} × {hardware.gpu.name}"
     budget = (
+        f"need{'s' * (request.concurrency == 1)} "
         f"weights {bytes_to_gib(fit.weights_bytes)} + KV cache {bytes_to_gib(fit.kv_cache_bytes)} "
         f"+ overhead {bytes_to_gib(fit.overhead_bytes)} GiB of "
         f"{bytes_to_gib(fit.vram_target_alloc_bytes)} GiB usable"
@@ -91,10 +92,10 @@ def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: 
             else f"only {bytes_to_gib(fit.headroom_bytes)} GiB left of the "
             f"{request.headroom_gb:g} GiB to keep free"
         )
-        return f"Does not fit: {demand} on {where} need {budget}; {short}."
+        return f"Does not fit: {demand} on {where} {budget}; {short}."
     if startup.failure is not None:
         return f"Fits by the formula, but vLLM would not start: {startup.failure.message}"
-    return f"Fits: {demand} on {where} need {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
+    return f"Fits: {demand} on {where} {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
 
 
 def _feasibility(
