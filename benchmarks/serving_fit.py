@@ -275,18 +275,23 @@ def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
 
 
 def spreads_of(found: Sequence[Residual]) -> dict[Metric, Spread]:
-    """Between which residuals 80 % lie, by metric; each source counts as its root."""
+    """Between which residuals 80 % lie, by metric; a source counts as the root of its runs.
+
+    Sources, not figures, are alike and independent, so the quantiles are those of split
+    conformal prediction for as many sources: a little wider than the residuals' own.
+    """
     spreads: dict[Metric, Spread] = {}
     for metric in METRICS:
-        items = [item for item in found if item.metric == metric]
+        items = [item for item in found if item.metric == metric and not item.run.case.fit_only]
         counts = Counter(item.run.case.source for item in items)
         ordered = sorted(
             (item.value, 1 / math.sqrt(counts[item.run.case.source])) for item in items
         )
+        upper = min(1.0, (1 - _TAIL) * (1 + 1 / len(counts)))
         errors = sorted(abs(math.expm1(-value)) for value, _ in ordered)
         spreads[metric] = Spread(
-            low=round(_quantile(ordered, _TAIL), 3),
-            high=round(_quantile(ordered, 1 - _TAIL), 3),
+            low=round(_quantile(ordered, 1 - upper), 3),
+            high=round(_quantile(ordered, upper), 3),
             samples=len(items),
             sources=len(counts),
             median_error=round(errors[len(errors) // 2], 3),

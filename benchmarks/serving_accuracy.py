@@ -1,0 +1,103 @@
+"""Estimated against measured speed.
+
+    python benchmarks/serving_accuracy.py           prints and writes docs/serving_accuracy.md
+    python benchmarks/serving_accuracy.py --check   exits 1 when the page is not that, or a
+                                                    target is missed
+
+Every run is estimated under a fit that has not seen its source; see `serving_fit`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.serving_cases import load_serving_cases  # noqa: E402
+from benchmarks.serving_fit import (  # noqa: E402
+    Fitting,
+    Residual,
+    priors,
+    residuals,
+    spreads_of,
+)
+from benchmarks.serving_report import Graded, Held, met, report  # noqa: E402
+from benchmarks.serving_runs import Run, comparable, without_prefix_hits  # noqa: E402
+
+from vllm_preflight.performance.coefficients import Coefficients  # noqa: E402
+
+PAGE = ROOT / "docs/serving_accuracy.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Grade estimates of speed on measured runs.")
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    arguments = parser.parse_args()
+    result = run_benchmark()
+    page = report(result)
+    if arguments.check:
+        same = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page
+        missed = [name for name, reached in met(result.by_source).items() if not reached]
+        print(f"{PAGE.name} is {'what' if same else 'not what'} the benchmark gives")
+        print(f"targets missed: {', '.join(missed) or 'none'}")
+        return 0 if same and not missed else 1
+    PAGE.write_text(page, encoding="utf-8")
+    print(page)
+    return 0
+
+
+def run_benchmark() -> Graded:
+    """Fit and grade everything; deterministic."""
+    runs, left_out = comparable(load_serving_cases())
+    fitting = Fitting(runs)
+    by_source = fitting.held_out(lambda run: run.case.source)
+    sources = sorted({run.case.source for run in runs})
+    # The interval of a source is calibrated on the others.
+    spreads = {
+        source: spreads_of([item for item in by_source if item.run.case.source != source])
+        for source in sources
+    }
+    whole = fitting.coefficients()
+    bare: list[Residual] = []
+    for source in sources:
+        unseen = fitting.without(lambda run, source=source: run.case.source == source)
+        for run in runs:
+            if run.case.source == source:
+                bare += residuals(without_prefix_hits(run), unseen)
+    return Graded(
+        by_source=Held(tuple(by_source), spreads),
+        by_repository=tuple(fitting.held_out(lambda run: run.case.repository)),
+        seen=_under(runs, whole),
+        without_hits=tuple(bare),
+        rules={
+            "the same without any run (priors)": _under(runs, priors(runs)),
+            "roofline of the data sheet": _under(runs, roofline(priors(runs))),
+        },
+        left_out=left_out,
+    )
+
+
+def roofline(coefficients: Coefficients) -> Coefficients:
+    """Every kernel at the data sheet's rate, and nothing beside the kernels."""
+    rates = ("bandwidth", "compute", "link", "expert_independence")
+    return Coefficients(
+        tuple(
+            replace(item, value=1.0 if item.name.startswith(rates) else 0.0)
+            for item in coefficients.entries
+            if not item.gpu_class
+        ),
+        {},
+    )
+
+
+def _under(runs: Sequence[Run], coefficients: Coefficients) -> tuple[Residual, ...]:
+    return tuple(item for run in runs for item in residuals(run, coefficients))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
