@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection
 
 from vllm_preflight.artifacts.bundle import KINDS, refusal, render_kinds
 from vllm_preflight.artifacts.deployment import Deployment, describe_deployment
+from vllm_preflight.artifacts.machine import UNIT_ENV_FILE
 from vllm_preflight.artifacts.profile import Profile, write_profile
 from vllm_preflight.artifacts.request import ArtifactKind, ArtifactsReport
+from vllm_preflight.artifacts.shell_files import ENV_FILE
 from vllm_preflight.errors import PlanRefused
 from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.models.sources import load_model
@@ -77,6 +79,8 @@ def _next_steps(deployment: Deployment, files: Collection[str]) -> list[str]:
         steps.append(
             "The port is published on 127.0.0.1 only; let others in behind --api-key or a proxy."
         )
+    if "vllm.service" in files:
+        steps.append(f"The unit reads its variables from {UNIT_ENV_FILE}; copy {ENV_FILE} there.")
     if deployment.is_local:
         steps.append(f"The folder {deployment.model} must be there on every machine.")
     if PROFILE_FILE in files:

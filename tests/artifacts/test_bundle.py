@@ -15,11 +15,12 @@ from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind, ArtifactsR
 from vllm_preflight.errors import PlanRefused
 from vllm_preflight.generate import generate_artifacts
 from vllm_preflight.launch.arguments import parse_command
+from vllm_preflight.launch.flags import find_flag, unavailable
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.plan import plan_deployment
 from vllm_preflight.requests import PlanRequest, validate_request
 
-from .conftest import deployment
+from .conftest import containers_of, deployment, documents
 
 
 def generated(kinds: Any = ALL_KINDS, **fields: Any) -> ArtifactsReport:
@@ -127,3 +128,36 @@ def test_names_are_dns_labels(model: str, label: str) -> None:
 def test_assumptions_are_positive() -> None:
     assumed = assumptions()
     assert min(getattr(assumed, name) for name in assumed.__slots__) > 0
+
+
+@pytest.mark.parametrize(
+    "release", ["0.8.3", "0.8.5", "0.9.0", "0.10.2", "0.11.1", "0.19.0", "0.33.0"]
+)
+def test_every_flag_written_is_one_of_the_release(release: str) -> None:
+    version = parse_version(release)
+    arguments = {
+        "tensor_parallel_size": 8,
+        "pipeline_parallel_size": 2,
+        "enable_expert_parallel": True,
+        "enforce_eager": False,
+        "enable_prefix_caching": False,
+        "max_num_seqs": 64,
+        "limit_mm_per_prompt": '{"image": 1}',
+        "speculative_config": '{"method": "ngram"}',
+    }
+    spread = deployment(gpus=16, nodes=2, version=version, arguments=arguments)
+    one = deployment(version=version, arguments=arguments)
+    texts = [KINDS["leaderworkerset"].render(spread), KINDS["kserve"].render(one)]
+    commands = [
+        container["args"]
+        for text in texts
+        for container in containers_of(documents(text))
+        if "--max-num-seqs" in container["args"]
+    ]
+    assert len(commands) == (3 if version >= (0, 11, 1) else 2)
+    for words in commands:
+        for word in words:
+            if word.startswith("--"):
+                flag = find_flag(word) or find_flag(word.replace("--no-", "--", 1))
+                assert flag is not None, word
+                assert unavailable(flag, version) is None
