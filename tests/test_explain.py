@@ -10,8 +10,9 @@ import pytest
 
 from vllm_preflight.errors import InvalidRequest
 from vllm_preflight.explain import explain_startup_log
+from vllm_preflight.log_answer import LogExplanationReport
 from vllm_preflight.predict import predict_startup
-from vllm_preflight.reports import LogExplanationReport, StartupReport
+from vllm_preflight.reports import StartupReport
 from vllm_preflight.requests import StartupRequest
 
 MODEL = "Qwen/Qwen3-8B"

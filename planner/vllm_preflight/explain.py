@@ -9,6 +9,7 @@ from typing import Any
 
 from vllm_preflight.errors import PreflightError, UnknownModel
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.log_answer import LogExplanationReport, LogFailureReport
 from vllm_preflight.log_comparison import calibration_from, compare_terms, largest_difference
 from vllm_preflight.log_request import LogRequest, request_from_log
 from vllm_preflight.log_story import name_difference, tell
@@ -17,12 +18,7 @@ from vllm_preflight.logs.startup_log import StartupLog
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.predict import predict_startup
-from vllm_preflight.reports import (
-    Calibration,
-    LogExplanationReport,
-    LogFailureReport,
-    StartupReport,
-)
+from vllm_preflight.reports import Calibration, StartupReport
 from vllm_preflight.units import BYTES_TO_GIB
 
 Progress = Callable[[str], None]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.log_answer import TermComparison
 from vllm_preflight.logs.startup_log import StartupLog
 from vllm_preflight.models.model import Model
-from vllm_preflight.reports import Calibration, StartupReport, TermComparison
+from vllm_preflight.reports import Calibration, StartupReport
 
 # Terms that a calibration can correct, which are also those that explain a difference.
 _MEMORY_TERMS = ("weights_gib", "activation_peak_gib", "non_torch_gib", "cuda_graph_gib")

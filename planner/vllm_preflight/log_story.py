@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vllm_preflight.log_answer import TermComparison
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure, StartupLog
-from vllm_preflight.reports import StartupReport, TermComparison
+from vllm_preflight.reports import StartupReport
 
 _NAMES = {
     "weights_gib": "weights",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from vllm_preflight.cancellation import check_stop
 from vllm_preflight.errors import PreflightError
@@ -21,7 +22,8 @@ from vllm_preflight.recommend.parallelism import choose_layout
 from vllm_preflight.recommend.remedies import Change, larger_gpus, more_gpus, plan_changes
 from vllm_preflight.recommend.settings import recommend_settings
 from vllm_preflight.recommend.sizing import Sizing, resolve_for, startup_request
-from vllm_preflight.reports import PlanResponse, Remedy, VLLMConfig
+from vllm_preflight.recommend.tradeoffs import weigh_settings
+from vllm_preflight.reports import PlanResponse, Remedy, Tradeoff, VLLMConfig
 from vllm_preflight.requests import PlanRequest
 
 Progress = Callable[[str], None]
@@ -32,12 +34,14 @@ def plan_deployment(
     *,
     model: Model | None = None,
     hardware: Hardware | None = None,
+    explain: bool = False,
     progress: Progress | None = None,
 ) -> PlanResponse:
     """Size the workload, recommend settings, and say what vLLM would do with them.
 
     `model` and `hardware` save reading them again when the caller has them. A workload
     that does not fit is an answer: by how much, and which changes were found to help.
+    `explain` also weighs each setting against its neighbours, which takes as long again.
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
@@ -52,7 +56,33 @@ def plan_deployment(
     remedies = [] if fits else find_remedies(model, hardware, request, sizing)
     speed = estimate_speed(model, hardware, request, startup)
     faster = find_faster(model, hardware, request, sizing, speed) if fits else None
-    return plan_response(request, model, hardware, sizing, config, startup, remedies, speed, faster)
+    plan = plan_response(request, model, hardware, sizing, config, startup, remedies, speed, faster)
+    if not explain:
+        return plan
+    weighed = explain_settings(model, hardware, request, config, startup)
+    return plan.model_copy(update={"tradeoffs": weighed or None})
+
+
+def explain_settings(
+    model: Model, hardware: Hardware, request: PlanRequest, config: VLLMConfig, startup: Startup
+) -> list[Tradeoff]:
+    """What each setting of a plan that starts costs, and what better would need."""
+
+    def attempt(changes: Mapping[str, Any]) -> Startup | None:
+        check_stop()
+        own = {key: changes[key] for key in changes if key in VLLMConfig.model_fields}
+        try:
+            return _simulate(
+                model,
+                hardware,
+                request.model_copy(update=dict(changes)),
+                config.model_copy(update=own),
+            )
+        except PreflightError:
+            return None
+
+    longest = model.architecture.max_position
+    return weigh_settings(request, config, startup, longest, attempt)
 
 
 def start_with(

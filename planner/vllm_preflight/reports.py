@@ -219,6 +219,16 @@ class VLLMConfig(Report):
     explanations: dict[str, str] = Field(description="Why each setting is what it is.")
 
 
+class Tradeoff(Report):
+    """One recommended setting weighed against its neighbours by the engine."""
+
+    setting: str = Field(description="vLLM's argument.")
+    value: str = Field(description="As recommended.")
+    why: str = Field(description="Why it is that.")
+    costs: str = Field(description="What it costs.")
+    next_choice: str = Field(description="The next better choice and what it needs.")
+
+
 class Remedy(Report):
     """A change that makes it fit, checked by running the engine again."""
 
@@ -383,6 +393,9 @@ class PlanResponse(Report):
     remedies: list[Remedy] | None = Field(
         default=None, description="When it does not fit: what would, checked by the engine."
     )
+    tradeoffs: list[Tradeoff] | None = Field(
+        default=None, description="What each setting costs and what better needs (detail=full)."
+    )
     terms: list[TermReport] | None = Field(
         default=None, description="Every number with formula, basis and source (detail=full)."
     )
@@ -437,73 +450,3 @@ class Calibration(Report):
         description="GiB to add to non-torch memory; also takes what the log does not attribute.",
     )
     cuda_graph_gib: float | None = Field(default=None, description="GiB to add to CUDA graphs.")
-
-
-class TermComparison(Report):
-    """One figure of a log beside the prediction for the same arguments."""
-
-    term: str = Field(description="Name of the figure, with its unit.")
-    logged: int | float | None = Field(default=None, description="As the log prints it.")
-    predicted: int | float | None = Field(default=None, description="As predicted.")
-    difference: int | float | None = Field(default=None, description="Logged minus predicted.")
-
-
-class LogFailureReport(Report):
-    """How the start-up in a log failed."""
-
-    kind: FailureKind | Literal["out_of_memory", "other"] = Field(
-        description="Which check failed; out_of_memory: at a point the log does not show; "
-        "other: nothing to do with memory."
-    )
-    message: str = Field(description="vLLM's sentence, shortened, secrets removed.")
-    phase: str | None = Field(
-        default=None, description="loading, profiling, after sizing or serving, when shown."
-    )
-    certain: bool = Field(
-        default=True,
-        description="false: the log lacks the stack that would prove it; the likeliest is given.",
-    )
-    figures: dict[str, float] = Field(
-        default_factory=dict[str, float], description="Numbers of the sentence."
-    )
-
-
-class LogExplanationReport(Report):
-    """explain_startup_log's answer."""
-
-    outcome: Literal["started", "failed", "unknown"] = Field(
-        description="What the log shows; unknown when it shows neither."
-    )
-    explanation: str = Field(description="What happened and which setting to change.")
-    vllm_version: str | None = Field(default=None, description="As the log prints it.")
-    engine: Literal["V0", "V1"] | None = Field(default=None, description="vLLM's engine.")
-    model: str | None = Field(default=None, description="The model that was started.")
-    gpu: str | None = Field(default=None, description="The GPU compared with.")
-    failure: LogFailureReport | None = Field(default=None, description="How it failed.")
-    comparison: list[TermComparison] = Field(
-        default_factory=list[TermComparison],
-        description="The log's figures beside the prediction's, per GPU.",
-    )
-    largest_difference: str | None = Field(
-        default=None, description="The memory term that differs most."
-    )
-    remedies: list[str] = Field(
-        default_factory=list[str],
-        description="Changes after which it starts, each checked by the engine with the log's "
-        "own figures.",
-    )
-    calibration: Calibration | None = Field(
-        default=None, description="Pass it on as the field calibration, as JSON."
-    )
-    command: str | None = Field(
-        default=None, description="The vllm serve line of the log, as far as it shows it."
-    )
-    prediction: StartupReport | None = Field(
-        default=None, description="The whole prediction (detail=full)."
-    )
-    warnings: list[str] = Field(default_factory=list[str], description="What to look out for.")
-    next_steps: list[str] = Field(default_factory=list[str], description="What to do next.")
-
-    def concise(self) -> Self:
-        """The answer without the whole prediction, which the comparison sums up."""
-        return super().concise().model_copy(update={"prediction": None})

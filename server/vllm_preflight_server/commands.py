@@ -63,12 +63,16 @@ def _plan(arguments: Sequence[str]) -> int:
     from vllm_preflight.plan import plan_deployment
 
     if parsed.profile is None:
-        plan = plan_deployment(validate_request(PlanRequest, fields), progress=_progress)
+        plan = plan_deployment(
+            validate_request(PlanRequest, fields), explain=parsed.explain, progress=_progress
+        )
     else:
         from vllm_preflight_server.generating import asked_plan
 
         asked = asked_plan(parsed, fields)
-        plan = plan_deployment(asked.request, hardware=asked.hardware, progress=_progress)
+        plan = plan_deployment(
+            asked.request, hardware=asked.hardware, explain=parsed.explain, progress=_progress
+        )
     _write(report, plan, parsed.force)
     _print(plan, parsed.json, parsed.explain, display.show_plan)
     starts = plan.startup is None or plan.startup.starts

@@ -97,13 +97,27 @@ def show_plan(answer: Answer) -> None:
     if startup is not None:
         console.print()
         _startup_lines(console, startup)
+    if "performance" in answer:
+        console.print()
+        _speed_lines(console, answer["performance"])
     print_section(console, "Run", [answer["artifacts"]["serve_command"]])
-    print_section(
-        console, "Why", [f"{name}: {why}" for name, why in config["explanations"].items()]
-    )
+    print_section(console, "Why", _reasons(config["explanations"], answer.get("tradeoffs", [])))
     remedies = [f"{item['change']}: {item['effect']}" for item in answer.get("remedies", [])]
     print_section(console, "What would make it fit", remedies)
     _tail(console, answer)
+
+
+def _reasons(explanations: Mapping[str, str], tradeoffs: Sequence[Answer]) -> list[str]:
+    """Each setting's reason, and what it costs and better needs where that was weighed."""
+    weighed = {item["setting"] for item in tradeoffs}
+    lines = [f"{name}: {why}" for name, why in explanations.items() if name not in weighed]
+    for item in tradeoffs:
+        lines += [
+            f"{item['setting']} {item['value']}: {item['why']}",
+            f"    costs: {item['costs']}",
+            f"    next: {item['next_choice']}",
+        ]
+    return lines
 
 
 def show_startup(answer: Answer) -> None:
@@ -130,6 +144,33 @@ def show_report(answer: Answer) -> None:
     console = open_console()
     for line in _outline(answer, 0):
         print_line(console, line)
+
+
+def _speed_lines(console: Console, speed: Answer) -> None:
+    """What requests see, with the 80 % interval of each figure."""
+    flight = speed["concurrency"]
+    print_line(console, f"Estimated speed with {_requests(round(flight))} in flight:", "bold")
+    table = Table.grid(padding=(0, 2))
+    for label, name, unit in (
+        ("first token after", "ttft_ms", "ms"),
+        ("then a token every", "tpot_ms", "ms"),
+        ("output, all requests", "output_tokens_per_s", "tokens/s"),
+    ):
+        low, high = speed["interval"][name]
+        table.add_row(
+            f"  {label}", f"{speed[name]:,.4g} {unit}", f"80 % between {low:,.4g} and {high:,.4g}"
+        )
+    console.print(table)
+    target = speed.get("target")
+    if target is not None:
+        reached = "reached" if target["reached"] else "missed"
+        most = target.get("max_concurrency")
+        bound = "not even by one request" if most is None else f"held up to {_requests(most)}"
+        print_line(
+            console,
+            f"  a whole request takes {speed['latency_ms']:,.4g} ms: target "
+            f"{target['latency_ms']:,.4g} ms {reached}, {bound}",
+        )
 
 
 def _startup_lines(console: Console, startup: Answer) -> None:
@@ -203,10 +244,12 @@ def print_section(console: Console, title: str, lines: Sequence[str]) -> None:
 
 def _tail(console: Console, answer: Answer) -> None:
     warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
-    warnings += answer.get("startup", {}).get("warnings", [])
+    for section in ("startup", "performance"):
+        warnings += answer.get(section, {}).get("warnings", [])
     print_section(console, "Warnings", list(dict.fromkeys(warnings)))
     print_section(console, "Next", answer.get("next_steps", []))
     terms = [*answer.get("terms", []), *answer.get("startup", {}).get("terms", [])]
+    terms += answer.get("performance", {}).get("terms", [])
     print_section(console, "Terms", [_term(term) for term in terms])
 
 

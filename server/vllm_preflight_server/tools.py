@@ -12,10 +12,10 @@ from pydantic import Field
 
 from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
 from vllm_preflight.compare_answer import CompareReport
+from vllm_preflight.log_answer import LogExplanationReport
 from vllm_preflight.reports import (
     DetectReport,
     InspectReport,
-    LogExplanationReport,
     OverheadReport,
     PlanResponse,
     Report,
@@ -97,7 +97,9 @@ def answer_plan(request: PlanArguments, progress: Progress) -> Report:
     """A plan for the workload."""
     from vllm_preflight.plan import plan_deployment
 
-    return _shrunk(plan_deployment(request, progress=progress), request.detail)
+    explain = request.detail == "full"
+    plan = plan_deployment(request, explain=explain, progress=progress)
+    return _shrunk(plan, request.detail)
 
 
 def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes | None:
