@@ -69,6 +69,9 @@ def test_layouts_that_are_not_laid_out_are_refused(changes: dict[str, Any], says
 
 def test_a_model_without_kv_cache_has_nothing_to_benchmark() -> None:
     assert refusal("bench", deployment(kv_cache_blocks=None)) is not None
+    report = generated(["serve", "bench", "bench-job"], model="BAAI/bge-m3", gpu="L4")
+    assert set(report.files) == {"serve.sh"}
+    assert set(report.skipped) == {"bench", "bench-job"}
 
 
 @pytest.mark.parametrize("kind", ["docker", "compose", "systemd"])
