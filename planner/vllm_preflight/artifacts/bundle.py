@@ -65,7 +65,7 @@ def refusal(kind: ArtifactKind, deployment: Deployment) -> str | None:
             f"for one machine; the plan spreads one server over {deployment.nodes} "
             "(leaderworkerset, rayservice)"
         )
-    if KINDS[kind].generates and not deployment.kv_cache_blocks:
+    if KINDS[kind].generates and deployment.kv_cache_blocks is None:
         return "the model keeps no KV cache and generates no text"
     if machines == "several":
         return _several(kind, deployment)

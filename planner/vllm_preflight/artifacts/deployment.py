@@ -140,8 +140,10 @@ def describe_deployment(request: PlanRequest, plan: PlanResponse, hardware: Hard
 def _fewest_blocks(startup: StartupReport) -> int | None:
     """Blocks at the low end of the interval, which is told in tokens."""
     blocks, tokens = startup.num_gpu_blocks, startup.kv_cache_tokens
+    if not blocks or not tokens:
+        return None
     interval = startup.interval.kv_cache_tokens if startup.interval else None
-    if not blocks or not tokens or interval is None:
+    if interval is None:
         return blocks
     return blocks * min(interval[0], tokens) // tokens
 
