@@ -259,17 +259,19 @@ class _Judge:
         if rule is not None:
             self.refuse(layout, rule.says, rule.id)
             return
-        weights = weights_per_rank(self.model, first, self.capability)
-        gpus = self.loadable(layout, weights)
+        gpus = self.loadable(layout, first)
         if gpus:
             for dtype in self.dtypes(layout, first):
                 self.settings(layout, dtype, gpus)
 
-    def loadable(self, layout: Layout, weights: RankWeights) -> list[Gpu]:
-        """The GPUs that can load the weights, whatever the other settings."""
+    def loadable(self, layout: Layout, launch: Launch) -> list[Gpu]:
+        """The GPUs that can load the weights, whatever the other settings.
+
+        Buffers that grow with the batch limits are taken at their smallest.
+        """
         if sized_by_batch(self.model):
-            return list(self.gpus)
-        loaded = weights.fullest.allocated
+            launch = replace(launch, max_num_seqs=1, max_num_batched_tokens=1)
+        loaded = weights_per_rank(self.model, launch, self.capability).fullest.allocated
         for gpu in self.gpus:
             if loaded > gpu.visible_bytes:
                 reason = (
