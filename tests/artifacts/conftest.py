@@ -33,6 +33,7 @@ HOSTILE = [
     "--flag",
     "a,b=c;d",
     "null",
+    "next\x85line\u2028sep",
 ]
 
 

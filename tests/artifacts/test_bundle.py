@@ -37,6 +37,13 @@ def test_one_machine_gets_the_files_of_one_machine() -> None:
     assert all(text.endswith("\n") for text in report.files.values())
 
 
+def test_the_benchmark_names_the_estimated_speed() -> None:
+    plan = plan_deployment(validate_request(PlanRequest, {"model": "Qwen/Qwen3-8B", "gpu": "H100"}))
+    assert plan.performance is not None
+    low, high = plan.performance.interval["output_tokens_per_s"]
+    assert f"estimated: {low:g} to {high:g} (80 %)" in generated(["bench"]).files["bench.sh"]
+
+
 def test_several_machines_get_the_files_of_several() -> None:
     report = generated(
         model="deepseek-ai/DeepSeek-R1", gpus=16, nodes=2, vllm_version="0.26.0"

@@ -84,7 +84,7 @@ def test_systemd_accepts_the_unit(everything: Deployment, tmp_path: Path) -> Non
 
 def test_a_unit_has_its_container_on_one_logical_line(hostile: Deployment) -> None:
     unit = systemd_unit(hostile).replace(" \\\n", " ")
-    (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    (start,) = [line for line in unit.split("\n") if line.startswith("ExecStart=")]
     assert start.endswith("--port 8000")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.artifacts.profile import (
@@ -51,6 +51,9 @@ def request(**fields: Any) -> PlanRequest:
     ),
     TEXTS,
 )
+@example({"model": "a\x85b"}, "x")
+@example({"model": "a\u2028b\n c\n"}, "x")
+@example({"model": " a \n\n"}, "\x85")
 def test_any_request_comes_back(fields: dict[str, Any], head: str) -> None:
     asked = validate_request(PlanRequest, fields)
     found = read_profile(write_profile(Profile(asked), head)).request

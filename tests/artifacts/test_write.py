@@ -87,3 +87,9 @@ def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / "a.sh").mkdir(parents=True)
     with pytest.raises(InvalidRequest, match="is a folder"):
         write_files(tmp_path / "out", FILES, force=True)
+
+
+def test_what_is_no_text_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="no Unicode text"):
+        write_files(tmp_path / "out", {**FILES, "d.sh": "#!/bin/sh\n\udcff\n"})
+    assert list(tmp_path.iterdir()) == []

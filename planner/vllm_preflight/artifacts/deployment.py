@@ -39,6 +39,7 @@ class Deployment:
         weights_bytes: what is read before the server is ready.
         summary: the plan's verdict in one sentence.
         kv_cache_blocks: the fewest the plan promises; None for models without a KV cache.
+        output_tokens_per_s: the 80 % interval of the estimated speed, where there is one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Deployment:
     prompt_tokens: int
     gen_tokens: int
     kv_cache_blocks: int | None
+    output_tokens_per_s: tuple[float, float] | None = None
 
     @property
     def image_tag(self) -> str:
@@ -115,7 +117,7 @@ class Deployment:
 
 def describe_deployment(request: PlanRequest, plan: PlanResponse, hardware: Hardware) -> Deployment:
     """The facts of `plan`, which fits and starts on `hardware`."""
-    startup, config = plan.startup, plan.config
+    startup, config, speed = plan.startup, plan.config, plan.performance
     is_local = plan.model.origin == "local"
     model = str(Path(config.model).expanduser().absolute()) if is_local else config.model
     weights = gib_to_bytes(plan.feasibility.weights_gib) * config.pipeline_parallel_size
@@ -134,6 +136,7 @@ def describe_deployment(request: PlanRequest, plan: PlanResponse, hardware: Hard
         prompt_tokens=request.prompt_tokens,
         gen_tokens=request.gen_tokens,
         kv_cache_blocks=None if startup is None else _fewest_blocks(startup),
+        output_tokens_per_s=speed and speed.interval.get("output_tokens_per_s"),
     )
 
 

@@ -10,6 +10,7 @@ import yaml
 from vllm_preflight.artifacts.shell_files import comment
 
 _WIDTH = 100
+_RARE_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -22,8 +23,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Several lines as a block, which PyYAML quotes where a block cannot hold them."""
-    style = "|" if "\n" in text else None
+    """Several lines as a block, which PyYAML quotes where a block cannot hold them.
+
+    YAML's other line breaks would be read back as plain newlines unless they are escaped.
+    """
+    style = '"' if _RARE_BREAKS.intersection(text) else "|" if "\n" in text else None
     return cast(Any, dumper).represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
@@ -32,10 +36,14 @@ _Dumper.add_representer(str, _represent_text)
 
 def yaml_text(head: str, *documents: Mapping[str, Any]) -> str:
     """`documents` as YAML in the order given, with `head` as a comment above them."""
-    body = yaml.dump_all(
-        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
+    return comment(head) + dump_yaml(*documents)
+
+
+def dump_yaml(*documents: Mapping[str, Any], width: float = _WIDTH) -> str:
+    """`documents` as YAML that reads back equal."""
+    return yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width
     )
-    return comment(head) + body
 
 
 def unit_text(head: str, sections: Mapping[str, Sequence[tuple[str, str]]]) -> str:

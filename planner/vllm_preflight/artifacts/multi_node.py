@@ -7,11 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from vllm_preflight.artifacts.assumptions import RayImage
 from vllm_preflight.artifacts.deployment import PORT, Deployment
-from vllm_preflight.artifacts.documents import yaml_text
+from vllm_preflight.artifacts.documents import dump_yaml, yaml_text
 from vllm_preflight.artifacts.kubernetes import service
 from vllm_preflight.artifacts.pods import (
     Manifest,
@@ -132,9 +130,7 @@ def ray_service(deployment: Deployment, image: RayImage) -> str:
         "route_prefix": "/",
         "args": {"llm_configs": [config]},
     }
-    serve_config = yaml.safe_dump(
-        {"applications": [application]}, sort_keys=False, allow_unicode=True, width=math.inf
-    )
+    serve_config = dump_yaml({"applications": [application]}, width=math.inf)
     worker = _ray_node(deployment, image, "ray-worker")
     head = _ray_node(deployment, image, "ray-head")
     head["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "2", "memory": "8Gi"}}

@@ -92,11 +92,21 @@ def bench_script(deployment: Deployment) -> str:
         *_benchmark_lines(deployment, base),
         "after=$(preemptions)\n",
         "found=$(blocks)\n",
+        *_estimated_speed(deployment),
         'echo "KV cache: $found blocks, promised: $promised_blocks"\n',
         'echo "preemptions: $((after - before)), promised: 0"\n',
         '[ "$found" -ge "$promised_blocks" ] && [ "$after" -eq "$before" ]',
     ]
     return _script(deployment.summary, lines)
+
+
+def _estimated_speed(deployment: Deployment) -> list[str]:
+    """The speed to compare with; an estimate, so nothing hangs on it."""
+    if deployment.output_tokens_per_s is None:
+        return []
+    low, high = deployment.output_tokens_per_s
+    sentence = f"output tokens per second, estimated: {low:g} to {high:g} (80 %)"
+    return [f"echo {shlex.quote(sentence)}\n"]
 
 
 def _benchmark_lines(deployment: Deployment, base: str) -> list[str]:

@@ -37,11 +37,12 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) 
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".vllm-preflight-", dir=folder) as name:
             _replace_all(folder, files, existing, Path(name))
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a name is no Unicode text"
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
         raise InvalidRequest(
-            f"{folder} cannot be written: {error.strerror or error}.",
+            f"{folder} cannot be written: {reason}.",
             "Choose a folder you may write to; nothing was changed.",
         ) from error
     return [folder / name for name in files]
