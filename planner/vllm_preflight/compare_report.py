@@ -128,7 +128,8 @@ def _excluded(item: Exclusion) -> ExcludedReport:
 
 def _summary(request: CompareRequest, space: Space, result: SearchResult) -> str:
     workload = result.workload
-    demand = f"{workload.concurrency:,} requests of {workload.context:,} tokens"
+    several = "s" * (workload.concurrency != 1)
+    demand = f"{workload.concurrency:,} request{several} of {workload.context:,} tokens"
     if result.best is None:
         return (
             f"None of {len(space.gpus)} kinds of GPU carries {demand} with at most "

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
+from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight.models.local import fingerprint, load_folder, read_folder
 
 LLAMA: dict[str, Any] = {
@@ -263,3 +264,10 @@ def test_damaged_or_foreign_modules_are_refused(folder: Path, tmp_path: Path) ->
     modules.symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(InvalidRequest, match="outside the folder"):
         load_folder(folder, silent)
+
+
+def test_a_file_beyond_its_cap_is_refused_with_the_cap(tmp_path: Path) -> None:
+    (tmp_path / "prices").write_bytes(bytes(1_000_001))
+    with pytest.raises(InvalidRequest, match=r"is larger than 0\.954 MiB"):
+        read_bounded(tmp_path / "prices", 1_000_000)
+    assert len(read_bounded(tmp_path / "prices", 1_000_001)) == 1_000_001

@@ -80,8 +80,8 @@ def read_bounded(path: Path, cap: int) -> bytes:
         ) from error
     if len(data) > cap:
         raise InvalidRequest(
-            f"{path} is larger than {cap // BYTES_TO_MIB} MiB, more than any file of its kind.",
-            "Check that it is the file a model repository publishes under that name.",
+            f"{path} is larger than {cap / BYTES_TO_MIB:.3g} MiB, more than any file of its kind.",
+            "Check that it is the file you mean.",
         )
     return data
 
