@@ -27,6 +27,7 @@ def _json_text(value: object) -> object:
 JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
 RequestT = TypeVar("RequestT", bound="RequestModel")
 
+# The short spellings are understood, but left out of the published schema.
 Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
 KvCacheDtype = Literal[
     "auto",
@@ -78,21 +79,22 @@ class ModelSource(RequestModel, frozen=True):
     """Which model, and in which precision."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Hugging Face id, catalogue id or local folder, such as Qwen/Qwen3-32B.",
+        description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B.",
     )
     revision: Annotated[str, Field(max_length=200)] | None = Field(
-        default=None, description="Branch, tag or commit on the Hub. Default: main."
+        default=None, description="Branch, tag or commit. Default: main."
     )
     dtype: Dtype = Field(
-        default="auto", description="Weight and activation dtype; auto: the config's."
+        default="auto",
+        description="Weight and activation dtype; auto: the config's.",
+        json_schema_extra={"enum": ["auto", "float16", "bfloat16", "float32"]},
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="auto (the checkpoint's own), none, fp8, awq, gptq, int8, bitsandbytes, mxfp4, "
-        "nvfp4, compressed-tensors, ….",
+        description="auto: the checkpoint's; or none, fp8, awq, gptq, nvfp4, ...",
     )
     kv_cache_dtype: KvCacheDtype = Field(
-        default="auto", description="KV cache dtype; auto: the model's or the checkpoint's."
+        default="auto", description="KV cache dtype; auto: as the model says."
     )
 
 
@@ -101,19 +103,18 @@ class ModelInput(ModelSource, frozen=True):
 
     trust_remote_code: bool = Field(
         default=False,
-        description="Passed on to vLLM; no code of a model is ever run here.",
+        description="Passed on to vLLM; no code is run here.",
     )
     max_model_len: Tokens | None = Field(
         default=None,
-        description="Longest request in tokens, prompt and output. Default: the model's maximum "
-        "(start-up), prompt_tokens + gen_tokens (sizing).",
+        description="Longest request in tokens. Default: the workload's, or the model's (start).",
     )
     tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
         default=None, description="Tokenizer id or folder, if not the model's own."
     )
     params_b: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
         default=None,
-        description="Total parameters in billions, instead of the count from the shapes.",
+        description="Parameters in billions, if not as the shapes say.",
     )
 
 
@@ -122,37 +123,34 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="GPU name, such as H100, A100-40GB, RTX 4090; auto: this machine's; "
-        "fleet:ray, fleet:kubernetes: a cluster's.",
+        description="GPU name, such as H100; auto: this machine's; fleet:ray or fleet:kubernetes.",
     )
     gpus: Count | None = Field(
         default=None,
-        description="GPUs in all. Default: those detected, or as many as needed.",
+        description="GPUs in all. Default: as needed.",
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None,
-        description="GiB per GPU that CUDA shows, instead of the catalogue's.",
+        description="GiB per GPU that CUDA shows.",
     )
     interconnect: Literal["nvlink", "pcie", "unknown"] = Field(
         default="unknown", description="Link between the GPUs of a node."
     )
     tensor_parallel_size: Count | None = Field(
         default=None,
-        description="Tensor-parallel size (-tp). Default: recommended (sizing), 1 (start-up).",
+        description="Tensor-parallel size. Default: recommended, or 1.",
     )
     pipeline_parallel_size: Count | None = Field(
-        default=None, description="Pipeline-parallel size (-pp). Default 1."
+        default=None, description="Pipeline stages. Default 1."
     )
     data_parallel_size: Count | None = Field(
         default=None,
-        description="Replicas of the engine (-dp). Default 1.",
+        description="Replicas. Default 1.",
     )
     enable_expert_parallel: bool | None = Field(
         default=None, description="Whole experts per rank, not slices of each."
     )
-    nodes: Count | None = Field(
-        default=None, description="Machines the GPUs are spread over evenly. Default 1."
-    )
+    nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
 
 
 class WorkloadInput(RequestModel, frozen=True):
@@ -179,18 +177,17 @@ class PolicyInput(RequestModel, frozen=True):
         default=0.90, description="Share of each GPU's memory vLLM may use."
     )
     overhead_gb: Gib | None = Field(
-        default=None, description="GiB of runtime overhead, instead of overhead_method's."
+        default=None, description="GiB of overhead, instead of the method's."
     )
     fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
-        default=1.15, description="KV cache is sized this many times what tokens need."
+        default=1.15, description="Factor on the KV cache that tokens need."
     )
     headroom_gb: Gib = Field(
         default=1.0, description="GiB that must stay free to count as fitting."
     )
     overhead_method: Literal["formula", "fitted"] = Field(
         default="formula",
-        description="formula: max(1 GiB, 2 %) + 0.25 GiB per further GPU; fitted: predicted for "
-        "this model, GPU and version.",
+        description="fitted: as predicted for this model, GPU and version.",
     )
 
 
@@ -198,7 +195,7 @@ class EngineInput(RequestModel, frozen=True):
     """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
 
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0. Default: the newest known."
+        default=None, description="vLLM release, such as 0.19.0."
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1.0)] | None = Field(
         default=None, description="Share of each GPU's memory vLLM may use. Default: the version's."
@@ -229,23 +226,22 @@ class EngineInput(RequestModel, frozen=True):
     )
     speculative_config: JsonText | None = Field(
         default=None,
-        description="vLLM's speculative_config as JSON: "
-        '{"method": "mtp", "num_speculative_tokens": 1}.',
+        description='As JSON: {"method": "mtp", "num_speculative_tokens": 1}.',
     )
     limit_mm_per_prompt: JsonText | None = Field(
         default=None,
-        description='Items per prompt and modality, as JSON: {"image": 0}.',
+        description='Items per modality, as JSON: {"image": 0}.',
     )
     decode_context_parallel_size: Count | None = Field(
-        default=None, description="Ranks of a TP group that share each request's KV cache (-dcp)."
+        default=None, description="TP ranks that share a request's KV cache."
     )
     free_vram_gb: Gib | None = Field(
         default=None,
-        description="GiB free per GPU at start. Default: detected, or all.",
+        description="GiB free per GPU. Default: detected, or all.",
     )
     calibration: JsonText | None = Field(
         default=None,
-        description="JSON from explain_startup_log: corrects terms by what a log measured.",
+        description="JSON that explain_startup_log returned.",
     )
 
 
@@ -263,12 +259,11 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default="",
-        description="Hugging Face id, catalogue id or local folder, unless command names it.",
+        description="As for plan_deployment, unless command names it.",
     )
     command: Annotated[str, Field(max_length=100_000)] | None = Field(
         default=None,
-        description="A vllm serve line, such as 'vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len "
-        "32k'. Parsed, never executed.",
+        description="A vllm serve line, such as 'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
     )
 
     @model_validator(mode="after")
@@ -282,7 +277,7 @@ class OverheadRequest(RequestModel, frozen=True):
     """How much memory does vLLM take beside weights and KV cache?"""
 
     vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
-        description="GiB of memory of the whole tensor-parallel group: one GPU's times its size."
+        description="GiB of the whole tensor-parallel group."
     )
     tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
     overhead_gb: Gib | None = Field(
@@ -290,13 +285,13 @@ class OverheadRequest(RequestModel, frozen=True):
     )
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         default=None,
-        description="With gpu: also predict the runtime memory of this model, for comparison.",
+        description="With gpu: also predict this model's runtime memory.",
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
         default=None, description="GPU name, such as H100; with model."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release to predict for. Default: the newest known."
+        default=None, description="vLLM release, such as 0.19.0."
     )
 
 
@@ -308,12 +303,11 @@ class CompareRequest(RequestModel, frozen=True):
     """Which GPUs carry this model and workload, side by side?"""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Hugging Face id, catalogue id or local folder, such as Qwen/Qwen3-32B."
+        description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B."
     )
     gpus: Annotated[str, Field(max_length=2_000)] = Field(
         default="",
-        description="GPU names, comma-separated; all: every NVIDIA card of the catalogue. "
-        "Default: data-centre and workstation cards since Ampere.",
+        description="Names, comma-separated, or all. Default: data-centre and workstation cards.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
         default=8, description="Most GPUs of one kind, over all replicas."
@@ -325,7 +319,7 @@ class CompareRequest(RequestModel, frozen=True):
     )
     max_model_len: Tokens | None = Field(
         default=None,
-        description="Longest request in tokens; every request is then reckoned as long.",
+        description="Longest request in tokens; all count as long.",
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
@@ -342,10 +336,10 @@ class CompareRequest(RequestModel, frozen=True):
         description='JSON: {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}.',
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0. Default: the newest known."
+        default=None, description="vLLM release, such as 0.19.0."
     )
     limit: Annotated[int, Field(ge=1, le=200)] = Field(
-        default=8, description="Most rows of each list; has_more says what is cut."
+        default=8, description="Most rows of each list."
     )
 
 
@@ -354,8 +348,7 @@ class DetectRequest(RequestModel, frozen=True):
 
     cluster: Literal["none", "ray", "kubernetes"] = Field(
         default="none",
-        description="none: this machine; ray, kubernetes: the nodes of the cluster that "
-        "RAY_ADDRESS or KUBECONFIG of the server means.",
+        description="The cluster that RAY_ADDRESS or KUBECONFIG means; none: this machine.",
     )
     include_uuid: bool = Field(default=False, description="List each GPU's UUID too.")
 
@@ -367,16 +360,16 @@ class ExplainRequest(RequestModel, frozen=True):
         description="Text of a vLLM log, successful or not; more lines tell more."
     )
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
-        default=None, description="The model, when the log does not name it."
+        default=None, description="If the log does not name it."
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="The GPU, when the log does not show it; such as H100."
+        default=None, description="If the log does not show it; such as H100."
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="GiB of memory per GPU that CUDA shows."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="The vLLM release, when the log does not show it."
+        default=None, description="If the log does not show it."
     )
 
 

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 # Keys that repeat what the property's name says, or only cap the length of a text.
 _DROPPED = frozenset({"title", "$defs", "minLength", "maxLength"})
 # Bounds from here on only stop nonsense; the refusal names them.
-_ONLY_SANE = 10_000
+_ONLY_SANE = 1_000
 
 
 class _Schemas(GenerateJsonSchema):
@@ -48,9 +48,11 @@ def output_schema(model: type[BaseModel]) -> Schema:
     """
     schema = tidy(model.model_json_schema(mode="serialization", schema_generator=_Schemas))
     sections = cast(Mapping[str, Schema], schema["properties"])
-    schema["properties"] = {name: _outline(section) for name, section in sections.items()}
-    schema.pop("description", None)
-    return schema
+    return {
+        "type": "object",
+        "properties": {name: _outline(section) for name, section in sections.items()},
+        "required": schema.get("required", []),
+    }
 
 
 def _outline(section: Schema) -> Schema:

@@ -40,8 +40,7 @@ class DetailInput(RequestModel, frozen=True):
 
     detail: Literal["concise", "full"] = Field(
         default="concise",
-        description="concise: the answer and its reasons; full: also every term with its formula, "
-        "basis and source.",
+        description="full adds each term with its source.",
     )
 
 
@@ -50,7 +49,7 @@ class ChartInput(RequestModel, frozen=True):
 
     chart: Literal["none", "png"] = Field(
         default="none",
-        description="png: also a picture of the memory of one GPU and of what fits.",
+        description="png: also a picture of memory and capacity.",
     )
 
 
@@ -152,14 +151,12 @@ def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
 TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="detect_gpus",
-        title="List the NVIDIA GPUs of this machine or cluster",
-        description="Lists the NVIDIA GPUs of the machine this server runs on, with total and "
-        "free memory, compute capability, driver, MIG and NVLink, read from the driver through "
-        "NVML; with cluster, the GPUs of a Ray or Kubernetes cluster's nodes. Use it before "
-        "plan_deployment when the model shall run there; skip it when the user names a GPU, "
-        "since every tool takes a catalogue name as gpu. Without a GPU or driver it succeeds "
-        "with an empty list and the reason. It changes nothing and takes well under a second, a "
-        "cluster a few.",
+        title="List NVIDIA GPUs of this machine or cluster",
+        description="Lists the NVIDIA GPUs of the machine this server runs on, with memory, "
+        "compute capability, driver, MIG and NVLink; with cluster, those of a Ray or Kubernetes "
+        "cluster. Use it before plan_deployment when the model shall run there; skip it when the "
+        "user names a GPU, since every tool takes a catalogue name. Without a GPU it succeeds "
+        "with an empty list and the reason.",
         request=DetectRequest,
         report=DetectReport,
         answer=answer_detect,
@@ -167,12 +164,10 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="compute_overhead",
         title="Runtime overhead by formula, in bytes and GiB",
-        description="Computes the memory that sizing sets aside beside weights and KV cache for "
-        "one tensor-parallel group: max(1 GiB, 2 % of its memory) plus 0.25 GiB per further GPU, "
-        "or the value given; with a model and a gpu it also predicts what vLLM really takes there. "
-        "Use it to check that one figure by hand; plan_deployment already includes it, and "
-        "predict_startup predicts a whole launch instead. Arithmetic on facts: no GPU, and no "
-        "network unless a model outside the catalogue is named.",
+        description="Computes the memory that sizing sets aside beside weights and KV cache for a "
+        "tensor-parallel group: max(1 GiB, 2 % of its memory) plus 0.25 GiB per further GPU, or "
+        "the value given; with model and gpu also what vLLM is predicted to take. Use it to check "
+        "that one figure; use predict_startup for a whole launch.",
         request=OverheadRequest,
         report=OverheadReport,
         answer=answer_overhead,
@@ -182,12 +177,11 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         name="plan_deployment",
         title="Size a vLLM deployment for a workload",
         description="Says whether a model fits on given GPUs for a workload with margin, and what "
-        "to start vLLM with: tensor-parallel size, context, batch limits, the vllm serve "
-        "command, and what vLLM would print. Use it when the user asks what to run, how many "
-        "GPUs, or how much context or concurrency there is; use predict_startup instead when "
-        "the exact arguments are already chosen. When it does not fit, the answer says by how "
-        "much and which changes would make it fit, each checked. Catalogue models need no "
-        "network; any other id asks the Hugging Face Hub for its config, never for weights.",
+        "to start vLLM with: parallel sizes, context, batch limits, the vllm serve command. Use "
+        "it when the user asks what to run, how many GPUs, or how much context or concurrency; "
+        "use predict_startup when exact arguments are chosen, compare_hardware when the GPU is "
+        "open. If it does not fit, the answer says by how much and which checked changes help. "
+        "Only ids outside the catalogue ask the Hugging Face Hub, for their config.",
         request=PlanArguments,
         report=PlanResponse,
         answer=answer_plan,
@@ -197,13 +191,12 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ),
     ToolSpec(
         name="compare_hardware",
-        title="Which GPUs carry a model and workload, side by side",
-        description="Judges every GPU asked for with every count, TP, PP, DP and EP layout, weight "
-        "and KV precision, and ranks what carries the workload: GPUs, requests at once, longest "
-        "context, estimated speed where known, cost where prices are given, and why the others "
-        "fail. Use it when the hardware is still open; use plan_deployment once a GPU is chosen. "
-        "Prices are never assumed: give them or cost is unknown. Catalogue models need no "
-        "network; any other id asks the Hugging Face Hub for its config. May take seconds.",
+        title="Which GPUs carry a workload, side by side",
+        description="Judges every GPU asked for with every count, parallel layout and precision "
+        "by the exact engine, and ranks what carries the workload: GPUs, requests at once, "
+        "longest context, speed, cost where prices are given, and why others fail. Use it when "
+        "the hardware is open; use plan_deployment once a GPU is chosen. Prices are never "
+        "assumed. May take seconds.",
         request=CompareArguments,
         report=CompareReport,
         answer=answer_compare,
@@ -213,12 +206,9 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         name="generate_artifacts",
         title="Files that run a checked plan",
         description="Returns the texts of files that run a plan: serve script, Docker, compose, "
-        "systemd, Kubernetes, LeaderWorkerSet, RayService, Helm values, KServe, a benchmark that "
-        "tests the plan's promise, and a profile that asks the plan again. Use it once "
-        "plan_deployment's answer is settled, with the same arguments; it plans again itself and "
-        "refuses a plan that does not fit or start. It writes nothing: the command "
-        "vllm-preflight generate does. Only a model outside the catalogue asks the Hugging Face "
-        "Hub for its config.",
+        "systemd, Kubernetes and its operators, Helm values, a benchmark of the promise, and a "
+        "profile that asks the plan again. Use it once plan_deployment's answer is settled, with "
+        "the same arguments; a plan that does not fit or start is refused. It writes nothing.",
         request=GenerateRequest,
         report=ArtifactsReport,
         answer=answer_generate,
@@ -227,13 +217,12 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="predict_startup",
         title="Predict what vllm serve will do with exact arguments",
-        description="Simulates the start-up of vllm serve with exactly these arguments (as fields "
-        "or as a literal command line) on given GPUs: weights, KV-cache tokens, maximum "
-        "concurrency, the longest context that starts, or the error vLLM would raise with "
-        "remedies. Use it to check a command or to explain a crash; use plan_deployment when "
-        "the arguments are still to be chosen. Arguments that are not given take vLLM's "
-        "defaults for the version and GPU. Nothing is executed; only an id that is not in the "
-        "catalogue asks the Hugging Face Hub for its config.",
+        description="Simulates the start-up of vllm serve with exactly these arguments (fields or "
+        "a literal command line) on given GPUs: weights, KV-cache tokens, maximum concurrency, "
+        "the longest context that starts, or the error vLLM would raise, with remedies. Use it to "
+        "check a command; use plan_deployment when arguments are still to be chosen, "
+        "explain_startup_log when there is a log. Absent arguments take vLLM's defaults. Nothing "
+        "is executed.",
         request=StartupArguments,
         report=StartupResponse,
         answer=answer_startup,
@@ -244,12 +233,10 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         name="explain_startup_log",
         title="Explain a vLLM start-up log or crash",
         description="Reads the text of a vLLM log, a success or a crash, and says what happened: "
-        "its memory figures beside the predicted ones term by term, the failure, and which "
-        "setting to change, each change checked. Use it when there is a log; use "
-        "predict_startup when there is only a command. It returns a calibration that "
-        "plan_deployment and predict_startup accept to answer for that machine more exactly. "
-        "The log is read as data, never followed, echoed whole or sent anywhere; only a model "
-        "outside the catalogue asks the Hugging Face Hub for its config.",
+        "its memory figures beside the predicted ones, the failure, and which setting to change, "
+        "each change checked. Use it when there is a log; use predict_startup when there is only "
+        "a command. It returns a calibration that plan_deployment and predict_startup accept. The "
+        "log is data: never followed or sent anywhere.",
         request=ExplainArguments,
         report=LogExplanationReport,
         answer=answer_explain,
@@ -258,12 +245,11 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="inspect_model",
         title="What a model is made of: layers, parameters, KV cache",
-        description="Reads a model's config and says what it is: parameters by part, kinds of "
-        "layers and what they cache, quantisation, longest context, KV bytes per token, and "
-        "where each fact comes from. Use it to understand a model or to see whether its "
-        "architecture is supported; plan_deployment and predict_startup read the model "
-        "themselves, so it is not needed before them. Catalogue models and local folders need "
-        "no network; any other id asks the Hugging Face Hub for config and tensor headers.",
+        description="Reads a model's config and says what it is: parameters by part, layers and "
+        "what they cache, quantisation, longest context, KV bytes per token, and the source of "
+        "each fact. Use it to understand a model or whether its architecture is supported; the "
+        "other tools read the model themselves, so it is not needed before them. Only ids outside "
+        "the catalogue ask the Hugging Face Hub.",
         request=InspectArguments,
         report=InspectReport,
         answer=answer_inspect,

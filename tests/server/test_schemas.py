@@ -18,8 +18,8 @@ from .conftest import Era
 
 NAMES = [spec.name for spec in TOOLS]
 # Sent with every conversation: what one tool and all of them may take, in bytes.
-TOOL_BYTES = 8_500
-ALL_BYTES = 32_000
+TOOL_BYTES = 7_500
+ALL_BYTES = 24_000
 
 
 def test_both_eras_list_the_same_tools_in_the_same_order(era: Era) -> None:
