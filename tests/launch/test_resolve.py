@@ -379,3 +379,13 @@ def test_the_heads_of_a_divided_tower_must_divide(resolve: Resolve, models: Mode
     assert "--tensor-parallel-size 4" in problem.remedies
     whole = resolve(seeing, tensor_parallel_size=8, extra={"mm_encoder_tp_mode": "data"})
     assert whole.problems == ()
+
+
+def test_blocks_are_of_16_tokens_except_where_states_decide(
+    resolve: Resolve, models: Models
+) -> None:
+    assert resolve(block_size=48).problems == ()
+    (problem,) = resolve(block_size=17).problems
+    assert "multiple of 16" in problem.message
+    assert problem.remedies == ("--block-size 32",)
+    assert resolve(models["hybrid"], block_size=17).problems == ()

@@ -121,6 +121,19 @@ def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) 
     return None if requested in {"auto", "none"} else requested
 
 
+def check_block_size(architecture: Architecture, block_size: int | None, notes: Notes) -> None:
+    """Note that attention kernels take blocks of 16 tokens and their multiples alone.
+
+    Models with recurrent states choose their own. Source: vLLM 0.33
+    v1/attention/backends (get_kv_cache_shape).
+    """
+    if block_size is not None and block_size % 16 and not architecture.is_hybrid:
+        notes.refuse(
+            f"Block size must be a multiple of 16 (it is {block_size}).",
+            f"--block-size {round_up(block_size, 16)}",
+        )
+
+
 def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool:
     """Whether vLLM accepts this tensor-parallel size for the model's heads and vocabulary.
 

@@ -31,6 +31,7 @@ from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import (
+    check_block_size,
     check_model_class,
     check_parallel_sizes,
     check_quantization,
@@ -99,6 +100,7 @@ def resolve_launch(
     check_model_class(architecture, notes)
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
+    check_block_size(architecture, request.block_size, notes)
     quantization = check_quantization(request.quantization, config or {}, notes)
     prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
