@@ -70,3 +70,10 @@ def test_no_catalogued_part_gives_a_default_length_for_a_fact() -> None:
         assert entry is not None
         if entry.completeness == "subset" and not states_length(entry.config):
             assert not catalog_model(entry).architecture.max_position_known, name
+
+
+def test_a_name_that_suggests_embedding_is_a_note_and_decides_nothing() -> None:
+    named = catalog_model(replace(PART, id="org/Part-Embedding-1B"))
+    assert any("--runner pooling" in note for note in named.notes)
+    assert not named.architecture.sentence_transformer
+    assert not any("--runner pooling" in note for note in catalog_model(PART).notes)

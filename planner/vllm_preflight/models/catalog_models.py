@@ -7,6 +7,7 @@ config's class default would be a guess that looks like a fact.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,8 @@ _COMPLETENESS = {
     "borrowed": "the config of a model with the same dimensions and parameter total",
 }
 _TIED = "tie_word_embeddings"
+# Names that suggest, and do not decide, that a checkpoint of a generating class embeds.
+_EMBEDDER = re.compile(r"embed|rerank|retriev|(^|[/-])(e5|gte|bge)-", re.IGNORECASE)
 # Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
 _LEAST_UNQUANTIZED = 1.8
 
@@ -48,6 +51,12 @@ def catalog_model(entry: CatalogEntry) -> Model:
     if entry.completeness == "subset":
         config, architecture, found = _completed(entry, architecture)
         notes += found
+    if architecture.task == "generate" and _EMBEDDER.search(entry.id):
+        notes.append(
+            "The catalogue does not say whether the repository has a modules.json of "
+            "sentence-transformers; with one, vLLM embeds instead of generating: ask with "
+            "--runner pooling."
+        )
     quantization = read_quantization(config)
     stored = (entry.total_bytes or 0) / (entry.params_total or 1)
     if quantization.method == "none" and 0 < stored < _LEAST_UNQUANTIZED:
