@@ -155,6 +155,9 @@ def test_a_rule_names_itself() -> None:
     awq = why_not(found, "Tesla V100 SXM2 32GB", 4, SMALL)
     old = why_not(found, "Tesla P40", 4, SMALL)
     assert awq is not None and awq.rule == "awq_gpu" and "7.5" in awq.reason
+    startup = simulate(awq.choice, space)
+    assert startup.failure is not None and startup.failure.kind == "invalid_arguments"
+    assert awq.reason in startup.failure.message
     assert old is not None and old.rule == "vllm_gpu"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.hardware.gpu import ComputeCapability
-from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.memory.weight_division import Ranks, placed_weights
 from vllm_preflight.models.architecture import Layer
@@ -75,6 +75,25 @@ def broken_by_gpu(quantization: Quantization, capability: ComputeCapability) -> 
         if not rule.allows(capability):
             return rule
     return None
+
+
+@lru_cache(maxsize=1024)
+def refused_precision(
+    model: Model, quantization: str | None, capability: ComputeCapability
+) -> LaunchProblem | None:
+    """What vLLM says of these quantised weights on such a GPU, None where it takes them.
+
+    `quantization` is the launch's: None for the checkpoint's own.
+    """
+    effective = requested(model.quantization, quantization)
+    rule = broken_by_gpu(effective, capability)
+    if rule is None or not rule.methods:
+        return None
+    major, minor = capability
+    return LaunchProblem(
+        f"The quantization method {effective.method} is not supported for the current GPU of "
+        f"compute capability {major}.{minor}: {rule.says}."
+    )
 
 
 def broken_by_kv_cache(kv_cache_dtype: str, capability: ComputeCapability) -> Rule | None:

@@ -13,7 +13,7 @@ from typing import Any
 from vllm_preflight.cancellation import check_stop
 from vllm_preflight.hardware.catalog import load_catalog
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance, estimate_performance
@@ -37,6 +37,7 @@ from vllm_preflight.recommend.frontier import (
     why_behind,
 )
 from vllm_preflight.recommend.prices import PriceList
+from vllm_preflight.recommend.sizing import resolve_for
 from vllm_preflight.recommend.variants import precisions
 
 # The oldest generation with bfloat16, which nearly every checkpoint is stored in.
@@ -198,16 +199,10 @@ def confirm(ranked: Ranked, space: Space, workload: Workload) -> Shown:
 
 
 def simulate(choice: Choice, space: Space) -> Startup:
-    """What vLLM does with a choice."""
-    model, gpu = choice.precision.model, choice.gpu
-    launch = resolve_launch(
-        startup_request_of(choice, space),
-        model.architecture,
-        gpu,
-        config=model.config,
-        checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
-    )
-    return simulate_startup(model, gpu, gpu.compute_capability or (0, 0), launch)
+    """What vLLM does with a choice, as predict_startup says it."""
+    model, hardware = choice.precision.model, Hardware(choice.gpu, None, 1, "unknown")
+    launch = resolve_for(model, hardware, startup_request_of(choice, space))
+    return simulate_startup(model, choice.gpu, hardware.capability, launch)
 
 
 def why_not(found: Found, gpu: str, gpus: int, workload: Workload) -> Exclusion | None:

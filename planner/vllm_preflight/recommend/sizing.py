@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm_preflight.hardware.select import Hardware
@@ -15,6 +15,7 @@ from vllm_preflight.memory.overhead import overhead_terms
 from vllm_preflight.memory.runtime import runtime_memory
 from vllm_preflight.memory.weights import StageWeights, weights_per_rank
 from vllm_preflight.models.model import Model
+from vllm_preflight.recommend.constraints import refused_precision
 from vllm_preflight.requests import PlanRequest, StartupRequest
 from vllm_preflight.terms import Term
 from vllm_preflight.units import ceil_div
@@ -55,8 +56,11 @@ def startup_request(request: PlanRequest, **changes: Any) -> StartupRequest:
 
 
 def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **given: Any) -> Launch:
-    """`request` resolved for the model and the GPU; `given` as resolve_launch takes it."""
-    return resolve_launch(
+    """`request` resolved for the model and the GPU; `given` as resolve_launch takes it.
+
+    Quantised weights that the GPU has no kernels for are among the launch's problems.
+    """
+    launch = resolve_launch(
         request,
         model.architecture,
         hardware.gpu,
@@ -64,6 +68,8 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
         checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
         **given,
     )
+    problem = refused_precision(model, launch.quantization, hardware.capability)
+    return launch if problem is None else replace(launch, problems=(*launch.problems, problem))
 
 
 def size(
