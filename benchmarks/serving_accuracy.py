@@ -22,8 +22,11 @@ from benchmarks.serving_cases import load_serving_cases  # noqa: E402
 from benchmarks.serving_fit import (  # noqa: E402
     Fitting,
     Residual,
+    held_out,
     priors,
+    repository_of,
     residuals,
+    source_of,
     spreads_of,
 )
 from benchmarks.serving_report import Graded, Held, met, report  # noqa: E402
@@ -55,25 +58,19 @@ def run_benchmark() -> Graded:
     """Fit and grade everything; deterministic."""
     runs, left_out = comparable(load_serving_cases())
     fitting = Fitting(runs)
-    by_source = fitting.held_out(lambda run: run.case.source)
-    sources = sorted({run.case.source for run in runs})
+    unseen = fitting.without_each(source_of)
+    by_source = held_out(runs, unseen, source_of)
     # The interval of a source is calibrated on the others.
     spreads = {
         source: spreads_of([item for item in by_source if item.run.case.source != source])
-        for source in sources
+        for source in unseen
     }
     whole = fitting.coefficients()
-    bare: list[Residual] = []
-    for source in sources:
-        unseen = fitting.without(lambda run, source=source: run.case.source == source)
-        for run in runs:
-            if run.case.source == source:
-                bare += residuals(without_prefix_hits(run), unseen)
     return Graded(
         by_source=Held(tuple(by_source), spreads),
-        by_repository=tuple(fitting.held_out(lambda run: run.case.repository)),
+        by_repository=tuple(held_out(runs, fitting.without_each(repository_of), repository_of)),
         seen=_under(runs, whole),
-        without_hits=tuple(bare),
+        without_hits=tuple(held_out([without_prefix_hits(run) for run in runs], unseen, source_of)),
         rules={
             "the same without any run (priors)": _under(runs, priors(runs)),
             "roofline of the data sheet": _under(runs, roofline(priors(runs))),

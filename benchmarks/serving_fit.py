@@ -76,6 +76,16 @@ class _Line:
     slopes: list[list[float]]
 
 
+def source_of(run: Run) -> str:
+    """The page or thread of a run."""
+    return run.case.source
+
+
+def repository_of(run: Run) -> str:
+    """The repository of a run."""
+    return run.case.repository
+
+
 def priors(runs: Iterable[Run]) -> Coefficients:
     """The coefficients before any run, with factors for the GPU classes of `runs`."""
     document: dict[str, Any] = json.loads(PRIORS.read_text(encoding="utf-8"))
@@ -167,15 +177,12 @@ class Fitting:
         line = self._line(self._step(start, rows), rows)
         return self._with(self._step(line, rows))
 
-    def held_out(self, by: By) -> list[Residual]:
-        """The residuals of every run under a fit without its group (source or repository)."""
-        found: list[Residual] = []
-        for group in sorted({by(run) for run in self.runs}):
-            coefficients = self.without(lambda run, group=group: by(run) == group)
-            for run in self.runs:
-                if by(run) == group:
-                    found += residuals(run, coefficients)
-        return found
+    def without_each(self, by: By) -> dict[str, Coefficients]:
+        """For each group of runs (source, repository) the fit that has not seen it."""
+        return {
+            group: self.without(lambda run, group=group: by(run) == group)
+            for group in sorted({by(run) for run in self.runs})
+        }
 
     def _with(
         self, values: Sequence[float], changes: Sequence[Mapping[str, Any]] = ()
@@ -263,6 +270,11 @@ class Fitting:
             )
         ]
         return matrix, right
+
+
+def held_out(runs: Sequence[Run], unseen: Mapping[str, Coefficients], by: By) -> list[Residual]:
+    """The residuals of every run under the fit without its group."""
+    return [item for run in runs for item in residuals(run, unseen[by(run)])]
 
 
 def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:

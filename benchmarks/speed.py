@@ -22,6 +22,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.models.sources import load_model
+from vllm_preflight.performance.estimate import Performance, estimate_performance
+from vllm_preflight.performance.workload import Workload
 from vllm_preflight.plan import plan_deployment
 from vllm_preflight.predict import predict_startup
 from vllm_preflight.requests import PlanRequest, StartupRequest
@@ -75,15 +82,33 @@ def calls() -> list[Figure]:
     """The engine in a process that has answered before."""
     plan = PlanRequest(**ARGUMENTS)
     startup = StartupRequest(model="Qwen/Qwen3-32B", gpu="H100", tensor_parallel_size=2)
+    began, load = started(), Workload(512, 256, concurrency=16.0)
+    estimate = estimate_performance(*began, load)
+    assert isinstance(estimate, Performance)
     small = PlanRequest(model="meta-llama/Llama-3.1-70B-Instruct", gpu="RTX 4090", gpus=2)
     return [
         Figure("predict_startup, median", median_ms(lambda: predict_startup(startup)), limit=2),
+        Figure(
+            "estimate_performance, median",
+            median_ms(lambda: estimate_performance(*began, load)),
+            limit=1,
+        ),
+        Figure("its curve of 40 points, median", median_ms(lambda: estimate.curve(40)), limit=10),
         Figure("plan_deployment, median", median_ms(lambda: plan_deployment(plan)), limit=6),
         Figure(
             "plan_deployment that searches remedies, median",
             median_ms(lambda: plan_deployment(small), calls=20),
         ),
     ]
+
+
+def started() -> tuple[Model, Startup]:
+    """A mixture of experts on two GPUs, the dearest kind of estimate."""
+    name = "openai/gpt-oss-120b"
+    model, gpu = load_model(name, source="catalog"), find_gpu("H100")
+    request = StartupRequest(model=name, gpu="H100", tensor_parallel_size=2)
+    launch = resolve_launch(request, model.architecture, gpu, config=model.config)
+    return model, simulate_startup(model, gpu, gpu.compute_capability or (9, 0), launch)
 
 
 def server() -> list[Figure]:

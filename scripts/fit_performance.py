@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving_cases import date_of_cases, load_serving_cases  # noqa: E402
-from benchmarks.serving_fit import Fitting, document, spreads_of  # noqa: E402
+from benchmarks.serving_fit import Fitting, document, held_out, source_of, spreads_of  # noqa: E402
 from benchmarks.serving_runs import comparable  # noqa: E402
 
 TARGET = ROOT / "planner/vllm_preflight/performance/coefficients.json"
@@ -31,7 +31,8 @@ def main() -> int:
     runs, _ = comparable(load_serving_cases())
     fitting = Fitting(runs)
     fitted = fitting.coefficients()
-    spreads = spreads_of(fitting.held_out(lambda run: run.case.source))
+    unseen = fitting.without_each(source_of)
+    spreads = spreads_of(held_out(runs, unseen, source_of))
     text = document(fitted, spreads, date_of_cases())
     if arguments.check:
         same = TARGET.read_text(encoding="utf-8") == text

@@ -15,8 +15,6 @@ from vllm_preflight.performance.workload import Workload
 
 _HALVINGS = 40
 _REFINEMENTS = 2
-# How sharply a replica turns from bound by its GPUs to bound by its server.
-_RIDGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +25,16 @@ class Limits:
     token_budget: float
     cached_requests: float
 
-    def running(self, workload: Workload, decoded: float) -> float:
+    def running(self, workload: Workload, decoded: float, steps: float) -> float:
         """Most requests that run at once, at least one.
 
         When prompts never stop waiting, steps are full: beside n decoding requests a
         budget of b tokens starts (b − n) / prompt requests a step, and each stays for its
-        generated tokens. One more is in its prompt.
+        steps. One more is in its prompt. A request computes `decoded` tokens in each of
+        `steps` steps.
         """
-        generated = max(workload.gen_tokens, 1)
-        share = generated / (workload.computed_tokens + generated * decoded)
-        return max(1.0, min(self.sequences, self.cached_requests, 1 + self.token_budget * share))
+        decoding = self.token_budget / (decoded + workload.computed_tokens / steps)
+        return max(1.0, min(self.sequences, self.cached_requests, 1 + decoding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,14 @@ class Replica:
     server_seconds: float
 
     @property
+    def steps(self) -> float:
+        """Steps of a request: one ends its prompt, the others yield the later tokens."""
+        return 1 + max(self.workload.gen_tokens - 1, 0) / self.tokens_per_step
+
+    @property
     def most_running(self) -> float:
         """Requests that run at once when more are there."""
-        return self.limits.running(self.workload, self.decoded)
+        return self.limits.running(self.workload, self.decoded, self.steps)
 
     def decode_parts(self, running: float) -> StepParts:
         """A stage's step that only decodes, with `running` requests in all stages."""
@@ -142,35 +145,36 @@ class Replica:
         """The state with `running` requests running and none waiting."""
         work, load, decoded = self.times.work, self.workload, self.decoded
         prompt, cached = load.computed_tokens, load.prompt_tokens - load.computed_tokens
-        generated = max(load.gen_tokens, 1)
+        steps = self.steps
         stages, others = self.stages, running - 1
         batch, rest = max(running / stages, 1.0), others / stages
         step = self.times.seconds(batch, decoded)
-        # Tokens of prompts in a step that has any: one prompt, or as many as come while
-        # the others decode, in what the budget leaves beside them.
+        # Tokens of prompts in a step that has any: its own prompt and those that come with
+        # it while the others decode, in what the budget leaves beside them.
         room = max(self.limits.token_budget - rest * decoded, 1.0)
-        arriving = rest * prompt * self.tokens_per_step / generated
-        chunk = min(room, max(prompt, arriving))
+        starting = others / steps
+        arriving = starting / stages * prompt
+        chunk = min(room, prompt + arriving)
         flops = work.prefill_flops(prompt, cached) * chunk / prompt
         mixed = self.times.seconds(rest, decoded, chunk, flops)
         # The share of steps that have prompts of others in them.
         share = min(1.0, arriving / chunk)
         lengthened = share * max(0.0, mixed - self.times.seconds(rest, decoded))
-        turn = (step + lengthened) * stages + self.draft_seconds
+        # One process receives the requests of a replica, one after another.
+        received = starting * self.server_seconds
+        turn = (step + lengthened) * stages + self.draft_seconds + received
         per_token = turn / self.tokens_per_step
         # Its own prompt, after half a step that is under way and half a prompt before it.
-        own = max(1.0, prompt / chunk) * mixed * stages + self.request_seconds
+        own = max(1.0, prompt / chunk) * mixed * stages + self.server_seconds + received
         waiting = own * share / 2 + turn / 2 * others / running
-        cycle = own + (generated - 1) * per_token
-        # One process receives all requests and sends all tokens of a replica.
-        served = (cycle**_RIDGE + (running * self.server_seconds) ** _RIDGE) ** (1 / _RIDGE)
-        stretch = served / cycle
+        first = own + self.request_seconds
+        cycle = first + (steps - 1) * turn
         return State(
             concurrency=running * (1 + waiting / cycle),
             running=running,
-            ttft=(own + waiting) * stretch,
+            ttft=first + waiting,
             queued=0.0,
-            tpot=per_token * stretch,
-            requests_per_s=running / served,
+            tpot=per_token,
+            requests_per_s=running / cycle,
             saturated=False,
         )
