@@ -16,8 +16,9 @@ import time
 from vllm_preflight.hardware.catalog import load_catalog
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.candidates import Workload
-from vllm_preflight.recommend.evaluate import Found, evaluate
+from vllm_preflight.recommend.evaluate import evaluate
 from vllm_preflight.recommend.frontier import Objective
+from vllm_preflight.recommend.options import Found
 from vllm_preflight.recommend.search import make_space, search
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
@@ -62,7 +63,7 @@ def growing_parts() -> list[bool]:
         times.append(each)
         over = "" if each <= CANDIDATE_US else "  OVER"
         print(
-            f"{cards} GPUs, all tried: {found.candidates:,} candidates, {found.judged:,} one by one, "
+            f"{cards} GPUs, all tried: {found.candidates:,} candidates, {found.judged:,} one by one "
             f"in {seconds:.2f} s: {each:.0f} us a candidate  limit {CANDIDATE_US:g} us{over}"
         )
         kept.append(each <= CANDIDATE_US)

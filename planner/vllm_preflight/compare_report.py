@@ -8,8 +8,8 @@ from typing import Any
 from vllm_preflight.compare_answer import CompareReport, ExcludedReport, OptionReport
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.recommend.candidates import Space, nodes_for
-from vllm_preflight.recommend.evaluate import Choice, startup_request_of
 from vllm_preflight.recommend.frontier import Ranked
+from vllm_preflight.recommend.options import Choice, startup_request_of
 from vllm_preflight.recommend.prices import PriceList
 from vllm_preflight.recommend.search import Exclusion, SearchResult, Shown, confirm
 from vllm_preflight.requests import CompareRequest

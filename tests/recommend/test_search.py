@@ -17,8 +17,9 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.predict import predict_startup
 from vllm_preflight.recommend.candidates import Layout, Space, Workload
-from vllm_preflight.recommend.evaluate import Choice, Found, Option, evaluate, startup_request_of
+from vllm_preflight.recommend.evaluate import evaluate
 from vllm_preflight.recommend.frontier import OBJECTIVES, Objective, pareto, ranked_options
+from vllm_preflight.recommend.options import Choice, Found, Option, startup_request_of
 from vllm_preflight.recommend.search import (
     SearchResult,
     make_space,

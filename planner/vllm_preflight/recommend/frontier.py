@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vllm_preflight.recommend.candidates import ROOM
-from vllm_preflight.recommend.evaluate import Option
+from vllm_preflight.recommend.options import Option
 from vllm_preflight.recommend.prices import PriceList
 from vllm_preflight.units import BYTES_TO_GIB
 

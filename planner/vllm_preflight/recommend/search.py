@@ -19,14 +19,7 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance, estimate_performance
 from vllm_preflight.performance.workload import Workload as Demand
 from vllm_preflight.recommend.candidates import Space, Workload, batches, lengths
-from vllm_preflight.recommend.evaluate import (
-    Attempt,
-    Choice,
-    Found,
-    Progress,
-    evaluate,
-    startup_request_of,
-)
+from vllm_preflight.recommend.evaluate import Progress, evaluate
 from vllm_preflight.recommend.frontier import (
     Objective,
     Ranked,
@@ -36,6 +29,7 @@ from vllm_preflight.recommend.frontier import (
     ranked_options,
     why_behind,
 )
+from vllm_preflight.recommend.options import Attempt, Choice, Found, startup_request_of
 from vllm_preflight.recommend.prices import PriceList
 from vllm_preflight.recommend.sizing import resolve_for
 from vllm_preflight.recommend.variants import precisions
