@@ -151,6 +151,7 @@ def plan_answer(fields: Json) -> Json:
         "feasibility": plan["feasibility"],
         "command": plan["artifacts"]["serve_command"],
         "startup": plan["startup"],
+        "performance": plan.get("performance"),
         "remedies": plan.get("remedies", []),
     }
 
