@@ -63,7 +63,7 @@ def growing_parts() -> list[bool]:
         times.append(each)
         over = "" if each <= CANDIDATE_US else "  OVER"
         print(
-            f"{cards} GPUs, all tried: {found.candidates:,} candidates, {found.judged:,} one by one "
+            f"{cards} GPUs, all tried: {found.candidates:,} candidates, {found.judged:,} judged "
             f"in {seconds:.2f} s: {each:.0f} us a candidate  limit {CANDIDATE_US:g} us{over}"
         )
         kept.append(each <= CANDIDATE_US)
