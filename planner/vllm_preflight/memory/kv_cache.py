@@ -105,18 +105,6 @@ def kv_plan(
     )
 
 
-def longest_length(
-    architecture: Architecture, launch: Launch, capability: ComputeCapability, available_bytes: int
-) -> int:
-    """The longest `max_model_len`, up to the model's own maximum, that would start; 0 for none.
-
-    vLLM's own estimate stops at the length that was asked for.
-    """
-    whole = max(architecture.max_position, launch.max_model_len)
-    plan = kv_plan(architecture, replace(launch, max_model_len=whole), capability, available_bytes)
-    return plan.estimated_max_model_len
-
-
 def stage_layers(
     architecture: Architecture, launch: Launch, capability: ComputeCapability
 ) -> tuple[tuple[LayerSpec, ...], ...]:

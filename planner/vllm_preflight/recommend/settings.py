@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.defaults import batch_default
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.sizing import Sizing
@@ -25,7 +26,10 @@ def recommend_settings(
     launch, why = sizing.launch, dict[str, str]()
     length = _max_model_len(model, request, sizing, why)
     sequences = _max_num_seqs(request, sizing, why)
-    tokens = _max_num_batched_tokens(request, launch, length, sequences, why)
+    usual = batch_default(launch.version, hardware.gpu).max_num_batched_tokens
+    # vLLM never steps further than all sequences at full length.
+    tokens = min(usual, sequences * length)
+    tokens = _max_num_batched_tokens(request, launch, tokens, length, sequences, why)
     _explain_parallelism(hardware, request, sizing, why)
     why["gpu_memory_utilization"] = (
         f"{request.gpu_memory_utilization:g} of what CUDA shows; the rest is for what vLLM "
@@ -97,12 +101,17 @@ def _max_num_seqs(request: PlanRequest, sizing: Sizing, why: dict[str, str]) -> 
 
 
 def _max_num_batched_tokens(
-    request: PlanRequest, launch: Launch, length: int, sequences: int, why: dict[str, str]
+    request: PlanRequest,
+    launch: Launch,
+    tokens: int,
+    length: int,
+    sequences: int,
+    why: dict[str, str],
 ) -> int:
+    """Tokens per step, from `tokens`, the default at the recommended length."""
     if request.max_num_batched_tokens is not None:
         why["max_num_batched_tokens"] = "as asked"
         return request.max_num_batched_tokens
-    tokens = launch.max_num_batched_tokens
     why["max_num_batched_tokens"] = "vLLM's default for this GPU"
     if request.batching_mode == "latency" and tokens > _LATENCY_STEP_TOKENS:
         tokens = _LATENCY_STEP_TOKENS
