@@ -18,6 +18,7 @@ from vllm_preflight.terms import Term
 _LIKE: dict[str, Metric] = {
     "ttft_ms": "ttft_ms",
     "tpot_ms": "tpot_ms",
+    "itl_ms": "tpot_ms",
     "output_tokens_per_s": "output_tokens_per_s",
     "total_tokens_per_s": "output_tokens_per_s",
     "requests_per_s": "output_tokens_per_s",
@@ -68,6 +69,7 @@ def performance_report(performance: Performance) -> PerfEstimate:
         running=_rounded(speed.running),
         ttft_ms=_rounded(speed.ttft_ms),
         tpot_ms=_rounded(speed.tpot_ms),
+        itl_ms=_rounded(speed.itl_ms),
         latency_ms=_rounded(speed.latency_ms),
         output_tokens_per_s=_rounded(speed.output_tokens_per_s),
         total_tokens_per_s=_rounded(speed.total_tokens_per_s),

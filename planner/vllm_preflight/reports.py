@@ -355,6 +355,7 @@ class PerfEstimate(Report):
     running: float = Field(description="Requests that run at once; the others wait.")
     ttft_ms: float = Field(description="Time to first token, waiting included.")
     tpot_ms: float = Field(description="Time per output token after the first.")
+    itl_ms: float = Field(description="Time between pieces of a stream.")
     latency_ms: float = Field(description="A whole request.")
     output_tokens_per_s: float = Field(description="Generated tokens of all requests.")
     total_tokens_per_s: float = Field(description="The same with prompts.")

@@ -39,13 +39,15 @@ class Speed:
 
     `output_tokens_per_s` counts generated tokens of all requests, `total_tokens_per_s`
     prompts too; `output_tokens_per_s_per_request` is what one reader sees after the first
-    token. `latency_ms` is a whole request.
+    token. `itl_ms` is the time between the pieces of a stream: as `tpot_ms`, but for the
+    several tokens a step of accepted drafts yields. `latency_ms` is a whole request.
     """
 
     concurrency: float
     running: float
     ttft_ms: float
     tpot_ms: float
+    itl_ms: float
     latency_ms: float
     requests_per_s: float
     output_tokens_per_s: float
@@ -92,7 +94,7 @@ class Performance:
     def at(self, concurrency: float) -> Speed:
         """The speed with `concurrency` requests in flight over all replicas."""
         state = self.replica.at_concurrency(concurrency / self.replicas)
-        return _speed(state, self.workload, self.replicas)
+        return _speed(state, self.replica, self.replicas)
 
     @property
     def decode(self) -> StepParts:
@@ -188,7 +190,7 @@ def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
     return Performance(
         facts=facts,
         workload=workload,
-        speed=_speed(state, workload, replicas),
+        speed=_speed(state, replica, replicas),
         replica=replica,
         replicas=replicas,
         coefficients=coefficients,
@@ -199,13 +201,15 @@ def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
     )
 
 
-def _speed(state: State, workload: Workload, replicas: int) -> Speed:
+def _speed(state: State, replica: Replica, replicas: int) -> Speed:
+    workload = replica.workload
     rate = state.requests_per_s * replicas
     return Speed(
         concurrency=state.concurrency * replicas,
         running=state.running * replicas,
         ttft_ms=state.ttft * 1e3,
         tpot_ms=state.tpot * 1e3,
+        itl_ms=state.tpot * replica.tokens_per_step * 1e3,
         latency_ms=state.latency(workload.gen_tokens) * 1e3,
         requests_per_s=rate,
         output_tokens_per_s=rate * workload.gen_tokens,

@@ -36,7 +36,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One GPU's rates: bytes/s and FLOP/s (dense, before any efficiency)."""
+    """One GPU's rates: bytes/s and FLOP/s (dense, before any efficiency).
+
+    `link` is between the ranks of a replica, `exchange` between replicas that share
+    experts.
+    """
 
     gpu_class: GpuClass
     bandwidth: float
@@ -44,6 +48,7 @@ class Machine:
     flops8: float
     flops4: float
     link: Link
+    exchange: Link
     pcie: float
 
 
@@ -87,7 +92,7 @@ def link_between(gpu: Gpu, gpus: int, interconnect: str, node_size: int | None =
     return Link("pcie", pcie)
 
 
-def machine_of(gpu: Gpu, link: Link) -> Machine:
+def machine_of(gpu: Gpu, link: Link, exchange: Link) -> Machine:
     """The rates of `gpu`, for which `missing_facts` found nothing missing."""
     tflops = gpu.dense_tflops
     capability = gpu.compute_capability
@@ -103,6 +108,7 @@ def machine_of(gpu: Gpu, link: Link) -> Machine:
         flops8,
         flops4,
         link,
+        exchange,
         _pcie(gpu) * 1e9,
     )
 

@@ -92,10 +92,13 @@ def facts_of(
             f"are more than max_model_len {launch.max_model_len}."
         )
     capability = gpu.compute_capability or _ASSUMED_CAPABILITY
-    link = link_between(gpu, launch.tensor_parallel_size, interconnect, node_size)
+    ranks = launch.tensor_parallel_size
+    sharing = launch.data_parallel_size if model.architecture.moe else 1
+    link = link_between(gpu, ranks, interconnect, node_size)
+    exchange = link_between(gpu, ranks * sharing if sharing > 1 else 1, interconnect, node_size)
     return Facts(
         launch,
-        machine_of(gpu, link),
+        machine_of(gpu, link, exchange),
         stage_work(model, launch, capability, startup.weights.fullest),
         workload,
         _cached_requests(model, startup, workload),

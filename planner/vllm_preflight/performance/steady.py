@@ -14,7 +14,9 @@ from vllm_preflight.performance.step import StepParts, StepTimes
 from vllm_preflight.performance.workload import Workload
 
 _HALVINGS = 40
-_REFINEMENTS = 2
+# Bounds of the search for how many run.
+_REFINEMENTS = 40
+_EXACT = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +101,46 @@ class Replica:
         return self.times.parts(running / self.stages, self.decoded)
 
     def at_concurrency(self, concurrency: float) -> State:
-        """The state with `concurrency` requests in flight."""
+        """The state with `concurrency` requests in flight.
+
+        Fewer than one, as with more replicas than requests: one that is there at times.
+        """
+        if concurrency < 1:
+            alone = self._running(1.0)
+            rate = alone.requests_per_s * concurrency
+            return replace(alone, concurrency=concurrency, running=concurrency, requests_per_s=rate)
         most = self.most_running
-        running = min(max(concurrency, 1.0), most)
-        state = self._running(running)
+        high = min(concurrency, most)
+        full = self._running(high)
+        if full.concurrency <= concurrency:
+            if high < most:
+                return full
+            queued = (concurrency - full.concurrency) / full.requests_per_s
+            return replace(
+                full,
+                concurrency=concurrency,
+                queued=queued,
+                ttft=full.ttft + queued,
+                saturated=queued > 0,
+            )
+        # Some of those in flight wait for a step to end or a prompt before theirs: find
+        # how many run, between one and all, by false position (Illinois).
+        low, below, above = 1.0, 1.0 - concurrency, full.concurrency - concurrency
+        state, last = full, 0.0
         for _ in range(_REFINEMENTS):
-            # Some of those in flight wait for a step to end or a prompt before theirs.
-            running = min(most, max(1.0, concurrency * running / state.concurrency))
-            state = self._running(running)
-        if running < most or state.concurrency >= concurrency:
-            return replace(state, concurrency=max(concurrency, 1.0))
-        queued = (concurrency - state.concurrency) / state.requests_per_s
-        return replace(
-            state,
-            concurrency=concurrency,
-            queued=queued,
-            ttft=state.ttft + queued,
-            saturated=True,
-        )
+            middle = low - below * (high - low) / (above - below)
+            state = self._running(middle)
+            error = state.concurrency - concurrency
+            if abs(error) <= _EXACT * concurrency:
+                break
+            # An end that stays twice is given half its weight, so that both ends move.
+            half = 0.5 if error * last > 0 else 1.0
+            if error > 0:
+                high, above, below = middle, error, below * half
+            else:
+                low, below, above = middle, error, above * half
+            last = error
+        return replace(state, concurrency=concurrency)
 
     def at_rate(self, rate: float) -> State:
         """The state with `rate` requests arriving per second.

@@ -2,7 +2,7 @@
 
 A step's GPU time is the sum of its kernels' times; a kernel takes as long as the slower
 of what it reads and what it computes, a little more where the two are close. Launching
-the layers' kernels, summing activations over GPUs and the scheduler add to that.
+the layers' kernels, exchanging activations between GPUs and the scheduler add to that.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from vllm_preflight.performance.work import Work
 _RIDGE = 3.0
 # All-reduces of a layer: after attention and after the feed-forward block.
 _REDUCES = 2
+# Gathering tokens over replicas that share experts, and scattering the results.
+_EXCHANGES = 2
 _PACKED_BITS = 4
 
 
@@ -114,6 +116,12 @@ class StepTimes:
             latency = value(f"reduce_{link.kind}") * 1e-6 * reduces
             passes = 2 * (ranks - 1) / ranks
             per_byte = reduces * passes / (link.gb_s * 1e9 * value("link"))
+        if machine.exchange.kind != "none":
+            # Every replica's tokens go to all ranks before the experts, and back.
+            exchanges = work.expert_layers * _EXCHANGES
+            latency += value(f"reduce_{machine.exchange.kind}") * 1e-6 * exchanges
+            rate_between = machine.exchange.gb_s * 1e9 * value("link")
+            per_byte += exchanges * (work.replicas - 1) / rate_between
         layer = value("layer_eager" if launch.enforce_eager else "layer") * 1e-6
         states = value("state_layer") * 1e-6 * work.state_layers
         routing = value("expert_layer") * 1e-6 * work.expert_layers
