@@ -70,6 +70,14 @@ def test_the_cheapest_is_the_cheapest_and_unpriced_cards_come_last() -> None:
     assert any("1 GPUs have no price (L4)" in warning for warning in report.warnings)
 
 
+def test_a_million_tokens_cost_the_hours_they_take() -> None:
+    row = compare(prices=PRICES, concurrency=8).options[0]
+    assert row.cost_per_hour and row.output_tokens_per_s and row.cost_per_million_tokens
+    hours = 1_000_000 / row.output_tokens_per_s / 3600
+    assert row.cost_per_million_tokens == pytest.approx(row.cost_per_hour * hours, rel=0.01)
+    assert compare(concurrency=8).options[0].cost_per_million_tokens is None
+
+
 def test_old_prices_are_warned_of() -> None:
     old = datetime.now(UTC).date() - timedelta(days=91)
     report = compare(prices={**PRICES, "date": old.isoformat()})

@@ -28,6 +28,11 @@ class OptionReport(Report):
         default=None, description="Estimated, of a whole request, when known."
     )
     cost_per_hour: float | None = Field(default=None, description="When its price is given.")
+    cost_per_million_tokens: float | None = Field(
+        default=None,
+        description="Of generated tokens at the workload's concurrency, when price and speed "
+        "are known.",
+    )
     risk: str | None = Field(default=None, description="What may still fail after start.")
 
 

@@ -105,8 +105,18 @@ def _row(item: Shown, space: Space) -> OptionReport:
         output_tokens_per_s=None if speed is None else round(speed.output_tokens_per_s, 1),
         latency_ms=None if speed is None else round(speed.latency_ms),
         cost_per_hour=item.ranked.cost,
+        cost_per_million_tokens=_cost_per_million(
+            item.ranked.cost, None if speed is None else speed.output_tokens_per_s
+        ),
         risk=" ".join(item.warnings) or None,
     )
+
+
+def _cost_per_million(per_hour: float | None, tokens_per_s: float | None) -> float | None:
+    """Cost of a million generated tokens when the deployment is as busy as the workload."""
+    if per_hour is None or not tokens_per_s:
+        return None
+    return round(per_hour / (tokens_per_s * 3600) * 1_000_000, 3)
 
 
 def _layout(choice: Choice) -> str:

@@ -108,6 +108,7 @@ def _table(rows: Sequence[Mapping[str, Any]], marked: bool = False) -> Table:
         "output_tokens_per_s": "tokens/s",
         "latency_ms": "ms/request",
         "cost_per_hour": "cost/h",
+        "cost_per_million_tokens": "cost/M tokens",
         "settings": "settings",
     }
     used = {key: name for key, name in columns.items() if any(key in row for row in rows)}
