@@ -310,7 +310,7 @@ class CompareRequest(RequestModel, frozen=True):
         description="Names, comma-separated, or all. Default: data-centre and workstation cards.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
-        default=8, description="Most GPUs of one kind, over all replicas."
+        default=8, description="Most GPUs of one kind."
     )
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
     gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")

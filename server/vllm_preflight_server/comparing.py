@@ -23,6 +23,9 @@ from vllm_preflight_server.display import (
 )
 from vllm_preflight_server.options import add_output_options, command_parser, request_fields
 
+# What a terminal of usual width has no room for; --json and a pipe have all of it.
+_WIDE = 200
+_WIDE_COLUMNS = frozenset({"kv_cache_tokens", "latency_ms", "settings"})
 _LARGEST_PRICES = 1_000_000
 _WIDTH, _HEIGHT = 60, 12
 _MARKS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -63,12 +66,12 @@ def show_comparison(answer: Answer) -> None:
     if answer["options"]:
         console.print()
         print_line(console, f"The best of each GPU ({answer['optimise']}):", "bold")
-        console.print(_table(answer["options"]))
+        console.print(_table(answer["options"], console.width))
     frontier = cast(Sequence[Mapping[str, Any]], answer.get("frontier", ()))
     if frontier:
         console.print()
         print_line(console, "Options that no other beats, cheapest first:", "bold")
-        console.print(_table(frontier, marked=True))
+        console.print(_table(frontier, console.width, marked=True))
         _draw(console, frontier)
     excluded = [f"{row['gpus']} × {row['gpu']}: {row['reason']}" for row in answer["excluded"]]
     print_section(console, "What does not do", excluded)
@@ -95,7 +98,7 @@ def _prices(text: str) -> str:
     return json.dumps(parsed, default=str)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], marked: bool = False) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]], width: int, marked: bool = False) -> Table:
     columns = {
         "gpus": "GPUs",
         "gpu": "of",
@@ -111,7 +114,12 @@ def _table(rows: Sequence[Mapping[str, Any]], marked: bool = False) -> Table:
         "cost_per_million_tokens": "cost/M tokens",
         "settings": "settings",
     }
-    used = {key: name for key, name in columns.items() if any(key in row for row in rows)}
+    left_out = _WIDE_COLUMNS if width < _WIDE else frozenset[str]()
+    used = {
+        key: name
+        for key, name in columns.items()
+        if key not in left_out and any(key in row for row in rows)
+    }
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     if marked:
         table.add_column("")

@@ -39,7 +39,7 @@ def open_console() -> Console:
     if sys.stdout.isatty():
         return _Console(highlight=False)
     # A pipe has no width; lines are cut by whoever reads them.
-    return _Console(highlight=False, no_color=True, width=200)
+    return _Console(highlight=False, no_color=True, width=300)
 
 
 def show_plan(answer: Answer) -> None:

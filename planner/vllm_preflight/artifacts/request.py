@@ -56,12 +56,12 @@ class GenerateRequest(RequestModel, frozen=True):
         description='Further arguments of plan_deployment as JSON: {"kv_cache_dtype": "fp8"}.',
     )
     profile: JsonText | None = Field(
-        default=None, description="Text of a profile to write files for, instead of fields."
+        default=None, description="Text of a profile, instead of fields."
     )
     kinds: tuple[ArtifactKind, ...] = Field(
         default=USUAL_KINDS,
         max_length=len(ALL_KINDS),
-        description="Which files. leaderworkerset and rayservice are for several machines.",
+        description="Which files; leaderworkerset, rayservice: several machines.",
     )
 
 
