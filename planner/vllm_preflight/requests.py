@@ -434,4 +434,8 @@ def _nearest_field(name: str, fields: Collection[str]) -> str | None:
     spoken = _SPOKEN.get(name.lower().replace("-", "_"))
     if spoken is not None:
         return spoken if spoken in fields else None
-    return next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)
+    near = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)
+    if near is not None:
+        return near
+    meant = difflib.get_close_matches(name, _SPOKEN, n=1, cutoff=0.7)
+    return _nearest_field(meant[0], fields) if meant else None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import InvalidRequest, PreflightError
+from vllm_preflight.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
 from vllm_preflight.models.config_files import parse_json_object
 from vllm_preflight.reports import Report
 from vllm_preflight.requests import (
@@ -107,6 +107,9 @@ def _check(arguments: Sequence[str]) -> int:
     answer = predict_startup(request, progress=_progress)
     _write(report, answer, parsed.force)
     _print(answer, parsed.json, parsed.explain, display.show_startup)
+    failure = answer.startup.failure
+    if failure is not None and failure.kind == "unsupported":
+        return UnsupportedArchitecture.exit_code
     return 0 if answer.startup.starts else 1
 
 

@@ -125,6 +125,8 @@ def show_startup(answer: Answer) -> None:
     console = open_console()
     startup = answer["startup"]
     verdict = "starts" if startup["starts"] else "does not start"
+    if startup.get("failure", {}).get("kind") == "unsupported":
+        verdict = "not understood"
     name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
     print_title(console, startup["starts"], f"{name} on {_hardware(answer['hardware'])}: {verdict}")
     console.print()
@@ -177,9 +179,9 @@ def _startup_lines(console: Console, startup: Answer) -> None:
     """One GPU's memory as vLLM would account for it, and the cache that comes out."""
     failure = startup.get("failure")
     if failure is not None:
-        print_line(
-            console, f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):", "bold"
-        )
+        stops = f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):"
+        unsupported = failure["kind"] == "unsupported"
+        print_line(console, "Not predicted:" if unsupported else stops, "bold")
         print_line(console, f"  {failure['message']}")
         for remedy in failure.get("remedies", []):
             print_line(console, f"  starts with {remedy}")

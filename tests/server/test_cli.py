@@ -114,6 +114,16 @@ def test_bad_usage_exits_with_2_and_one_sentence(
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
 
 
+def test_an_architecture_nobody_knows_exits_with_3_and_is_not_called_a_crash(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "xyz"}', encoding="utf-8")
+    assert main(("check", str(tmp_path), "--gpu", "H100")) == 3
+    shown = capsys.readouterr().out
+    assert "not understood" in shown and "model_type" in shown
+    assert "would stop" not in shown
+
+
 def test_detect_without_a_gpu_exits_with_4_and_says_why(cli: Cli) -> None:
     run = cli("detect", "--json")
     answer = json.loads(run.stdout)
