@@ -10,7 +10,14 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from vllm_preflight.errors import InvalidRequest
 
@@ -27,7 +34,7 @@ def _json_text(value: object) -> object:
 JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
 RequestT = TypeVar("RequestT", bound="RequestModel")
 
-# The short spellings are understood, but left out of the published schema.
+# Other spellings of a dtype are understood, but left out of the published schemas.
 Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
 KvCacheDtype = Literal[
     "auto",
@@ -44,6 +51,19 @@ KvCacheDtype = Literal[
     "nvfp4",
 ]
 
+
+_PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
+_PUBLISHED_KV_DTYPES: list[JsonValue] = [
+    "auto",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_ds_mla",
+    "bfloat16",
+    "float16",
+    "int8",
+    "nvfp4",
+]
 
 # Names people and models give to a field, where spelling alone leads elsewhere.
 _SPOKEN = {
@@ -87,14 +107,16 @@ class ModelSource(RequestModel, frozen=True):
     dtype: Dtype = Field(
         default="auto",
         description="Weight and activation dtype; auto: the config's.",
-        json_schema_extra={"enum": ["auto", "float16", "bfloat16", "float32"]},
+        json_schema_extra={"enum": _PUBLISHED_DTYPES},
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
         description="auto: the checkpoint's; or none, fp8, awq, gptq, nvfp4, ...",
     )
     kv_cache_dtype: KvCacheDtype = Field(
-        default="auto", description="KV cache dtype; auto: as the model says."
+        default="auto",
+        description="KV cache dtype; auto: as the model says.",
+        json_schema_extra={"enum": _PUBLISHED_KV_DTYPES},
     )
 
 
@@ -110,7 +132,7 @@ class ModelInput(ModelSource, frozen=True):
         description="Longest request in tokens. Default: the workload's, or the model's (start).",
     )
     tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
-        default=None, description="Tokenizer id or folder, if not the model's own."
+        default=None, description="Tokenizer, if not the model's own."
     )
     params_b: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
         default=None,
@@ -156,17 +178,26 @@ class HardwareInput(RequestModel, frozen=True):
 class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
-    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
-    gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")
+    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1, description="Requests in flight at once."
     )
     target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="Wanted milliseconds for a whole typical request."
+        default=None, description="Wanted milliseconds per request."
+    )
+    request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="Requests per second, for the speed."
+    )
+    prefix_cache_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Share of prompts found cached."
+    )
+    acceptance_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Of drafted tokens, if known."
     )
     streaming: bool = Field(default=True, description="Whether answers are streamed.")
     batching_mode: Literal["throughput", "latency", "balanced"] = Field(
-        default="balanced", description="What the recommended batch limits favour."
+        default="balanced", description="What batch limits favour."
     )
 
 
@@ -212,14 +243,14 @@ class EngineInput(RequestModel, frozen=True):
         default=None, description="Reuse the KV cache of shared prefixes."
     )
     cpu_offload_gb: Gib | None = Field(
-        default=None, description="GiB of weights per GPU kept in host memory."
+        default=None, description="GiB of weights per GPU in host memory."
     )
     kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
-        default=None, description="KV-cache bytes per GPU; overrides the utilisation."
+        default=None, description="KV-cache bytes per GPU."
     )
     enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
     max_loras: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="LoRA adapters per batch. Default 1."
+        default=None, description="Adapters per batch. Default 1."
     )
     max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = Field(
         default=None, description="Largest LoRA rank. Default 16."
@@ -312,8 +343,8 @@ class CompareRequest(RequestModel, frozen=True):
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
         default=8, description="Most GPUs of one kind."
     )
-    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens of a typical request.")
-    gen_tokens: Tokens = Field(default=256, description="Generated tokens of a typical request.")
+    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1, description="Requests in flight at once."
     )
@@ -326,7 +357,9 @@ class CompareRequest(RequestModel, frozen=True):
         description="auto: the checkpoint, its variants in the catalogue, and online fp8.",
     )
     kv_cache_dtype: KvCacheDtype = Field(
-        default="auto", description="KV cache dtype; auto: the model's own, and fp8."
+        default="auto",
+        description="KV cache dtype; auto: the model's own, and fp8.",
+        json_schema_extra={"enum": _PUBLISHED_KV_DTYPES},
     )
     optimise: Literal[
         "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"

@@ -49,7 +49,7 @@ class ChartInput(RequestModel, frozen=True):
 
     chart: Literal["none", "png"] = Field(
         default="none",
-        description="png: also a picture of memory and capacity.",
+        description="png: also a picture of memory, capacity and speed.",
     )
 
 
@@ -155,8 +155,7 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         description="Lists the NVIDIA GPUs of the machine this server runs on, with memory, "
         "compute capability, driver, MIG and NVLink; with cluster, those of a Ray or Kubernetes "
         "cluster. Use it before plan_deployment when the model shall run there; skip it when the "
-        "user names a GPU, since every tool takes a catalogue name. Without a GPU it succeeds "
-        "with an empty list and the reason.",
+        "user names a GPU. Without a GPU it succeeds with an empty list and the reason.",
         request=DetectRequest,
         report=DetectReport,
         answer=answer_detect,
@@ -192,11 +191,10 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="compare_hardware",
         title="Which GPUs carry a workload, side by side",
-        description="Judges every GPU asked for with every count, parallel layout and precision "
-        "by the exact engine, and ranks what carries the workload: GPUs, requests at once, "
-        "longest context, speed, cost where prices are given, and why others fail. Use it when "
-        "the hardware is open; use plan_deployment once a GPU is chosen. Prices are never "
-        "assumed. May take seconds.",
+        description="Judges every GPU asked for with every count, parallel layout and precision, "
+        "and ranks what carries the workload: GPUs, requests at once, longest context, speed, "
+        "cost where prices are given, and why others fail. Use it when the hardware is open; use "
+        "plan_deployment once a GPU is chosen. Prices are never assumed. May take seconds.",
         request=CompareArguments,
         report=CompareReport,
         answer=answer_compare,
@@ -248,8 +246,8 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         description="Reads a model's config and says what it is: parameters by part, layers and "
         "what they cache, quantisation, longest context, KV bytes per token, and the source of "
         "each fact. Use it to understand a model or whether its architecture is supported; the "
-        "other tools read the model themselves, so it is not needed before them. Only ids outside "
-        "the catalogue ask the Hugging Face Hub.",
+        "other tools read the model themselves. Only ids outside the catalogue ask the Hugging "
+        "Face Hub.",
         request=InspectArguments,
         report=InspectReport,
         answer=answer_inspect,
