@@ -56,9 +56,18 @@ def estimate_speed(
     )
 
 
-def performance_report(performance: Performance) -> PerfEstimate:
-    """The estimate with its intervals, its curve and its terms, rounded for reading."""
+def performance_report(performance: Performance, *, streaming: bool = True) -> PerfEstimate:
+    """The estimate with its intervals, its curve and its terms, rounded for reading.
+
+    Without `streaming` nothing is seen before the whole answer, which a warning says.
+    """
     speed, target = performance.speed, performance.target
+    warnings = list(performance.warnings)
+    if not streaming:
+        warnings.append(
+            f"Without streaming a user sees nothing before the whole answer, about "
+            f"{speed.latency_ms:,.0f} ms after asking; ttft_ms is the server's."
+        )
     bounds = performance.intervals
     scaled: dict[str, tuple[float, float]] = {}
     for name, metric in _LIKE.items():
@@ -88,7 +97,7 @@ def performance_report(performance: Performance) -> PerfEstimate:
         ),
         curve=[_point(point) for point in performance.curve()],
         terms=report_terms(performance_terms(performance)),
-        warnings=list(performance.warnings),
+        warnings=warnings,
     )
 
 

@@ -63,7 +63,9 @@ def plan_response(
         feasibility=_feasibility(request, model, config, sizing),
         config=config,
         startup=startup_report(startup, model),
-        performance=performance_report(speed) if isinstance(speed, Performance) else None,
+        performance=performance_report(speed, streaming=request.streaming)
+        if isinstance(speed, Performance)
+        else None,
         artifacts=Artifacts(serve_command=command.text),
         remedies=list(remedies) or None,
         terms=report_terms(_terms(request, model, hardware, sizing)),

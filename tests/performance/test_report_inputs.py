@@ -40,3 +40,8 @@ def test_accepted_drafts_come_faster() -> None:
     often = speed(speculative_config=draft, acceptance_rate=0.9)
     rarely = speed(speculative_config=draft, acceptance_rate=0.1)
     assert often.output_tokens_per_s > rarely.output_tokens_per_s
+
+
+def test_without_streaming_the_whole_answer_is_waited_for() -> None:
+    assert any("whole answer" in warning for warning in speed(streaming=False).warnings)
+    assert not any("whole answer" in warning for warning in speed().warnings)
