@@ -1,8 +1,8 @@
 // How many requests of each length the KV cache holds at once: where it stops fitting.
 
-import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLog } from "d3-scale";
 import { area, line } from "d3-shape";
+import { drawAxes, drawGrid } from "./axes.js";
 import { count, requests, tokens } from "./format.js";
 
 const HEIGHT = 270;
@@ -44,16 +44,7 @@ export function drawCapacity(svg, { points, marks, limit }, width) {
 
   const ticksX = powers(2, x.domain(), Math.max(3, width / 80));
   const ticksY = powers(10, y.domain(), 6);
-  svg
-    .append("g")
-    .attr("class", "grid")
-    .selectAll("line")
-    .data(ticksY)
-    .join("line")
-    .attr("x1", SPACE.left)
-    .attr("x2", width - SPACE.right)
-    .attr("y1", y)
-    .attr("y2", y);
+  drawGrid(svg, y, ticksY, x.range());
   const along = (at) => x(at.tokens);
   const up = (at) => y(at.requests);
   svg
@@ -93,29 +84,11 @@ export function drawCapacity(svg, { points, marks, limit }, width) {
     .append("title")
     .text(markText);
 
-  svg
-    .append("g")
-    .attr("class", "axis")
-    .attr("transform", `translate(0,${bottom})`)
-    .call(axisBottom(x).tickValues(ticksX).tickFormat(tokens).tickSizeOuter(0));
-  svg
-    .append("g")
-    .attr("class", "axis")
-    .attr("transform", `translate(${SPACE.left},0)`)
-    .call(axisLeft(y).tickValues(ticksY).tickFormat(count).tickSizeOuter(0));
-  svg
-    .append("text")
-    .attr("class", "axis-title")
-    .attr("x", width - SPACE.right)
-    .attr("y", HEIGHT - 6)
-    .attr("text-anchor", "end")
-    .text("tokens per request →");
-  svg
-    .append("text")
-    .attr("class", "axis-title")
-    .attr("transform", `translate(13,${(SPACE.top + bottom) / 2}) rotate(-90)`)
-    .attr("text-anchor", "middle")
-    .text("requests at once →");
+  drawAxes(
+    svg,
+    { scale: x, ticks: ticksX, format: tokens, title: "tokens per request" },
+    { scale: y, ticks: ticksY, format: count, title: "requests at once" },
+  );
 }
 
 function limitLine(svg, at, bottom, width, label) {

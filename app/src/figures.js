@@ -62,6 +62,29 @@ export function capacity(answer) {
   return { points, marks, limit: startup.max_model_len, pool: startup.kv_cache_tokens };
 }
 
+/**
+ * The estimated speed: figures with their 80 % intervals, and the points of its curve over
+ * concurrency with what was asked among them (none in a concise answer); null without an
+ * estimate.
+ */
+export function speed(answer) {
+  const estimate = answer.performance;
+  if (!estimate) return null;
+  const figures = chart.speed.figures.map(({ field, label, unit }) => {
+    const [low, high] = estimate.interval[field];
+    return { label, unit, value: estimate[field], low, high };
+  });
+  const others = (estimate.curve ?? []).filter((at) => at.concurrency !== estimate.concurrency);
+  const points = others.length ? [...others, estimate] : [];
+  return {
+    asked: estimate,
+    figures,
+    points: points.sort((one, other) => one.concurrency - other.concurrency),
+    between: estimate.interval.output_tokens_per_s,
+    target: estimate.target ?? null,
+  };
+}
+
 function total(parts) {
   return parts.reduce((sum, { gib }) => sum + gib, 0);
 }

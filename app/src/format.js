@@ -6,9 +6,13 @@ const hundredths = new Intl.NumberFormat("en-US", {
   maximumFractionDigits: 2,
 });
 
+const short = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
+
 export const gib = (value) => `${hundredths.format(value)} GiB`;
 export const percent = (value) => `${(value * 100).toFixed(1)} %`;
 export const count = (value) => whole.format(value);
+// Estimates come with the digits they deserve.
+export const estimate = (value) => short.format(value);
 export const requests = (value) => (value >= 10 ? count(Math.floor(value)) : String(value));
 
 /** Tokens as vLLM's users write them: 4096 is 4k. */

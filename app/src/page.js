@@ -5,9 +5,10 @@ import { select } from "d3-selection";
 import chart from "../../server/vllm_preflight_server/app_page/chart.json";
 import { connect } from "./bridge.js";
 import { describeCapacity, drawCapacity, markText } from "./capacity.js";
-import { capacity, memory } from "./figures.js";
-import { count, gib, percent, requests } from "./format.js";
+import { capacity, memory, speed } from "./figures.js";
+import { count, estimate, gib, percent, requests } from "./format.js";
 import { describeMemory, drawMemory } from "./memory.js";
+import { askedText, describeSpeed, drawSpeed } from "./speed.js";
 
 const body = document.getElementById("answer");
 const status = document.getElementById("status");
@@ -29,6 +30,7 @@ function show(answer) {
       verdict(answer),
       memorySection(memory(answer), drawings),
       capacitySection(capacity(answer), answer, drawings),
+      speedSection(speed(answer), drawings),
       reasons(answer),
       settings(answer),
       command(answer),
@@ -158,10 +160,65 @@ function capacitySection(figures, answer, drawings) {
   );
 }
 
+function speedSection(figures, drawings) {
+  if (!figures) return null;
+  const { asked, points, figures: estimates } = figures;
+  const title = "Estimated speed";
+  const wait =
+    asked.running < asked.concurrency
+      ? `${count(asked.running)} run at once, the others wait. `
+      : "";
+  const rows = estimates.map(({ label, unit, value, low, high }) => [
+    label,
+    `${estimate(value)} ${unit}`,
+    `${estimate(low)} to ${estimate(high)}`,
+  ]);
+  return element(
+    "section",
+    {},
+    element("h2", {}, title),
+    element("p", {}, wait, element("span", { class: "key" }, dot("asked"), askedText(figures))),
+    ...(points.length ? curve(figures, drawings) : []),
+    table(title, ["For this workload", "Estimate", "80 % of cases"], rows),
+  );
+}
+
+/** The speed with other numbers of requests in flight, drawn and as a table. */
+function curve(figures, drawings) {
+  const title = "Speed over requests in flight";
+  const draw = (svg, width) => drawSpeed(svg, figures, width);
+  const rows = figures.points.map((at) => [
+    count(at.concurrency),
+    estimate(at.output_tokens_per_s),
+    estimate(at.latency_ms / 1000),
+    estimate(at.ttft_ms),
+    estimate(at.tpot_ms),
+  ]);
+  const heads = [
+    "In flight",
+    "Tokens/s of all",
+    "Seconds per request",
+    "First token, ms",
+    "Later tokens, ms",
+  ];
+  return [
+    picture("speed", title, describeSpeed(figures), draw, drawings),
+    element(
+      "details",
+      {},
+      element("summary", {}, "The curve as a table"),
+      table(title, heads, rows),
+    ),
+  ];
+}
+
+function dot(kind) {
+  return element("span", { class: `dot dot-${kind}`, "aria-hidden": "true" });
+}
+
 /** The pool's size, and what each mark of the picture means. */
 function sentence({ pool, marks }) {
   const size = pool ? `The KV cache of one engine holds ${count(pool)} tokens. ` : "";
-  const dot = (kind) => element("span", { class: `dot dot-${kind}`, "aria-hidden": "true" });
   const keys = marks.map((at) => element("span", { class: "key" }, dot(at.kind), markText(at)));
   return [size, ...keys];
 }
@@ -175,6 +232,7 @@ function reasons(answer) {
   const warnings = [
     ...(answer.feasibility?.warnings ?? []),
     ...(startup?.warnings ?? []),
+    ...(answer.performance?.warnings ?? []),
     ...(answer.warnings ?? []),
   ];
   const failure = startup?.failure?.message;
@@ -182,7 +240,7 @@ function reasons(answer) {
   const lists = [
     failure && !told && ["Why vLLM would not start", [[failure]]],
     remedies.length && ["What would help", remedies],
-    warnings.length && ["Look out for", warnings.map((text) => [text])],
+    warnings.length && ["Look out for", [...new Set(warnings)].map((text) => [text])],
     answer.next_steps?.length && ["Next", answer.next_steps.map((text) => [text])],
   ].filter(Boolean);
   if (!lists.length) return null;
@@ -257,7 +315,9 @@ function colours() {
     `.fill-${field}{fill:light-dark(${light},${dark})}` +
     `.back-${field}{background:light-dark(${light},${dark})}`;
   const rest = ["unused", "outside"].map((key) => ({ field: key, ...chart[key] }));
-  return [...chart.parts, ...rest].map(rule).join("\n");
+  const { light, dark } = chart.speed;
+  const speed = `:root{--speed:light-dark(${light},${dark})}`;
+  return [...chart.parts, ...rest].map(rule).concat(speed).join("\n");
 }
 
 document.head.append(element("style", {}, colours()));

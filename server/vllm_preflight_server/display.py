@@ -160,7 +160,7 @@ def _speed_lines(console: Console, speed: Answer) -> None:
     ):
         low, high = speed["interval"][name]
         table.add_row(
-            f"  {label}", f"{speed[name]:,.4g} {unit}", f"80 % between {low:,.4g} and {high:,.4g}"
+            f"  {label}", f"{speed[name]:,g} {unit}", f"80 % between {low:,g} and {high:,g}"
         )
     console.print(table)
     target = speed.get("target")
@@ -170,8 +170,8 @@ def _speed_lines(console: Console, speed: Answer) -> None:
         bound = "not even by one request" if most is None else f"held up to {_requests(most)}"
         print_line(
             console,
-            f"  a whole request takes {speed['latency_ms']:,.4g} ms: target "
-            f"{target['latency_ms']:,.4g} ms {reached}, {bound}",
+            f"  a whole request takes {speed['latency_ms']:,g} ms: target "
+            f"{target['latency_ms']:,g} ms {reached}, {bound}",
         )
 
 

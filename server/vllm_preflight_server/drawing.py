@@ -1,4 +1,4 @@
-"""The picture of an answer as PNG: the memory of one GPU, and where requests stop fitting.
+"""The picture of an answer as PNG: one GPU's memory, where requests stop fitting, the speed.
 
 Drawn by matplotlib, which comes with the extra `charts` and is imported only here.
 """
@@ -6,8 +6,9 @@ Drawn by matplotlib, which comes with the extra `charts` and is imported only he
 from __future__ import annotations
 
 import io
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vllm_preflight.errors import InvalidRequest
@@ -15,10 +16,12 @@ from vllm_preflight_server.figures import (
     Capacity,
     Mark,
     Memory,
+    Speed,
     capacity,
     chart,
     memory,
     short_of_cache_gib,
+    speed,
 )
 
 _INK, _QUIET, _RULE = "#16202b", "#4d5a68", "#ccd4dc"
@@ -26,6 +29,8 @@ _WIDTH_IN, _DPI = 8.0, 120
 # A part's figure is written into it from this share of the bar on.
 _WIDE = 0.12
 _LONGEST_NAME = 48
+# Values keep off the ends of a logarithmic axis by this ratio.
+_BESIDE = 1.05
 # Matplotlib's caches are not made for several threads.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -44,20 +49,28 @@ def draw_png(answer: Mapping[str, Any]) -> bytes | None:
             "Charts need matplotlib, which is not installed here.",
             "Ask without chart, or install the server as vllm-preflight[charts].",
         ) from error
-    bar, held = memory(answer), capacity(answer)
+    bar, held, pace = memory(answer), capacity(answer), speed(answer)
     if bar is None:
         return None
     short = short_of_cache_gib(answer)
     note = "" if short is None else f"; KV cache: none, {short:,.2f} GiB short"
-    heights = [2.8, 3.4] if held else [2.8]
+    panels: list[tuple[float, Callable[[Any], None]]] = [
+        (2.8, lambda axes: _draw_memory(axes, bar, _title(answer), f"GiB of one GPU{note}"))
+    ]
+    if held:
+        panels.append((3.4, lambda axes: _draw_capacity(axes, held)))
+    if pace and pace.curve:
+        panels.append((3.4, lambda axes: _draw_curve(axes, pace)))
+    if pace:
+        panels.append((1.4, lambda axes: _write_speed(axes, pace)))
+    heights = [height for height, _ in panels]
     with _ONE_AT_A_TIME:
         figure: Any = Figure(figsize=(_WIDTH_IN, sum(heights)), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-        _draw_memory(axes[0], bar, _title(answer), f"GiB of one GPU{note}")
-        if held:
-            _draw_capacity(axes[1], held)
+        for (_, draw), place in zip(panels, axes, strict=True):
+            draw(place)
         image = io.BytesIO()
         figure.savefig(image, format="png")
     return image.getvalue()
@@ -179,6 +192,85 @@ def _draw_capacity(axes: Any, held: Capacity) -> None:
     axes.grid(visible=True, axis="y", color=_RULE, linestyle=":")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, frameon=False, fontsize=9)
     _quiet(axes)
+
+
+def _draw_curve(axes: Any, pace: Speed) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    outputs = [at.tokens_per_s for at in pace.curve]
+    seconds = [at.latency_ms / 1e3 for at in pace.curve]
+    asked, now = pace.asked, pace.asked.latency_ms / 1e3
+    axes.plot(outputs, seconds, color=chart()["speed"]["light"], marker="o", markersize=3.5)
+    axes.plot(pace.between, [now, now], color=_INK, marker="|", label="80 % of cases")
+    axes.plot(
+        [asked.tokens_per_s],
+        [now],
+        linestyle="none",
+        marker="o",
+        color=_INK,
+        label=f"This workload: {asked.concurrency:,.0f} in flight",
+    )
+    if pace.target_ms is not None:
+        wanted = pace.target_ms / 1e3
+        axes.axhline(
+            wanted, color=_QUIET, linestyle="--", linewidth=1, label=f"target {wanted:g} s"
+        )
+        seconds.append(wanted)
+    for at in pace.curve:
+        # The neighbours' labels would lie on the mark's own, or on its interval.
+        if at != asked and 0.65 < at.concurrency / asked.concurrency < 1.25:
+            continue
+        axes.annotate(
+            f"{at.concurrency:,.0f}",
+            (at.tokens_per_s, at.latency_ms / 1e3),
+            xytext=(-5, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color=_INK if at == asked else _QUIET,
+            fontweight="bold" if at == asked else "normal",
+        )
+    across, up = logarithmic_steps([*outputs, *pace.between]), logarithmic_steps(seconds)
+    axes.set(xscale="log", yscale="log", xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
+    for axis, ticks in ((axes.xaxis, across), (axes.yaxis, up)):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(_number))
+    title = "Estimated speed (numbers: requests in flight)"
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    axes.set_xlabel("tokens/s of all requests", fontsize=9, color=_QUIET)
+    axes.set_ylabel("seconds per request", fontsize=9, color=_QUIET)
+    axes.grid(visible=True, axis="y", color=_RULE, linestyle=":")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, frameon=False, fontsize=9)
+    _quiet(axes)
+
+
+def _write_speed(axes: Any, pace: Speed) -> None:
+    title = f"Estimated speed with {pace.asked.concurrency:,.0f} in flight"
+    if pace.running < pace.asked.concurrency:
+        title += f" ({pace.running:,.0f} run at once)"
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    axes.set_axis_off()
+    for row, estimate in enumerate(pace.estimates):
+        height = 1 - (row + 0.5) / len(pace.estimates)
+        figure = f"{estimate.value:,g} {estimate.unit}"
+        between = f"80 % between {estimate.low:,g} and {estimate.high:,g}"
+        for at, side, text, colour in (
+            (0.0, "left", estimate.label, _INK),
+            (0.48, "right", figure, _INK),
+            (0.53, "left", between, _QUIET),
+        ):
+            axes.text(at, height, text, ha=side, va="center", color=colour, fontsize=9)
+
+
+def logarithmic_steps(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times powers of ten, from the last before the values to the first after."""
+    low, high = min(values) / _BESIDE, max(values) * _BESIDE
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [times * 10.0**power for power in powers for times in (1, 2, 5)]
+    first = max(value for value in found if value <= low)
+    last = min(value for value in found if value >= high)
+    return [value for value in found if first <= value <= last]
 
 
 def _mark_text(mark: Mark) -> str:

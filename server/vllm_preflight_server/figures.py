@@ -55,6 +55,38 @@ class Capacity:
     max_model_len: int
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A figure of the speed, and between which two it lies in 80 % of cases."""
+
+    label: str
+    unit: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Output of all requests, and a whole request's time, with so many in flight."""
+
+    concurrency: float
+    tokens_per_s: float
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The estimate for the workload, and its curve over concurrency where there is one."""
+
+    estimates: tuple[Estimate, ...]
+    asked: Flow
+    between: tuple[float, float]
+    running: float
+    target_ms: float | None
+    curve: tuple[Flow, ...]
+
+
 @cache
 def chart() -> Mapping[str, Any]:
     """Names and colours of the parts."""
@@ -123,3 +155,35 @@ def capacity(answer: Mapping[str, Any]) -> Capacity | None:
         tuple(marks),
         startup["max_model_len"],
     )
+
+
+def speed(answer: Mapping[str, Any]) -> Speed | None:
+    """The estimated speed; None without one. A concise answer has no curve.
+
+    The curve goes through what was asked.
+    """
+    told = answer.get("performance")
+    if told is None:
+        return None
+    bounds = told["interval"]
+    estimates = tuple(
+        Estimate(line["label"], line["unit"], told[line["field"]], *bounds[line["field"]])
+        for line in chart()["speed"]["figures"]
+    )
+    asked = _flow(told)
+    others = [_flow(at) for at in told.get("curve", ())]
+    others = [at for at in others if at.concurrency != asked.concurrency]
+    curve = sorted([*others, asked], key=lambda at: at.concurrency) if others else []
+    low, high = bounds["output_tokens_per_s"]
+    return Speed(
+        estimates=estimates,
+        asked=asked,
+        between=(low, high),
+        running=told["running"],
+        target_ms=told.get("target", {}).get("latency_ms"),
+        curve=tuple(curve),
+    )
+
+
+def _flow(at: Mapping[str, Any]) -> Flow:
+    return Flow(at["concurrency"], at["output_tokens_per_s"], at["latency_ms"])

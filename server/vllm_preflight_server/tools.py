@@ -49,7 +49,7 @@ class ChartInput(RequestModel, frozen=True):
 
     chart: Literal["none", "png"] = Field(
         default="none",
-        description="png: also a picture of memory, capacity and speed.",
+        description="png: also a picture.",
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from mcp.types import ImageContent, TextContent
 
+from vllm_preflight_server.drawing import draw_png, logarithmic_steps
+
 from .conftest import Ask, Era, text_of
 
 PLAN = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
@@ -38,10 +40,27 @@ def test_a_picture_comes_last_and_is_a_png(ask: Ask, era: Era, changes: dict[str
     assert 10_000 < len(data) < 200_000
 
 
+def test_a_full_answer_has_the_curve_in_its_picture(ask: Ask) -> None:
+    pytest.importorskip("matplotlib")
+    heights: list[int] = []
+    for detail in ("concise", "full"):
+        question = {**PLAN, "target_latency_ms": 5000, "detail": detail, "chart": "png"}
+        image = ask("plan_deployment", question).content[-1]
+        assert isinstance(image, ImageContent)
+        heights.append(int.from_bytes(base64.b64decode(image.data)[20:24]))
+    assert heights[1] - heights[0] > 300
+
+
+@pytest.mark.parametrize("values", [[0.03], [5.0, 10.0], [40.8, 986.0], [1.0, 1e6]])
+def test_ends_of_an_axis_lie_outside_its_values(values: list[float]) -> None:
+    ticks = logarithmic_steps(values)
+    assert ticks[0] < min(values) and max(values) < ticks[-1]
+    assert ticks == sorted(ticks)
+    assert {f"{tick:e}"[0] for tick in ticks} <= {"1", "2", "5"}
+
+
 def test_names_are_drawn_as_text(ask: Ask) -> None:
     pytest.importorskip("matplotlib")
-    from vllm_preflight_server.drawing import draw_png
-
     answer = ask("plan_deployment", PLAN).structured_content
     assert answer is not None
     hostile = {**answer["model"], "model": r"/models/$\frac{$ \日本 " + "x" * 200}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight_server.figures import capacity, chart, memory
+from vllm_preflight_server.figures import capacity, chart, memory, speed
 
 from .conftest import Ask
 
@@ -105,3 +105,38 @@ def test_nothing_is_drawn_of_refused_arguments(ask: Ask) -> None:
     answer = answer_of(ask, "predict_startup", question)
     assert answer["startup"]["failure"]["kind"] == "invalid_arguments"
     assert memory(answer) is None and capacity(answer) is None
+
+
+def test_estimates_come_with_their_intervals(ask: Ask) -> None:
+    told = answer_of(ask, "plan_deployment", PLANS[0])
+    pace = speed(told)
+    assert pace is not None and pace.curve == ()
+    for line, estimate in zip(chart()["speed"]["figures"], pace.estimates, strict=True):
+        assert estimate.value == told["performance"][line["field"]]
+        assert [estimate.low, estimate.high] == list(told["performance"]["interval"][line["field"]])
+        assert estimate.low <= estimate.value <= estimate.high
+
+
+@pytest.mark.parametrize("concurrency", [16, 21])
+def test_the_curve_goes_through_what_was_asked(ask: Ask, concurrency: int) -> None:
+    question = {**PLANS[0], "concurrency": concurrency, "detail": "full"}
+    told = answer_of(ask, "plan_deployment", question)
+    pace = speed(told)
+    assert pace is not None
+    flights = [at.concurrency for at in pace.curve]
+    assert flights == sorted(
+        {concurrency, *(at["concurrency"] for at in told["performance"]["curve"])}
+    )
+    (asked,) = (at for at in pace.curve if at.concurrency == concurrency)
+    assert asked == pace.asked
+    low, high = pace.between
+    assert low <= asked.tokens_per_s <= high
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"), [("plan_deployment", PLANS[2]), ("predict_startup", STARTS[0])]
+)
+def test_no_speed_is_shown_where_none_is_estimated(
+    ask: Ask, tool: str, arguments: dict[str, Any]
+) -> None:
+    assert speed(answer_of(ask, tool, arguments)) is None

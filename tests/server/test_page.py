@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 
 from vllm_preflight_server.app import build_server
-from vllm_preflight_server.figures import capacity, memory, short_of_cache_gib
+from vllm_preflight_server.figures import capacity, memory, short_of_cache_gib, speed
 from vllm_preflight_server.page import PAGE_URI, page_html, report_html
 
 from .browser import CHROMIUM, chromium, play
@@ -23,6 +23,8 @@ from .test_figures import ENCODER, PLANS, QUESTIONS, STARTS, answer_of
 
 APP = Path(__file__).resolve().parents[2] / "app"
 LARGEST = 300_000
+# Only such an answer has the curve; 21 is not among its points.
+FULL = {**PLANS[0], "concurrency": 21, "target_latency_ms": 20_000, "detail": "full"}
 
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 with_node = pytest.mark.skipif(
@@ -79,6 +81,7 @@ def test_the_page_is_what_its_sources_build() -> None:
         ("plan_deployment", PLANS[2]),
         ("predict_startup", STARTS[1]),
         ("predict_startup", ENCODER),
+        ("plan_deployment", FULL),
     ],
 )
 def test_the_report_shows_the_answers_figures(
@@ -102,7 +105,37 @@ def test_the_report_shows_the_answers_figures(
         ]
         for mark in held.marks:
             assert f"{mark.label}: " in dom and f"× {mark.tokens:,} tokens" in dom
-    assert len(re.findall(r'<svg[^>]*role="img"', dom)) == 1 + (held is not None)
+    pace = speed(answer)
+    drawn = 1 + (held is not None) + bool(pace and pace.curve)
+    assert len(re.findall(r'<svg[^>]*role="img"', dom)) == drawn
+    assert table(dom, "Estimated speed") == (
+        [
+            (line.label, f"{line.value:,g} {line.unit}", f"{line.low:,g} to {line.high:,g}")
+            for line in pace.estimates
+        ]
+        if pace
+        else []
+    )
+
+
+@in_browser
+def test_the_report_of_a_full_answer_shows_the_curve(ask: Ask, tmp_path: Path) -> None:
+    answer = answer_of(ask, "plan_deployment", FULL)
+    pace = speed(answer)
+    assert pace is not None
+    dom = shown(answer, tmp_path)
+    rows = table(dom, "Speed over requests in flight")
+    assert [row[:2] for row in rows] == [
+        (f"{at.concurrency:,.0f}", f"{at.tokens_per_s:,g}") for at in pace.curve
+    ]
+    described = dom.partition('<desc id="speed-desc">')[2].partition("</desc>")[0]
+    for at in pace.curve:
+        assert f"with {at.concurrency:,.0f}, {at.tokens_per_s:,g} tokens/s" in described
+    assert f"This workload: {pace.asked.concurrency:,.0f} in flight" in described
+    assert "The target is 20 s" in described
+    drawing = dom.partition('<g class="speed-points">')[2].partition("</svg>")[0]
+    mark = dict(re.findall(r'\b(cx|cy)="([^"]+)"', drawing.partition('class="mark"')[2][:80]))
+    assert f'cx="{mark["cx"]}" cy="{mark["cy"]}" r="3"' in drawing
 
 
 @in_browser
@@ -116,7 +149,7 @@ def test_people_who_do_not_see_it_can_read_it(ask: Ask, theme: str, tmp_path: Pa
         "  document.title = `${passes.length} passed: ${violations.map((found) => found.id)}.`;"
         "});"
     )
-    page = report_html(answer_of(ask, *QUESTIONS[0]))
+    page = report_html(answer_of(ask, "plan_deployment", FULL))
     page = page.replace('<html lang="en">', f'<html lang="en" data-theme="{theme}">')
     file = tmp_path / "report.html"
     scripts = f'<script src="{axe}"></script><script>{run}</script>'
@@ -181,7 +214,8 @@ def test_the_command_line_writes_a_report(cli: Cli, tmp_path: Path) -> None:
     first = cli("plan", *words)
     assert first.returncode == 0 and str(target) in first.stderr
     written = target.read_text(encoding="utf-8")
-    assert '"summary": "Fits' in written and list(tmp_path.iterdir()) == [target]
+    assert '"summary": "Fits' in written and '"curve": [' in written
+    assert list(tmp_path.iterdir()) == [target]
 
     target.write_text("mine", encoding="utf-8")
     second = cli("check", *words)
