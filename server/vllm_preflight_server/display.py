@@ -19,8 +19,6 @@ _BAR_WIDTH = 64
 _PARTS = {
     "weights": ("W", "blue"),
     "kv_cache": ("K", "green"),
-    "activation": ("A", "yellow"),
-    "other": ("O", "magenta"),
     "overhead": ("O", "magenta"),
     "free": (".", "bright_black"),
 }
