@@ -166,7 +166,7 @@ function speedSection(figures, drawings) {
   const title = "Estimated speed";
   const wait =
     asked.running < asked.concurrency
-      ? `${count(asked.running)} run at once, the others wait. `
+      ? `${estimate(asked.running)} run at once, the others wait. `
       : "";
   const rows = estimates.map(({ label, unit, value, low, high }) => [
     label,
@@ -188,7 +188,7 @@ function curve(figures, drawings) {
   const title = "Speed over requests in flight";
   const draw = (svg, width) => drawSpeed(svg, figures, width);
   const rows = figures.points.map((at) => [
-    count(at.concurrency),
+    estimate(at.concurrency),
     estimate(at.output_tokens_per_s),
     estimate(at.latency_ms / 1000),
     estimate(at.ttft_ms),

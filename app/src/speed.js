@@ -3,7 +3,7 @@
 import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
 import { drawAxes, drawGrid } from "./axes.js";
-import { count, estimate } from "./format.js";
+import { estimate } from "./format.js";
 
 const HEIGHT = 270;
 const SPACE = { top: 24, right: 26, bottom: 46, left: 58 };
@@ -18,7 +18,7 @@ const flow = (at) => `${estimate(at.output_tokens_per_s)} tokens/s, ${estimate(s
 /** What the mark means, in words. */
 export function askedText({ asked }) {
   return (
-    `This workload: ${count(asked.concurrency)} in flight give ` +
+    `This workload: ${estimate(asked.concurrency)} in flight give ` +
     `${estimate(asked.output_tokens_per_s)} tokens/s, ` +
     `and each takes ${estimate(seconds(asked))} s`
   );
@@ -27,7 +27,7 @@ export function askedText({ asked }) {
 /** What the chart says, for people who do not see it. */
 export function describeSpeed(figures) {
   const { points, between: [low, high], target } = figures;
-  const list = points.map((at) => `with ${count(at.concurrency)}, ${flow(at)}`);
+  const list = points.map((at) => `with ${estimate(at.concurrency)}, ${flow(at)}`);
   const wanted = target ? ` The target is ${estimate(target.latency_ms / 1000)} s.` : "";
   return (
     `Output of all requests, and the time of each, by requests in flight: ${list.join("; ")}. ` +
@@ -64,7 +64,7 @@ export function drawSpeed(svg, { points, asked, between, target }, width) {
     .attr("cy", up)
     .attr("r", 3)
     .append("title")
-    .text((at) => `${count(at.concurrency)} in flight: ${flow(at)}`);
+    .text((at) => `${estimate(at.concurrency)} in flight: ${flow(at)}`);
   interval(svg, between.map(x), up(asked));
   svg
     .append("circle")
@@ -82,7 +82,7 @@ export function drawSpeed(svg, { points, asked, between, target }, width) {
     .attr("x", (at) => Math.max(along(at) - 7, SPACE.left + 20))
     .attr("y", (at) => up(at) - (at === asked ? 9 : 7))
     .attr("text-anchor", "end")
-    .text((at) => count(at.concurrency));
+    .text((at) => estimate(at.concurrency));
   svg
     .append("g")
     .attr("class", "region")

@@ -208,7 +208,7 @@ def _draw_curve(axes: Any, pace: Speed) -> None:
         linestyle="none",
         marker="o",
         color=_INK,
-        label=f"This workload: {asked.concurrency:,.0f} in flight",
+        label=f"This workload: {asked.concurrency:,g} in flight",
     )
     if pace.target_ms is not None:
         wanted = pace.target_ms / 1e3
@@ -221,7 +221,7 @@ def _draw_curve(axes: Any, pace: Speed) -> None:
         if at != asked and 0.65 < at.concurrency / asked.concurrency < 1.25:
             continue
         axes.annotate(
-            f"{at.concurrency:,.0f}",
+            f"{at.concurrency:,g}",
             (at.tokens_per_s, at.latency_ms / 1e3),
             xytext=(-5, 5),
             textcoords="offset points",
@@ -246,9 +246,9 @@ def _draw_curve(axes: Any, pace: Speed) -> None:
 
 
 def _write_speed(axes: Any, pace: Speed) -> None:
-    title = f"Estimated speed with {pace.asked.concurrency:,.0f} in flight"
+    title = f"Estimated speed with {pace.asked.concurrency:,g} in flight"
     if pace.running < pace.asked.concurrency:
-        title += f" ({pace.running:,.0f} run at once)"
+        title += f" ({pace.running:,g} run at once)"
     axes.set_title(title, loc="left", fontsize=10, color=_INK)
     axes.set_axis_off()
     for row, estimate in enumerate(pace.estimates):
