@@ -164,8 +164,9 @@ function speedSection(figures, drawings) {
   if (!figures) return null;
   const { asked, points, figures: estimates } = figures;
   const title = "Estimated speed";
+  // Means; less than one that waits is none.
   const wait =
-    asked.running < asked.concurrency
+    asked.concurrency - asked.running >= 1
       ? `${estimate(asked.running)} run at once, the others wait. `
       : "";
   const rows = estimates.map(({ label, unit, value, low, high }) => [

@@ -247,7 +247,8 @@ def _draw_curve(axes: Any, pace: Speed) -> None:
 
 def _write_speed(axes: Any, pace: Speed) -> None:
     title = f"Estimated speed with {pace.asked.concurrency:,g} in flight"
-    if pace.running < pace.asked.concurrency:
+    # Means; less than one that waits is none.
+    if pace.asked.concurrency - pace.running >= 1:
         title += f" ({pace.running:,g} run at once)"
     axes.set_title(title, loc="left", fontsize=10, color=_INK)
     axes.set_axis_off()
