@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const target = here("../server/vllm_preflight_server/app_page/plan.html");
+const target = here("../server/vllm_preflight_server/pages/app_page/plan.html");
 const LIBRARIES = ["d3-array", "d3-axis", "d3-color", "d3-format", "d3-interpolate", "d3-path",
   "d3-scale", "d3-selection", "d3-shape", "d3-time", "d3-time-format", "internmap"];
 

@@ -20,7 +20,7 @@ from benchmarks.accuracy_report import report  # noqa: E402
 from benchmarks.holdout import run_benchmark  # noqa: E402
 
 PAGE = ROOT / "docs/accuracy.md"
-SUMMARY = ROOT / "server/vllm_preflight_server/accuracy.md"
+SUMMARY = ROOT / "server/vllm_preflight_server/mcp/accuracy.md"
 SUMMARISED = ("Targets", "Held-out accuracy")
 
 

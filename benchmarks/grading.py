@@ -9,13 +9,13 @@ from typing import Literal
 
 from benchmarks.inputs import Inputs
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.units import BYTES_TO_GIB, gib_to_bytes
 from vllm_preflight.launch.launch import Version
-from vllm_preflight.memory.kv_cache import kv_plan
+from vllm_preflight.memory.kv.cache import kv_plan
 from vllm_preflight.memory.overhead import compute_overhead
-from vllm_preflight.memory.runtime_coefficients import Coefficients
+from vllm_preflight.memory.runtime.coefficients import Coefficients
 from vllm_preflight.memory.startup import Startup, requested_bytes, simulate_startup
-from vllm_preflight.units import BYTES_TO_GIB, gib_to_bytes
 
 CLOSE = 0.05
 # The first three are right.

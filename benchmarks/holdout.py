@@ -12,7 +12,7 @@ from benchmarks.runtime_data import comparable, load_priors
 from benchmarks.runtime_fit import fit, held_out_ratios, with_interval
 from benchmarks.runtime_rows import rows_of
 
-from vllm_preflight.memory.runtime_coefficients import Coefficients
+from vllm_preflight.memory.runtime.coefficients import Coefficients
 
 CAMPAIGN = "campaign/"
 

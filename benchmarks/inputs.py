@@ -14,6 +14,8 @@ from typing import Any
 
 from benchmarks.cases import StartupCase
 
+from vllm_preflight.base.units import gib_to_bytes
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
@@ -21,8 +23,6 @@ from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.requests import StartupRequest
-from vllm_preflight.units import gib_to_bytes
 
 # The LLM class batches more tokens than the server (engine/arg_utils.py:get_batch_defaults).
 _OFFLINE_TOKENS = {True: 16384, False: 8192}

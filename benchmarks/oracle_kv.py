@@ -8,17 +8,17 @@ from functools import cache
 
 from benchmarks.oracle_rows import Row
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
-from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
+from vllm_preflight.memory.kv.cache import KvPlan, kv_plan
 from vllm_preflight.models.catalog import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.requests import StartupRequest
 
 VLLM_VERSION = "0.33.0"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.oracle_kv import catalogued, launch_of
 from benchmarks.oracle_rows import Row
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
 
 # vLLM's own refusals; other failures are the simulation's.
 _OWN = ("must be divisible", "is not divisible", "not supported", "smaller than max_model_len")

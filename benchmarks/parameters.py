@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog import catalog_entry, catalog_ids
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.parameters import ParameterCount, count_parameters

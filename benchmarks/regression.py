@@ -18,10 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import PreflightError
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.predict import predict_startup
-from vllm_preflight.requests import PlanRequest, StartupRequest, validate_request
+from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.plan import plan_deployment
 
 STORED = Path(__file__).parent / "data" / "regression.jsonl"
 Json = dict[str, Any]

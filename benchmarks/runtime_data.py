@@ -10,8 +10,8 @@ from benchmarks.cases import StartupCase, load_cases
 from benchmarks.inputs import Inputs, inputs_of
 from benchmarks.runtime_rows import Row, rows_of
 
-from vllm_preflight.errors import PreflightError
-from vllm_preflight.memory.runtime_coefficients import Coefficients, coefficients_from
+from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.memory.runtime.coefficients import Coefficients, coefficients_from
 
 PRIORS = Path(__file__).parent / "data/runtime_priors.json"
 

@@ -17,10 +17,10 @@ from statistics import median
 from benchmarks.inputs import Inputs
 from benchmarks.runtime_rows import Equation, Row, equation, runtime_sum_gib
 
+from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.launch.versions import format_version
-from vllm_preflight.memory.runtime import EIGHTY_PERCENT, runtime_memory
-from vllm_preflight.memory.runtime_coefficients import Coefficient, Coefficients, Key
-from vllm_preflight.units import BYTES_TO_GIB
+from vllm_preflight.memory.runtime.coefficients import Coefficient, Coefficients, Key
+from vllm_preflight.memory.runtime.runtime import EIGHTY_PERCENT, runtime_memory
 
 _ROUNDS = 12
 _SWEEPS = 60
@@ -215,7 +215,7 @@ def _weighted_quantile(pairs: Sequence[tuple[float, float]], share: float) -> fl
 
 
 def document(coefficients: Coefficients) -> dict[str, object]:
-    """The coefficients as `runtime_coefficients.json` holds them."""
+    """The coefficients as `coefficients.json` holds them."""
     return {
         "schema": 1,
         "date": coefficients.date,

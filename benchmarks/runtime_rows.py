@@ -14,10 +14,10 @@ from typing import Literal
 
 from benchmarks.inputs import Inputs
 
-from vllm_preflight.memory.runtime_coefficients import Coefficients, Key
-from vllm_preflight.memory.runtime_phases import Phase, runtime_parts
-from vllm_preflight.memory.weights import weights_per_rank
-from vllm_preflight.units import BYTES_TO_GIB
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.memory.runtime.coefficients import Coefficients, Key
+from vllm_preflight.memory.runtime.phases import Phase, runtime_parts
+from vllm_preflight.memory.weights.weights import weights_per_rank
 
 Target = Literal["activation", "non_torch", "graphs", "sum"]
 

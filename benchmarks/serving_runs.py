@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmarks.serving_cases import ServingCase
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.resolve import resolve_launch
@@ -22,7 +23,6 @@ from vllm_preflight.performance.estimate import Performance, performance_of
 from vllm_preflight.performance.machine import GpuClass, gpu_class
 from vllm_preflight.performance.replica import Facts, Missing, facts_of
 from vllm_preflight.performance.workload import Workload
-from vllm_preflight.requests import StartupRequest
 
 # The longest conversation of a sample generates about this many times the mean, so the
 # last requests run nearly alone for the rest. Equal lengths end together, but their

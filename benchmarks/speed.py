@@ -22,6 +22,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.startup import Startup, simulate_startup
@@ -29,9 +31,8 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.estimate import Performance, estimate_performance
 from vllm_preflight.performance.workload import Workload
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.predict import predict_startup
-from vllm_preflight.requests import PlanRequest, StartupRequest
+from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.plan import plan_deployment
 
 CLI = (sys.executable, "-m", "vllm_preflight_server.cli")
 PLAN = ("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16")

@@ -19,8 +19,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight_server.figures import chart
-from vllm_preflight_server.tools import TOOLS
+from vllm_preflight_server.mcp.tools import TOOLS
+from vllm_preflight_server.pages.figures import chart
 
 ROOT = Path(__file__).resolve().parent.parent
 MCPB = ROOT / "app" / "node_modules" / ".bin" / "mcpb"
@@ -44,7 +44,7 @@ def manifest() -> dict[str, Any]:
         "keywords": project["keywords"],
         "server": {
             "type": "uv",
-            "entry_point": "server/vllm_preflight_server/cli.py",
+            "entry_point": "server/vllm_preflight_server/cli/__main__.py",
             "mcp_config": {
                 "command": "uv",
                 "args": [

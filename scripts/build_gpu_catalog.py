@@ -30,8 +30,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.hardware.visible_memory import visible_bytes_from_total
-from vllm_preflight.units import BYTES_TO_MIB
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "planner/vllm_preflight/hardware"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture

@@ -24,8 +24,8 @@ from urllib.parse import quote
 from build_client_configs import NAME, SERVER, client_configs
 from vllm_preflight.hardware.catalog import gpu_names
 from vllm_preflight.models.catalog import catalog_ids
-from vllm_preflight_server import cli
-from vllm_preflight_server.tools import TOOLS
+from vllm_preflight_server.cli import main as cli
+from vllm_preflight_server.mcp.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

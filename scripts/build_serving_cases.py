@@ -36,7 +36,7 @@ from scripts.serving_judgements import (  # noqa: E402
     SHORT_PROMPT,
 )
 
-from vllm_preflight.errors import UnknownGpu  # noqa: E402
+from vllm_preflight.base.errors import UnknownGpu  # noqa: E402
 from vllm_preflight.hardware.catalog import find_gpu  # noqa: E402
 from vllm_preflight.launch.versions import OLDEST_KNOWN  # noqa: E402
 from vllm_preflight.models.catalog import catalog_entry  # noqa: E402

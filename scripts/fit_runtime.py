@@ -1,6 +1,6 @@
 """Fit the runtime model's coefficients on the measured start-ups.
 
-    python scripts/fit_runtime.py            writes the package's runtime_coefficients.json
+    python scripts/fit_runtime.py            writes the package's coefficients.json
     python scripts/fit_runtime.py --check    exits 1 when the file is not what a fit gives
 
 Deterministic: the same cases and priors give the same file. The method is described in
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.runtime_data import fitting_rows, load_priors  # noqa: E402
 from benchmarks.runtime_fit import document, fit_with_interval  # noqa: E402
 
-TARGET = ROOT / "planner/vllm_preflight/memory/runtime_coefficients.json"
+TARGET = ROOT / "planner/vllm_preflight/memory/runtime/coefficients.json"
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 from mcp import Client
 
-from vllm_preflight_server.app import build_server
+from vllm_preflight_server.mcp.app import build_server
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "server" / "snapshots"
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from scripts.build_bundle import manifest
 
-from vllm_preflight_server.tools import TOOLS
+from vllm_preflight_server.mcp.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
@@ -89,10 +89,10 @@ def test_the_bundle_holds_a_server_that_runs(tmp_path: Path) -> None:
     question = '{"model": "Qwen/Qwen3-8B", "gpu": "H100"}'
     folders = f"{unpacked / 'planner'}{os.pathsep}{unpacked / 'server'}"
     code = (
-        "import sys, vllm_preflight, vllm_preflight_server.page as page; "
+        "import sys, vllm_preflight, vllm_preflight_server.pages.page as page; "
         f"assert vllm_preflight.__file__.startswith({str(unpacked)!r}); "
         "assert page.page_html(); "
-        "from vllm_preflight_server.cli import main; "
+        "from vllm_preflight_server.cli.main import main; "
         f"sys.exit(main(['call', 'plan_deployment', {question!r}]))"
     )
     answer = subprocess.run(

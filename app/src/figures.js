@@ -1,6 +1,6 @@
 // What the pictures show, read from a structured answer of plan_deployment or predict_startup.
 
-import chart from "../../server/vllm_preflight_server/app_page/chart.json";
+import chart from "../../server/vllm_preflight_server/pages/app_page/chart.json";
 
 // Parts are rounded to hundredths; less than this between them is rounding.
 const ROUNDING_GIB = 0.05;

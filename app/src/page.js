@@ -2,7 +2,7 @@
 // Inside an MCP host it is told the answer; in a report the answer is in the page.
 
 import { select } from "d3-selection";
-import chart from "../../server/vllm_preflight_server/app_page/chart.json";
+import chart from "../../server/vllm_preflight_server/pages/app_page/chart.json";
 import { connect } from "./bridge.js";
 import { describeCapacity, drawCapacity, markText } from "./capacity.js";
 import { capacity, memory, speed } from "./figures.js";

@@ -12,13 +12,14 @@ from vllm_preflight.artifacts.bundle import KINDS, refusal, render_kinds
 from vllm_preflight.artifacts.deployment import dns_label
 from vllm_preflight.artifacts.profile import changed_plan, read_profile
 from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind, ArtifactsReport
-from vllm_preflight.errors import PlanRefused
-from vllm_preflight.generate import generate_artifacts
+from vllm_preflight.base.errors import PlanRefused
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.flags import find_flag, unavailable
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.requests import PlanRequest, validate_request
+from vllm_preflight.questions.generate import generate_artifacts
+from vllm_preflight.questions.plan import plan_deployment
 
 from .conftest import containers_of, deployment, documents
 

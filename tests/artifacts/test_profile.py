@@ -19,11 +19,12 @@ from vllm_preflight.artifacts.profile import (
     write_profile,
 )
 from vllm_preflight.artifacts.request import GenerateRequest
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import load_catalog
 from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.requests import PlanRequest, validate_request
+from vllm_preflight.questions.plan import plan_deployment
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vllm_preflight.artifacts.write import write_files
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 
 FILES = {"a.sh": "#!/bin/sh\n", "b.yaml": "b: ü\n", "c.yaml": "c: 1\n"}
 

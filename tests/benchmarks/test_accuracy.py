@@ -11,8 +11,8 @@ from benchmarks.grading import grade, summarise
 from benchmarks.holdout import Benchmark, run_benchmark
 from benchmarks.inputs import inputs_of
 
-from vllm_preflight.memory.runtime_coefficients import load_coefficients
-from vllm_preflight.predict import predict_startup
+from vllm_preflight.memory.runtime.coefficients import load_coefficients
+from vllm_preflight.questions.check import predict_startup
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import validate
 
-from vllm_preflight.errors import UnknownGpu
+from vllm_preflight.base.errors import UnknownGpu
+from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB
 from vllm_preflight.hardware import catalog
 from vllm_preflight.hardware.catalog import (
     find_gpu,
@@ -32,7 +33,6 @@ from vllm_preflight.hardware.visible_memory import (
     RESERVE_PER_THOUSAND,
     visible_bytes_from_total,
 )
-from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB
 
 FOLDER = Path(catalog.__file__).parent
 POSITIVE = {"type": "number", "exclusiveMinimum": 0}

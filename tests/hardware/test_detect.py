@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import NoGpuDetected
+from vllm_preflight.base.errors import NoGpuDetected
+from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB
 from vllm_preflight.hardware import detect, nvml
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.detect import as_gpu, catalog_match, detect_gpus, smallest
@@ -23,7 +24,6 @@ from vllm_preflight.hardware.detected import DetectedGpu, Detection, MigInstance
 from vllm_preflight.hardware.report import detect_report, to_gpu_info
 from vllm_preflight.hardware.visible_devices import visible_gpus
 from vllm_preflight.hardware.visible_memory import visible_bytes_from_total
-from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB
 
 Run = Callable[..., dict[str, Any]]
 ASK = """

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import vllm_preflight.hardware.select as select
-from vllm_preflight.errors import InvalidRequest, NoGpuDetected, UnknownGpu
+from vllm_preflight.base.errors import InvalidRequest, NoGpuDetected, UnknownGpu
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.contract.inputs import HardwareInput
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.detected import DetectedGpu, Detection
 from vllm_preflight.hardware.select import Hardware, select_hardware
-from vllm_preflight.requests import HardwareInput, validate_request
-from vllm_preflight.units import BYTES_TO_GIB
 
 
 def chosen(**fields: Any) -> Hardware:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
@@ -17,7 +18,6 @@ from vllm_preflight.models.architecture import (
     Layer,
     StateCache,
 )
-from vllm_preflight.requests import StartupRequest
 
 ATTENTION = AttentionCache(num_kv_heads=8, head_dim=128, head_dim_v=128, num_heads=32)
 STATE = StateCache(kind="mamba2", conv_channels=4096, conv_kernel=4, state_shape=(64, 64, 128))

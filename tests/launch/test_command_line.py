@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.command_line import find_server_command
 
 IMAGE = "vllm/vllm-openai:v0.11.0"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.architecture import Architecture

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.inputs import EngineInput, ModelInput
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.launch.flags import all_flags, find_flag
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, OLDEST_KNOWN, parse_version
-from vllm_preflight.requests import EngineInput, ModelInput, PlanRequest
 
 
 def words(version: str, **fields: Any) -> list[str]:

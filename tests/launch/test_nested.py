@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.launch import Launch, Speculation
 from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.models.architecture import Architecture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.flags import all_flags
 from vllm_preflight.launch.launch import Launch

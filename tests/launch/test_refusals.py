@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.requests import StartupRequest
 
 
 @pytest.mark.parametrize(("version", "refused"), [("0.23.0", False), ("0.33.0", True)])

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.models.architecture import Architecture, Encoder
 from vllm_preflight.models.config_reader import read_architecture
-from vllm_preflight.requests import StartupRequest
 
 Resolve = Callable[..., Launch]
 Models = dict[str, Architecture]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version, parse_version
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.memory.feasibility import GroupBudget, compute_feasibility
-from vllm_preflight.memory.kv_sizing import StageKv, layer_bytes
-from vllm_preflight.memory.kv_specs import ChunkedSpec, FullSpec, SlidingSpec, StateSpec
-from vllm_preflight.units import BYTES_TO_GIB
+from vllm_preflight.memory.kv.sizing import StageKv, layer_bytes
+from vllm_preflight.memory.kv.specs import ChunkedSpec, FullSpec, SlidingSpec, StateSpec
 
 GIB = BYTES_TO_GIB
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from vllm_preflight.base.units import gib_to_bytes
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.late_failures import late_failure_warnings
-from vllm_preflight.memory.runtime import runtime_memory
+from vllm_preflight.memory.runtime.runtime import runtime_memory
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.units import gib_to_bytes
 
 LaunchOf = Callable[..., Launch]
 LLAMA = load_model("meta-llama/Llama-3.1-8B-Instruct", source="catalog")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.units import BYTES_TO_GIB, gib_to_bytes
 from vllm_preflight.memory.overhead import compute_overhead, overhead_terms
-from vllm_preflight.units import BYTES_TO_GIB, gib_to_bytes
 
 
 @pytest.mark.parametrize(

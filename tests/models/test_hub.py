@@ -11,7 +11,7 @@ import pytest
 from httpx2 import Client, MockTransport, Request, Response
 from huggingface_hub import constants
 
-from vllm_preflight.errors import HubUnavailable, UnknownModel, UnsupportedArchitecture
+from vllm_preflight.base.errors import HubUnavailable, UnknownModel, UnsupportedArchitecture
 from vllm_preflight.models import hub_client
 from vllm_preflight.models.hub import read_hub
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight.models.local import fingerprint, load_folder, read_folder
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.models.overrides import override_parameters
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.requests import PlanRequest
+from vllm_preflight.questions.plan import plan_deployment
 
 
 def test_half_the_parameters_are_half_the_weights() -> None:

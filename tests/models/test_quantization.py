@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_preflight.errors import InvalidRequest, UnsupportedArchitecture
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.quantization import read_quantization
 from vllm_preflight.models.quantization_requests import REQUESTABLE, requested

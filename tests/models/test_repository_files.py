@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.repository_files import (
     missing_shards,
     other_formats,

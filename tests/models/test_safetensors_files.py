@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.safetensors_files import (
     HEADER_CAP,
     combined,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.requests import StartupRequest
 
 # (model, its start-up) of a catalogued model on a catalogued GPU.
 Started = Callable[..., tuple[Model, Startup]]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.reports import PerfEstimate
-from vllm_preflight.requests import PlanRequest
+from vllm_preflight.contract.performance import PerfEstimate
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.questions.plan import plan_deployment
 
 
 def speed(**fields: Any) -> PerfEstimate:

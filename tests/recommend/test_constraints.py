@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.models.weight_scheme import Quantization

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.parallelism import (
@@ -13,7 +15,6 @@ from vllm_preflight.recommend.parallelism import (
     recommend_tensor_parallel,
     tensor_parallel_sizes,
 )
-from vllm_preflight.requests import PlanRequest, validate_request
 
 
 @pytest.mark.parametrize(("enough", "size"), [(1, 1), (2, 2), (3, 4), (5, 8), (9, 8)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest, UnknownGpu
+from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
 from vllm_preflight.recommend.prices import parse_prices, read_prices
 
 GOOD: dict[str, Any] = {

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.sources import load_model
@@ -18,7 +21,6 @@ from vllm_preflight.recommend.remedies import (
     startup_remedies,
 )
 from vllm_preflight.recommend.sizing import Sizing, resolve_for
-from vllm_preflight.requests import PlanRequest, StartupRequest, validate_request
 
 
 def sized(gpu: str = "H100", **fields: Any) -> tuple[PlanRequest, Hardware, Sizing]:

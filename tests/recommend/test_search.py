@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vllm_preflight.cancellation import Stopped, stoppable
+from vllm_preflight.base.cancellation import Stopped, stoppable
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.predict import predict_startup
+from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.recommend.candidates import Layout, Space, Workload
 from vllm_preflight.recommend.evaluate import evaluate
 from vllm_preflight.recommend.frontier import OBJECTIVES, Objective, pareto, ranked_options
@@ -28,7 +30,6 @@ from vllm_preflight.recommend.search import (
     usual_gpus,
     why_not,
 )
-from vllm_preflight.requests import StartupRequest, validate_request
 
 LLAMA = "meta-llama/Llama-3.3-70B-Instruct"
 WORKLOAD = Workload(prompt_tokens=7_168, gen_tokens=1_024, concurrency=32)

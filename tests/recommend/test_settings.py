@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.contract.plan import PlanRequest, VLLMConfig
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.parallelism import choose_layout
 from vllm_preflight.recommend.settings import recommend_settings
-from vllm_preflight.reports import VLLMConfig
-from vllm_preflight.requests import PlanRequest, validate_request
 
 
 def settings(**fields: Any) -> VLLMConfig:

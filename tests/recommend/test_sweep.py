@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.recommend.candidates import Workload
 from vllm_preflight.recommend.sweep import Question, sweep, sweep_on_ray
 

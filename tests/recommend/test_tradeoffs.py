@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.plan import plan_deployment
-from vllm_preflight.predict import predict_startup
-from vllm_preflight.reports import PlanResponse, Tradeoff
-from vllm_preflight.requests import PlanRequest, StartupRequest, validate_request
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Tradeoff
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.plan import plan_deployment
 
 PLAN: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
 

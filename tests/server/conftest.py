@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent, Tool
 
-from vllm_preflight_server.app import build_server
+from vllm_preflight_server.mcp.app import build_server
 
 Era = Literal["auto", "legacy"]
 Ask = Callable[..., CallToolResult]

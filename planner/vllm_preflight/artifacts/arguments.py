@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vllm_preflight.reports import VLLMConfig
-from vllm_preflight.requests import PlanRequest
+from vllm_preflight.contract.plan import PlanRequest, VLLMConfig
 
 # Pinned by a request, reckoned with by the plan, and nothing a plan recommends.
 _PINNED = (

@@ -11,14 +11,14 @@ from typing import Any
 
 from vllm_preflight.artifacts.arguments import serve_arguments
 from vllm_preflight.artifacts.assumptions import assumptions
+from vllm_preflight.base.units import ceil_div, gib_to_bytes
+from vllm_preflight.contract.check import StartupReport
+from vllm_preflight.contract.plan import PlanRequest, PlanResponse
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import format_version, parse_version
-from vllm_preflight.reports import PlanResponse, StartupReport
-from vllm_preflight.requests import PlanRequest
-from vllm_preflight.units import ceil_div, gib_to_bytes
 
 PORT = 8000
 _IMAGE = "vllm/vllm-openai"

@@ -8,8 +8,8 @@ from typing import Any
 
 from vllm_preflight.artifacts.deployment import PORT, Deployment
 from vllm_preflight.artifacts.shell_files import CACHE_IN_IMAGE, CACHE_VOLUME
+from vllm_preflight.base.units import ceil_div
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.units import ceil_div
 
 Manifest = dict[str, Any]
 

@@ -16,10 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from vllm_preflight.artifacts.documents import yaml_text
 from vllm_preflight.artifacts.request import GenerateRequest
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.models.config_files import parse_json_object
-from vllm_preflight.requests import PlanRequest, validate_request
 
 PROFILE_VERSION = 2
 _VERSION_KEY = "vllm_preflight_profile"

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from vllm_preflight.reports import Report
-from vllm_preflight.requests import Count, JsonText, RequestModel, Tokens
+from vllm_preflight.contract.answer import Report
+from vllm_preflight.contract.request import Count, JsonText, RequestModel, Tokens
 
 ArtifactKind = Literal[
     "serve",

@@ -13,7 +13,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import UnknownGpu
+from vllm_preflight.base.errors import UnknownGpu
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.hardware.names import (
     LONGEST_NAME,
@@ -23,7 +24,6 @@ from vllm_preflight.hardware.names import (
     spelling,
     squash,
 )
-from vllm_preflight.units import BYTES_TO_MIB
 
 DTYPE_KEYS = {
     "fp16": "fp16_tflops",

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vllm_preflight.errors import NoGpuDetected
+from vllm_preflight.base.errors import NoGpuDetected
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.hardware.catalog import gpus_with_nvml_name
 from vllm_preflight.hardware.detected import DetectedGpu, Detection
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.nvml import read_gpus
 from vllm_preflight.hardware.visible_devices import visible_gpus
 from vllm_preflight.hardware.visible_memory import visible_bytes_from_total
-from vllm_preflight.units import BYTES_TO_MIB
 
 # Totals of one card differ by driver up to 1.6 % (T4) and by ECC 6.7 % (A10, A40); a card
 # that only shares the name, such as a laptop's, is further off.

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.hardware.detected import DetectedGpu, Detection, MigInstance
-from vllm_preflight.units import BYTES_TO_MIB
 
 KERNEL = Path("/proc/version")
 SYSTEM_MEMORY = Path("/proc/meminfo")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from vllm_preflight.base.units import bytes_to_gib
+from vllm_preflight.contract.hardware import DetectReport, DetectRequest, GPUInfo, NodeInfo
 from vllm_preflight.hardware.detect import as_gpu, catalog_match, detect_gpus
 from vllm_preflight.hardware.detected import DetectedGpu, Detection, MigInstance
-from vllm_preflight.hardware.fleet import Fleet, read_fleet
-from vllm_preflight.reports import DetectReport, GPUInfo, NodeInfo
-from vllm_preflight.requests import DetectRequest
-from vllm_preflight.units import bytes_to_gib
+from vllm_preflight.hardware.fleet.fleet import Fleet, read_fleet
 
 
 def detection_answer(request: DetectRequest) -> DetectReport:

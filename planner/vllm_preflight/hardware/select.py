@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vllm_preflight.errors import InvalidRequest, NoGpuDetected, UnknownGpu
+from vllm_preflight.base.errors import InvalidRequest, NoGpuDetected, UnknownGpu
+from vllm_preflight.base.units import BYTES_TO_MIB, gib_to_bytes
+from vllm_preflight.contract.inputs import HardwareInput
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.detect import as_gpu, detect_gpus, smallest
-from vllm_preflight.hardware.fleet import fleet_source, read_fleet, share_of
+from vllm_preflight.hardware.fleet.fleet import fleet_source, read_fleet, share_of
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
-from vllm_preflight.requests import HardwareInput
-from vllm_preflight.units import BYTES_TO_MIB, gib_to_bytes
 
 # A card of which only the memory is known counts as an Ampere: the oldest generation
 # with bfloat16, so nothing is promised that needs newer kernels.

@@ -7,7 +7,7 @@ start-ups are in `visible_memory.json`; for every other card the rule below stan
 
 from __future__ import annotations
 
-from vllm_preflight.units import BYTES_TO_MIB
+from vllm_preflight.base.units import BYTES_TO_MIB
 
 # Least squares over the cards whose NVML total and visible total are both known.
 RESERVE_BASE_MIB = 437

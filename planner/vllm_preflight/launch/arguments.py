@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.launch.command_line import find_server_command
 from vllm_preflight.launch.flags import (
     AUTO_LENGTH,
@@ -25,7 +27,6 @@ from vllm_preflight.launch.flags import (
 )
 from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.requests import StartupRequest, validate_request
 
 _NEGATION = "--no-"
 _OPTIMIZATION = "-O"

@@ -6,10 +6,10 @@ adjust_cudagraph_sizes_for_spec_decode), config/compilation.py.
 
 from __future__ import annotations
 
+from vllm_preflight.base.units import round_up
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.defaults import default_for, model_fact
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.units import round_up
 
 _USUAL_MAXIMUM = 512
 _BLACKWELL_MAXIMUM = 1024

@@ -12,10 +12,10 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
+from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version, parse_version
-from vllm_preflight.units import BYTES_TO_GIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Source: vLLM 0.8 engine/arg_utils.py:_is_v1_supported_oracle and published start
 
 from __future__ import annotations
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.launch.caching import has_cache
 from vllm_preflight.launch.defaults import v0_engine_features
 from vllm_preflight.launch.inputs import LaunchInputs

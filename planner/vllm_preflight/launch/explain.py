@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from vllm_preflight.base.terms import Term
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.notes import GIVEN
 from vllm_preflight.launch.versions import format_version
-from vllm_preflight.terms import Term
 
 _UNITS = {
     "max_model_len": "tokens",

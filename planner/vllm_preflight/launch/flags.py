@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.nested import json_object, read_mm_limits
 from vllm_preflight.launch.versions import format_version, parse_version

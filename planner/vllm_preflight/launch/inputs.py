@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.requests import StartupRequest
 
 # Tasks and runners under which a model pools instead of generating.
 _POOLING = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})

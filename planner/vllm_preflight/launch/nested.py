@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.launch import Speculation
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture

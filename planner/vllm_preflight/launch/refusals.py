@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vllm_preflight.base.units import round_up
 from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.models.architecture import Architecture, AttentionCache
 from vllm_preflight.models.quantization import quantization_method, quantization_section
-from vllm_preflight.units import round_up
 
 _VOCAB_MULTIPLE = 64
 # First releases read that no longer have a method.

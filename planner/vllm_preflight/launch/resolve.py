@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vllm_preflight.base.units import gib_to_bytes
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
@@ -38,8 +40,6 @@ from vllm_preflight.launch.refusals import (
 )
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.requests import StartupRequest
-from vllm_preflight.units import gib_to_bytes
 
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 _RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"

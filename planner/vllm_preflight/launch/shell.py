@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 
 _LONGEST_TEXT = 100_000
 _DESCRIPTORS = frozenset({"1", "2"})

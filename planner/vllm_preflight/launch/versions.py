@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.launch import Version
 
 OLDEST_KNOWN: Version = (0, 8, 0)

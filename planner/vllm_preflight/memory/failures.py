@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vllm_preflight.base.units import bytes_to_gib
+from vllm_preflight.contract.check import FailureKind
 from vllm_preflight.launch.launch import Launch, LaunchProblem
-from vllm_preflight.memory.kv_cache import KvPlan
-from vllm_preflight.reports import FailureKind
-from vllm_preflight.units import bytes_to_gib
+from vllm_preflight.memory.kv.cache import KvPlan
 
 
 @dataclass(frozen=True, slots=True)

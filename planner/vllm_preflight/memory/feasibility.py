@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from vllm_preflight.memory.kv_sizing import StageKv
-from vllm_preflight.units import BYTES_TO_GIB, gib_to_bytes
+from vllm_preflight.base.units import BYTES_TO_GIB, gib_to_bytes
+from vllm_preflight.memory.kv.sizing import StageKv
 
 OomRisk = Literal["low", "medium", "high"]
 

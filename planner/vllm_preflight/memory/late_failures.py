@@ -8,10 +8,10 @@ at this, so these are warnings, each with its rule.
 
 from __future__ import annotations
 
+from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB, gib_to_bytes
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.memory.runtime import RuntimeMemory
-from vllm_preflight.units import BYTES_TO_GIB, BYTES_TO_MIB, gib_to_bytes
+from vllm_preflight.memory.runtime.runtime import RuntimeMemory
 
 # CUDA context with cuBLAS handles, before vLLM counts: total − free at start on an H100
 # with vLLM 0.19. A group's communicators come on top: 1.02 GiB over NVLink there, about

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vllm_preflight.errors import InvalidRequest
-from vllm_preflight.terms import Term
-from vllm_preflight.units import BYTES_TO_GIB, bytes_to_gib, gib_to_bytes
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.terms import Term
+from vllm_preflight.base.units import BYTES_TO_GIB, bytes_to_gib, gib_to_bytes
 
 _BASE_GIB = 1.0
 _BASE_SHARE = 0.02

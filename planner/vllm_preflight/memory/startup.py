@@ -11,18 +11,18 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from vllm_preflight.contract.explain import Calibration
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory import failures
-from vllm_preflight.memory.calibration import calibrate, why_not_applied
 from vllm_preflight.memory.failures import StartupFailure
-from vllm_preflight.memory.kv_cache import KvPlan, kv_plan
+from vllm_preflight.memory.kv.cache import KvPlan, kv_plan
 from vllm_preflight.memory.late_failures import late_failure_warnings
-from vllm_preflight.memory.runtime import RuntimeMemory, runtime_memory
-from vllm_preflight.memory.runtime_coefficients import Coefficients
-from vllm_preflight.memory.weights import RankWeights, weights_per_rank
+from vllm_preflight.memory.runtime.calibration import calibrate, why_not_applied
+from vllm_preflight.memory.runtime.coefficients import Coefficients
+from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
+from vllm_preflight.memory.weights.weights import RankWeights, weights_per_rank
 from vllm_preflight.models.model import Model
-from vllm_preflight.reports import Calibration
 
 # Since 0.14 (not yet in 0.11.2) the requested share is rounded up to a whole byte.
 _CEILED_REQUEST = (0, 14, 0)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from vllm_preflight.errors import InvalidRequest
-from vllm_preflight.units import BYTES_TO_MIB
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.units import BYTES_TO_MIB
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
-from vllm_preflight.models.families.common import LENGTH_KEYS
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.common import LENGTH_KEYS
+from vllm_preflight.models.parts.reader import Reader
 
 READERS: Mapping[str, Reader] = {
     **multimodal.TEXT_READERS,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, cast
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 
 # Above these a value is a typing error or an attack, not a model.
 _LARGEST_INTEGER = 2**40

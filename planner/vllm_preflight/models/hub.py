@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import quote
 
-from vllm_preflight.errors import HubUnavailable, InvalidRequest, PreflightError, UnknownModel
+from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, PreflightError, UnknownModel
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import (
     CONFIG_CAP,
     CONFIG_NAME,
@@ -49,7 +50,6 @@ from vllm_preflight.models.safetensors_files import (
     header_length,
     parse_header,
 )
-from vllm_preflight.units import BYTES_TO_MIB
 
 # Nearly all headers fit into the first read; the others take a second one.
 _FIRST_READ = BYTES_TO_MIB // 4

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from vllm_preflight.cancellation import check_stop, current_stop
-from vllm_preflight.errors import HubUnavailable, InvalidRequest
+from vllm_preflight.base.cancellation import check_stop, current_stop
+from vllm_preflight.base.errors import HubUnavailable, InvalidRequest
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import parse_json_object
-from vllm_preflight.units import BYTES_TO_MIB
 
 # Seconds for everything one model needs of the Hub, short enough to wait for.
 BUDGET_S = 10.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_files import (
     CONFIG_NAME,

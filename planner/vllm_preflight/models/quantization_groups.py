@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.weight_scheme import WeightScheme
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.weight_scheme import Quantization, WeightScheme
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import as_object
-from vllm_preflight.units import BYTES_TO_MIB
 
 INDEX_NAME = "model.safetensors.index.json"
 # The largest published index, of a thousand billion parameters in experts, has 28 MB.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.config_files import as_object, parse_json_object
 
 # The format's own limit (MAX_HEADER_SIZE of the safetensors library).

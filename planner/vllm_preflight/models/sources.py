@@ -26,7 +26,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from vllm_preflight.errors import HubUnavailable, InvalidRequest, UnknownModel
+from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
 from vllm_preflight.models.catalog import catalog_entry, ids_named, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME

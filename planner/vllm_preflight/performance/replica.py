@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Speculation
-from vllm_preflight.memory.kv_launch import request_shape
+from vllm_preflight.memory.kv.launch import request_shape
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.coefficients import Coefficients

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.memory.kv_cache import stage_layers
-from vllm_preflight.memory.kv_sizing import StageKv
-from vllm_preflight.memory.kv_specs import ChunkedSpec, RingSpec, SlidingSpec, StateSpec
-from vllm_preflight.memory.weight_division import is_expert
-from vllm_preflight.memory.weights import StageWeights
+from vllm_preflight.memory.kv.cache import stage_layers
+from vllm_preflight.memory.kv.sizing import StageKv
+from vllm_preflight.memory.kv.specs import ChunkedSpec, RingSpec, SlidingSpec, StateSpec
+from vllm_preflight.memory.weights.division import is_expert
+from vllm_preflight.memory.weights.weights import StageWeights
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vllm_preflight.base.units import ceil_div
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.select import USUAL_NODE_SIZE
 from vllm_preflight.launch.defaults import batch_default
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.recommend.variants import Precision
-from vllm_preflight.units import ceil_div
 
 # vLLM's own share is tried first; this one only where that is not enough.
 RAISED_UTILIZATION = 0.95

@@ -17,7 +17,7 @@ from typing import Any
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.memory.weight_division import Ranks, placed_weights
+from vllm_preflight.memory.weights.division import Ranks, placed_weights
 from vllm_preflight.models.architecture import Layer
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization_requests import requested

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vllm_preflight.cancellation import check_stop
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.cancellation import check_stop
+from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.units import bytes_to_gib, ceil_div
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.memory.kv_cache import KvPlan
-from vllm_preflight.memory.kv_launch import request_shape
-from vllm_preflight.memory.runtime import RuntimeMemory, runtime_memory
+from vllm_preflight.memory.kv.cache import KvPlan
+from vllm_preflight.memory.kv.launch import request_shape
+from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.memory.startup import judge_startup
-from vllm_preflight.memory.startup_buffers import sized_by_batch
-from vllm_preflight.memory.weights import RankWeights, weights_per_rank
+from vllm_preflight.memory.weights.startup_buffers import sized_by_batch
+from vllm_preflight.memory.weights.weights import RankWeights, weights_per_rank
 from vllm_preflight.recommend.candidates import (
     ROOM,
     Batch,
@@ -37,7 +38,6 @@ from vllm_preflight.recommend.constraints import (
 )
 from vllm_preflight.recommend.options import Attempt, Choice, Found, Option, startup_request_of
 from vllm_preflight.recommend.variants import Precision
-from vllm_preflight.units import bytes_to_gib, ceil_div
 
 Progress = Callable[[str], None]
 

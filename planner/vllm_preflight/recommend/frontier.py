@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.recommend.candidates import ROOM
 from vllm_preflight.recommend.options import Option
 from vllm_preflight.recommend.prices import PriceList
-from vllm_preflight.units import BYTES_TO_GIB
 
 Objective = Literal[
     "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"

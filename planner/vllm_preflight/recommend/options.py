@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.recommend.candidates import Batch, Layout, Space, Workload
 from vllm_preflight.recommend.variants import Precision
-from vllm_preflight.requests import StartupRequest
 
 _DEFAULTS = {name: info.default for name, info in StartupRequest.model_fields.items()}
 

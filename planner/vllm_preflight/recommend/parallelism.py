@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vllm_preflight.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.refusals import divides_model
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.sizing import Sizing, size
-from vllm_preflight.requests import PlanRequest
 
 
 def tensor_parallel_sizes(architecture: Architecture, largest: int) -> list[int]:

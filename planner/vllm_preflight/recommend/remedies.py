@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.catalog import load_catalog
 from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.recommend.sizing import Sizing
-from vllm_preflight.requests import PlanRequest, StartupRequest
-from vllm_preflight.units import BYTES_TO_GIB
 
 _FP8_CAPABILITY = (8, 9)
 # Older cards lack bfloat16; they are not proposed.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vllm_preflight.cancellation import check_stop
+from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.hardware.catalog import load_catalog
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.select import Hardware

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from vllm_preflight.contract.plan import PlanRequest, VLLMConfig
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.defaults import batch_default
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.sizing import Sizing
-from vllm_preflight.reports import VLLMConfig
-from vllm_preflight.requests import PlanRequest
 
 # Balanced serving keeps room for twice the concurrency asked for, and for a small burst.
 _SPARE_SEQUENCES = 2

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vllm_preflight.base.terms import Term
+from vllm_preflight.base.units import ceil_div
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.feasibility import Feasibility, GroupBudget
-from vllm_preflight.memory.kv_cache import stage_layers
-from vllm_preflight.memory.kv_sizing import StageKv
+from vllm_preflight.memory.kv.cache import stage_layers
+from vllm_preflight.memory.kv.sizing import StageKv
 from vllm_preflight.memory.overhead import overhead_terms
-from vllm_preflight.memory.runtime import runtime_memory
-from vllm_preflight.memory.weights import StageWeights, weights_per_rank
+from vllm_preflight.memory.runtime.runtime import runtime_memory
+from vllm_preflight.memory.weights.weights import StageWeights, weights_per_rank
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.constraints import refused_precision
-from vllm_preflight.requests import PlanRequest, StartupRequest
-from vllm_preflight.terms import Term
-from vllm_preflight.units import ceil_div
 
 
 @dataclass(frozen=True)

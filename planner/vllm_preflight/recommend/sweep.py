@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_preflight.cancellation import check_stop
-from vllm_preflight.errors import InvalidRequest, PreflightError
+from vllm_preflight.base.cancellation import check_stop
+from vllm_preflight.base.errors import InvalidRequest, PreflightError
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.candidates import Workload

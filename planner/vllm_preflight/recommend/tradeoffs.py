@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.contract.plan import PlanRequest, Tradeoff, VLLMConfig
 from vllm_preflight.memory.startup import Startup
-from vllm_preflight.reports import Tradeoff, VLLMConfig
-from vllm_preflight.requests import PlanRequest
-from vllm_preflight.units import BYTES_TO_GIB
 
 # Simulates the plan with some of its arguments changed; None where that is no launch.
 Attempt = Callable[[Mapping[str, Any]], Startup | None]

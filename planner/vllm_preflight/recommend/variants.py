@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vllm_preflight.errors import PreflightError
+from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.catalog import catalog_ids
 from vllm_preflight.models.model import Model

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,

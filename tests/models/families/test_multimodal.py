@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.catalog import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture

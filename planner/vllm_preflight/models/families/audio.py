@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from vllm_preflight.models.architecture import Encoder, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import norm
-from vllm_preflight.models.families.encoders import (
+from vllm_preflight.models.families.vision import soft_embedder
+from vllm_preflight.models.parts.blocks import norm
+from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import soft_embedder
 
 _WHISPER_LARGE = {
     "d_model": 1280,

@@ -14,30 +14,30 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.attention import (
+from vllm_preflight.models.parts.attention import (
     attention_shape,
     layer_chunks,
     layer_shape,
     layer_windows,
 )
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     inverse_frequencies,
     linear,
     norm,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     max_position,
     num_hidden_layers,
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.feed_forward import dense_intermediate, feed_forward
-from vllm_preflight.models.families.predictor import predictor_layers
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.traits import TRAITS, DecoderTraits
+from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
+from vllm_preflight.models.parts.predictor import predictor_layers
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.traits import TRAITS, DecoderTraits
 
 # Families whose config keeps attention and feed-forward keys in sections of their own.
 _SECTIONS = ("attn_config", "ffn_config")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import (
     Architecture,
     Cache,
@@ -22,11 +22,11 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import expert_weights, linear, mlp_weights, norm
-from vllm_preflight.models.families.common import assemble, max_position, num_hidden_layers
-from vllm_preflight.models.families.hyper_connections import hyper_connection, hyper_head
-from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.blocks import expert_weights, linear, mlp_weights, norm
+from vllm_preflight.models.parts.common import assemble, max_position, num_hidden_layers
+from vllm_preflight.models.parts.hyper_connections import hyper_connection, hyper_head
+from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
+from vllm_preflight.models.parts.reader import Reader
 
 # A layer that compresses 4 tokens into one pools overlapping windows and picks tokens
 # with an indexer; the heavier compressions do neither.

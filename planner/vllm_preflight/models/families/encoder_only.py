@@ -19,20 +19,20 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     linear,
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     check_positive,
     head_dim,
     model_dtype,
     num_hidden_layers,
 )
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.reader import Reader
 
 
 @dataclass(frozen=True)

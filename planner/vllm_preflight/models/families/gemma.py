@@ -19,8 +19,8 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.attention import attention_shape, layer_windows
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.attention import attention_shape, layer_windows
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -29,14 +29,14 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     num_hidden_layers,
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.traits import DecoderTraits
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.traits import DecoderTraits
 
 _TRAITS = DecoderTraits(qk_norm="head", tied=True, window_layers="pattern", window_pattern=6)
 _DEFAULTS_3N = {

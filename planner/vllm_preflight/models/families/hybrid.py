@@ -15,7 +15,7 @@ from vllm_preflight.models.families import (
     qwen_hybrid,
     zamba2,
 )
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.reader import Reader
 
 READERS: Mapping[str, Reader] = {
     **mamba.READERS,

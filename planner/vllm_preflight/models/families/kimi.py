@@ -15,29 +15,29 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     expert_weights,
     linear,
     mlp_weights,
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     layer_kinds,
     num_hidden_layers,
 )
-from vllm_preflight.models.families.feed_forward import dense_intermediate, is_moe_layer
-from vllm_preflight.models.families.hyper_connections import hyper_connection
-from vllm_preflight.models.families.latent import (
+from vllm_preflight.models.parts.feed_forward import dense_intermediate, is_moe_layer
+from vllm_preflight.models.parts.hyper_connections import hyper_connection
+from vllm_preflight.models.parts.latent import (
     has_own_indexer,
     indexer_weights,
     latent_shape,
     latent_weights,
 )
-from vllm_preflight.models.families.linear_attention import KimiDelta
-from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.linear_attention import KimiDelta
+from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
+from vllm_preflight.models.parts.reader import Reader
 
 # vLLM keeps at least so much of an expert's intermediate size on a rank, except where
 # experts work in a narrower space (vLLM 0.33, 16-bit experts on eight ranks).

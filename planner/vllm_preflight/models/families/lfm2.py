@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vllm_preflight.base.units import round_up
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
@@ -12,7 +13,7 @@ from vllm_preflight.models.architecture import (
     MixtureOfExperts,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -20,7 +21,7 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     layer_kinds,
@@ -28,10 +29,9 @@ from vllm_preflight.models.families.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.feed_forward import FeedForward
-from vllm_preflight.models.families.linear_attention import ShortConvolution
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.units import round_up
+from vllm_preflight.models.parts.feed_forward import FeedForward
+from vllm_preflight.models.parts.linear_attention import ShortConvolution
+from vllm_preflight.models.parts.reader import Reader
 
 
 def _dense_width(config: ConfigView) -> int:

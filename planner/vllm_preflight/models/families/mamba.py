@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
@@ -14,7 +14,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -22,7 +22,7 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     layer_kinds,
@@ -30,8 +30,8 @@ from vllm_preflight.models.families.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.state_space import Mamba1, Mamba2, time_step_rank
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.state_space import Mamba1, Mamba2, time_step_rank
 
 
 def _attention(config: ConfigView) -> AttentionShape:

@@ -15,7 +15,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -24,7 +24,7 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     layer_kinds,
@@ -32,8 +32,8 @@ from vllm_preflight.models.families.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.linear_attention import Lightning
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.linear_attention import Lightning
+from vllm_preflight.models.parts.reader import Reader
 
 _MOE = "block_sparse_moe"
 

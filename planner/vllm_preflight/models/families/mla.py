@@ -15,7 +15,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -23,14 +23,14 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     max_position,
     num_hidden_layers,
     rope_tables,
 )
-from vllm_preflight.models.families.feed_forward import dense_intermediate, feed_forward
-from vllm_preflight.models.families.latent import (
+from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
+from vllm_preflight.models.parts.latent import (
     LatentShape,
     has_own_indexer,
     indexer_weights,
@@ -38,9 +38,9 @@ from vllm_preflight.models.families.latent import (
     latent_shape,
     latent_weights,
 )
-from vllm_preflight.models.families.predictor import predictor_count, predictor_layer
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.traits import DecoderTraits
+from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.traits import DecoderTraits
 
 
 @dataclass(frozen=True)

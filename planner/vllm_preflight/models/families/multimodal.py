@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
@@ -28,7 +28,7 @@ from vllm_preflight.models.families import (
     vision_tiles,
     whisper,
 )
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.reader import Reader
 
 # (tower's config, hidden size of the text model) -> tower
 Tower = Callable[[ConfigView, int], Encoder]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
@@ -13,7 +13,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     expert_weights,
@@ -22,10 +22,10 @@ from vllm_preflight.models.families.blocks import (
     norm,
     router_weights,
 )
-from vllm_preflight.models.families.common import assemble, head_dim
-from vllm_preflight.models.families.predictor import predictor_count
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.state_space import Mamba2, state_dtype
+from vllm_preflight.models.parts.common import assemble, head_dim
+from vllm_preflight.models.parts.predictor import predictor_count
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.state_space import Mamba2, state_dtype
 
 # What the config class fills in (transformers configuration_nemotron_h.py).
 _DEFAULTS = {

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     layer_kinds,
@@ -20,8 +20,8 @@ from vllm_preflight.models.families.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.linear_attention import GatedDelta
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.linear_attention import GatedDelta
+from vllm_preflight.models.parts.reader import Reader
 
 
 def _mixer(config: ConfigView, hidden_size: int, num_heads: int) -> GatedDelta:

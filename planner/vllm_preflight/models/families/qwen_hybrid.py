@@ -7,13 +7,13 @@ from typing import Any
 
 from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     linear,
     norm,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     layer_kinds,
@@ -21,12 +21,12 @@ from vllm_preflight.models.families.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.feed_forward import FeedForward, feed_forward
-from vllm_preflight.models.families.linear_attention import GatedDelta
-from vllm_preflight.models.families.predictor import predictor_count
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.state_space import state_dtype
-from vllm_preflight.models.families.traits import DecoderTraits
+from vllm_preflight.models.parts.feed_forward import FeedForward, feed_forward
+from vllm_preflight.models.parts.linear_attention import GatedDelta
+from vllm_preflight.models.parts.predictor import predictor_count
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.state_space import state_dtype
+from vllm_preflight.models.parts.traits import DecoderTraits
 
 _FEED_FORWARD = DecoderTraits(mlp_bias=False, shared_expert_gate=True)
 

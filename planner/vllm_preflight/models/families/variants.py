@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.attention import attention_shape
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.attention import attention_shape
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import (
+from vllm_preflight.models.parts.common import (
     assemble,
     head_dim,
     num_hidden_layers,
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.traits import DecoderTraits
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.traits import DecoderTraits
 
 _LLAMA = DecoderTraits(mlp_bias=False)
 

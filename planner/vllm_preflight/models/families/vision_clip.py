@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import norm
-from vllm_preflight.models.families.encoders import (
+from vllm_preflight.models.families.vision import (
+    pixtral_llava_vision,
+    pooling_head,
+    siglip_tower,
+)
+from vllm_preflight.models.parts.blocks import norm
+from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,
     split_pair,
     tower_layers,
-)
-from vllm_preflight.models.families.vision import (
-    pixtral_llava_vision,
-    pooling_head,
-    siglip_tower,
 )
 
 _CLIP_LARGE = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from vllm_preflight.models.architecture import Encoder, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import norm
-from vllm_preflight.models.families.encoders import (
+from vllm_preflight.models.families.vision import siglip_tower
+from vllm_preflight.models.families.vision_clip import clip_tower
+from vllm_preflight.models.parts.blocks import norm
+from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,
     split_pair,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import siglip_tower
-from vllm_preflight.models.families.vision_clip import clip_tower
 
 _CLIP_L_224 = {
     "hidden_size": 1024,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import norm
-from vllm_preflight.models.families.encoders import (
+from vllm_preflight.models.parts.blocks import norm
+from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,

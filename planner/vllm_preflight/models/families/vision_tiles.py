@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from vllm_preflight.models.architecture import Encoder, Weight
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import norm
-from vllm_preflight.models.families.encoders import (
+from vllm_preflight.models.families.vision import pooling_head, siglip_tower
+from vllm_preflight.models.families.vision_clip import llava_vision
+from vllm_preflight.models.parts.blocks import norm
+from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,
     split_pair,
     tower_layers,
 )
-from vllm_preflight.models.families.vision import pooling_head, siglip_tower
-from vllm_preflight.models.families.vision_clip import llava_vision
 
 _INTERN = {
     "hidden_size": 1024,

@@ -14,15 +14,15 @@ from vllm_preflight.models.architecture import (
 )
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.audio import whisper_layers
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     embedding,
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import check_positive, model_dtype, num_hidden_layers
-from vllm_preflight.models.families.reader import Reader
+from vllm_preflight.models.parts.common import check_positive, model_dtype, num_hidden_layers
+from vllm_preflight.models.parts.reader import Reader
 
 
 def whisper_encoder(config: ConfigView, text_hidden: int) -> Encoder:

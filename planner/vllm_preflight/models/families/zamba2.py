@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vllm_preflight.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
@@ -13,16 +13,16 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
-from vllm_preflight.models.families.blocks import (
+from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
     linear,
     mlp_weights,
     norm,
 )
-from vllm_preflight.models.families.common import assemble, num_hidden_layers, rope_tables
-from vllm_preflight.models.families.reader import Reader
-from vllm_preflight.models.families.state_space import Mamba2
+from vllm_preflight.models.parts.common import assemble, num_hidden_layers, rope_tables
+from vllm_preflight.models.parts.reader import Reader
+from vllm_preflight.models.parts.state_space import Mamba2
 
 # What the class fills in for its 54 layers (transformers configuration_zamba2.py).
 _HYBRID_OF_54 = frozenset({6, 12, 18, 24, 30, 36, 42, 47, 51})

@@ -1,0 +1,1 @@
+"""What everything stands on: units, errors, terms, and a way to stop."""

@@ -1,0 +1,228 @@
+"""What questions have in common: the model, the hardware, the workload, vLLM's arguments.
+
+Field names follow vLLM's arguments. `*_gb` inputs are GiB, as vLLM users write them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
+
+# Other spellings of a dtype are understood, but left out of the published schemas.
+Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
+
+
+KvCacheDtype = Literal[
+    "auto",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_ds_mla",
+    "fp8_inc",
+    "bfloat16",
+    "float16",
+    "bf16",
+    "fp16",
+    "int8",
+    "nvfp4",
+]
+
+
+PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
+
+
+PUBLISHED_KV_DTYPES: list[JsonValue] = [
+    "auto",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_ds_mla",
+    "bfloat16",
+    "float16",
+    "int8",
+    "nvfp4",
+]
+
+
+class ModelSource(RequestModel, frozen=True):
+    """Which model, and in which precision."""
+
+    model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B.",
+    )
+    revision: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Branch, tag or commit. Default: main."
+    )
+    dtype: Dtype = Field(
+        default="auto",
+        description="Weight and activation dtype; auto: the config's.",
+        json_schema_extra={"enum": PUBLISHED_DTYPES},
+    )
+    quantization: Annotated[str, Field(max_length=60)] = Field(
+        default="auto",
+        description="auto: the checkpoint's; or none, fp8, awq, gptq, nvfp4, ...",
+    )
+    kv_cache_dtype: KvCacheDtype = Field(
+        default="auto",
+        description="KV cache dtype; auto: as the model says.",
+        json_schema_extra={"enum": PUBLISHED_KV_DTYPES},
+    )
+
+
+class ModelInput(ModelSource, frozen=True):
+    """The model as vLLM is told of it."""
+
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Passed on to vLLM; no code is run here.",
+    )
+    max_model_len: Tokens | None = Field(
+        default=None,
+        description="Longest request in tokens. Default: the workload's, or the model's (start).",
+    )
+    tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="Tokenizer, if not the model's own."
+    )
+    params_b: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None,
+        description="Parameters in billions, if not as the shapes say.",
+    )
+
+
+class HardwareInput(RequestModel, frozen=True):
+    """Which GPUs, how many, and how the model is spread over them."""
+
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
+        default="auto",
+        description="GPU name, such as H100; auto: this machine's; fleet:ray or fleet:kubernetes.",
+    )
+    gpus: Count | None = Field(
+        default=None,
+        description="GPUs in all. Default: as needed.",
+    )
+    vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None,
+        description="GiB per GPU that CUDA shows.",
+    )
+    interconnect: Literal["nvlink", "pcie", "unknown"] = Field(
+        default="unknown", description="Link between the GPUs of a node."
+    )
+    tensor_parallel_size: Count | None = Field(
+        default=None,
+        description="Tensor-parallel size. Default: recommended, or 1.",
+    )
+    pipeline_parallel_size: Count | None = Field(
+        default=None, description="Pipeline stages. Default 1."
+    )
+    data_parallel_size: Count | None = Field(
+        default=None,
+        description="Replicas. Default 1.",
+    )
+    enable_expert_parallel: bool | None = Field(
+        default=None, description="Whole experts per rank, not slices of each."
+    )
+    nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
+
+
+class WorkloadInput(RequestModel, frozen=True):
+    """What the deployment has to carry."""
+
+    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
+    concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1, description="Requests in flight at once."
+    )
+    target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="Wanted milliseconds per request."
+    )
+    request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="Requests per second, for the speed."
+    )
+    prefix_cache_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Share of prompts found cached."
+    )
+    acceptance_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Of drafted tokens, if known."
+    )
+    streaming: bool = Field(default=True, description="Whether answers are streamed.")
+    batching_mode: Literal["throughput", "latency", "balanced"] = Field(
+        default="balanced", description="What batch limits favour."
+    )
+
+
+class PolicyInput(RequestModel, frozen=True):
+    """How much margin sizing keeps."""
+
+    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
+        default=0.90, description="Share of each GPU's memory vLLM may use."
+    )
+    overhead_gb: Gib | None = Field(
+        default=None, description="GiB of overhead, instead of the method's."
+    )
+    fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
+        default=1.15, description="Factor on the KV cache that tokens need."
+    )
+    headroom_gb: Gib = Field(
+        default=1.0, description="GiB that must stay free to count as fitting."
+    )
+    overhead_method: Literal["formula", "fitted"] = Field(
+        default="formula",
+        description="fitted: as predicted for this model, GPU and version.",
+    )
+
+
+class EngineInput(RequestModel, frozen=True):
+    """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
+
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="vLLM release, such as 0.19.0."
+    )
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1.0)] | None = Field(
+        default=None, description="Share of each GPU's memory vLLM may use. Default: the version's."
+    )
+    max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Most sequences per batch."
+    )
+    max_num_batched_tokens: Tokens | None = Field(default=None, description="Most tokens per step.")
+    block_size: Annotated[int, Field(ge=1, le=1_048_576)] | None = Field(
+        default=None, description="Tokens per KV-cache block."
+    )
+    enforce_eager: bool | None = Field(default=None, description="Run without CUDA graphs.")
+    enable_prefix_caching: bool | None = Field(
+        default=None, description="Reuse the KV cache of shared prefixes."
+    )
+    cpu_offload_gb: Gib | None = Field(
+        default=None, description="GiB of weights per GPU in host memory."
+    )
+    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
+        default=None, description="KV-cache bytes per GPU."
+    )
+    enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
+    max_loras: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="Adapters per batch. Default 1."
+    )
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = Field(
+        default=None, description="Largest LoRA rank. Default 16."
+    )
+    speculative_config: JsonText | None = Field(
+        default=None,
+        description='As JSON: {"method": "mtp", "num_speculative_tokens": 1}.',
+    )
+    limit_mm_per_prompt: JsonText | None = Field(
+        default=None,
+        description='Items per modality, as JSON: {"image": 0}.',
+    )
+    decode_context_parallel_size: Count | None = Field(
+        default=None, description="TP ranks that share a request's KV cache."
+    )
+    free_vram_gb: Gib | None = Field(
+        default=None,
+        description="GiB free per GPU. Default: detected, or all.",
+    )
+    calibration: JsonText | None = Field(
+        default=None,
+        description="JSON that explain_startup_log returned.",
+    )

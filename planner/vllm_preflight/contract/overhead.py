@@ -1,0 +1,51 @@
+"""How much memory does vLLM take beside weights and KV cache?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vllm_preflight.contract.answer import Report, TermReport
+from vllm_preflight.contract.request import Count, Gib, RequestModel
+
+
+class OverheadRequest(RequestModel, frozen=True):
+    """How much memory does vLLM take beside weights and KV cache?"""
+
+    vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        description="GiB of the whole tensor-parallel group."
+    )
+    tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
+    overhead_gb: Gib | None = Field(
+        default=None, description="GiB to use instead of the formula's value."
+    )
+    model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None,
+        description="With gpu: also predict this model's runtime memory.",
+    )
+    gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
+        default=None, description="GPU name, such as H100; with model."
+    )
+    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="vLLM release, such as 0.19.0."
+    )
+
+
+class OverheadReport(Report):
+    """compute_overhead's answer."""
+
+    overhead_bytes: int = Field(description="Bytes over the tensor-parallel group.")
+    overhead_gib: float = Field(description="The same in GiB.")
+    method: Literal["formula", "fixed", "fitted"] = Field(
+        description="The formula, the value given, or the fitted runtime memory."
+    )
+    fitted_gib: float | None = Field(
+        default=None,
+        description="Predicted runtime memory of the model named, over the group: activation "
+        "peak, non-torch memory and charged CUDA graphs.",
+    )
+    fitted_difference_gib: float | None = Field(
+        default=None, description="fitted_gib minus overhead_gib."
+    )
+    terms: list[TermReport] = Field(description="Each part with its formula.")

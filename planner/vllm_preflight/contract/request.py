@@ -1,0 +1,129 @@
+"""The strict base of every request: unknown fields, odd numbers and wrong types in a sentence."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from vllm_preflight.base.errors import InvalidRequest
+
+Count = Annotated[int, Field(ge=1, le=1024)]
+
+
+Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+Gib = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _json_text(value: object) -> object:
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+# JSON as vLLM's flags take it; models also send the object itself.
+JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
+
+
+RequestT = TypeVar("RequestT", bound="RequestModel")
+
+
+# Names people and models give to a field, where spelling alone leads elsewhere.
+_SPOKEN = {
+    "tp": "tensor_parallel_size",
+    "tp_size": "tensor_parallel_size",
+    "pp": "pipeline_parallel_size",
+    "dp": "data_parallel_size",
+    "context": "max_model_len",
+    "context_length": "max_model_len",
+    "max_context": "max_model_len",
+    "gpu_count": "gpus",
+    "gpu_name": "gpu",
+    "gpu_type": "gpu",
+    "num_gpus": "gpus",
+    "vram": "vram_gb",
+    "batch_size": "concurrency",
+    "users": "concurrency",
+    "requests": "concurrency",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "gen_tokens",
+    "max_tokens": "gen_tokens",
+    "utilization": "gpu_memory_utilization",
+    "model_id": "model",
+    "version": "vllm_version",
+}
+
+
+class RequestModel(BaseModel, extra="forbid", allow_inf_nan=False, frozen=True):
+    """A strict model: an unknown field or a non-finite number is an error."""
+
+
+def ordered_fields(request_class: type[RequestModel]) -> list[str]:
+    """A request's fields, the essential first: as its bases are named, then its own.
+
+    Pydantic's own order starts with the last base.
+    """
+    inherited = (
+        name
+        for base in request_class.__bases__
+        if issubclass(base, RequestModel)
+        for name in ordered_fields(base)
+    )
+    return list(dict.fromkeys((*inherited, *request_class.model_fields)))
+
+
+def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> RequestT:
+    """`data` as a request, or InvalidRequest in a sentence a person can act on.
+
+    Every faulty field is named with its value and the rule it breaks; an unknown
+    field is answered with the nearest known one.
+    """
+    try:
+        return request_class.model_validate(dict(data))
+    except ValidationError as error:
+        problems = [_problem(request_class, dict(item)) for item in error.errors()]
+        raise InvalidRequest(" ".join(problems), "Correct the value and ask again.") from error
+
+
+# Pydantic's rules that speak of parsing, in plain words.
+_RULES: Mapping[str, str] = {
+    "int_parsing": "be a whole number",
+    "int_parsing_size": "be a whole number of a plausible size",
+    "int_from_float": "be a whole number",
+    "float_parsing": "be a number",
+    "bool_parsing": "be true or false",
+    "string_unicode": "be text that the terminal's encoding can carry",
+}
+
+
+def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
+    field = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
+    if item["type"] == "extra_forbidden":
+        near = _nearest_field(field, request_class.model_fields)
+        known = f"; did you mean {near!r}?" if near else "."
+        return f"There is no field {field!r}{known}"
+    if item["type"] == "missing":
+        return f"The field {field!r} is required."
+    if not field:
+        sentence = str(item["msg"]).removeprefix("Value error, ")
+        return f"{sentence[:1].upper()}{sentence[1:]}."
+    shown = repr(item.get("input"))
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    # Pydantic's rules read "Input should be …" or "String should have …".
+    rule = str(item["msg"]).removeprefix("Value error, ").partition(" should ")
+    needed = _RULES.get(str(item["type"])) or rule[2] or f"be {rule[0]}"
+    return f"{field} is {shown}, but must {needed}."
+
+
+def _nearest_field(name: str, fields: Collection[str]) -> str | None:
+    spoken = _SPOKEN.get(name.lower().replace("-", "_"))
+    if spoken is not None:
+        return spoken if spoken in fields else None
+    near = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)
+    if near is not None:
+        return near
+    meant = difflib.get_close_matches(name, _SPOKEN, n=1, cutoff=0.7)
+    return _nearest_field(meant[0], fields) if meant else None

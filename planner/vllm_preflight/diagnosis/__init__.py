@@ -1,0 +1,1 @@
+"""What a log says beside its prediction: which launch it was, term by term, as a story."""

@@ -1,0 +1,1 @@
+"""Which GPUs a Ray or Kubernetes cluster offers."""

@@ -1,0 +1,1 @@
+"""How large the KV cache is: layers, groups, pages, blocks and what they hold."""

@@ -1,0 +1,40 @@
+"""How many requests of each length a sized KV cache holds at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.kv.cache import KvPlan
+from vllm_preflight.memory.kv.launch import request_shape
+from vllm_preflight.models.architecture import Architecture
+
+_SHORTEST = 256
+_STEP = 4
+# A round length this near to one that is asked for says nothing new.
+_NEAR = 1.5
+
+
+def requests_by_length(
+    architecture: Architecture, launch: Launch, kv: KvPlan, longest: int
+) -> tuple[tuple[int, float], ...]:
+    """Lengths in tokens with the requests of that length that the pool holds at once.
+
+    vLLM's "maximum concurrency" (blocks of the pool over blocks of one request) at round
+    lengths up to `longest`, at `longest` and at the launch's max_model_len. Empty when
+    there is no block, or for a model that caches nothing.
+    """
+    if not kv.pool.bytes_per_block or not kv.num_blocks:
+        return ()
+    shape = request_shape(launch, architecture)
+    asked = {length for length in (longest, launch.max_model_len) if length}
+    lengths = set(asked)
+    length = _SHORTEST
+    while length < longest:
+        if all(not length / _NEAR < other < length * _NEAR for other in asked):
+            lengths.add(length)
+        length *= _STEP
+    return tuple(
+        (length, kv.num_blocks / kv.pool.blocks_per_request(replace(shape, max_model_len=length)))
+        for length in sorted(lengths)
+    )

@@ -1,0 +1,1 @@
+"""What a launch takes beside weights and KV cache: activations, non-torch memory, graphs."""

@@ -1,0 +1,150 @@
+"""What vLLM sets aside beside weights and KV cache: activations, driver memory, graphs.
+
+`available KV cache = requested − weights − activation − non-torch (− CUDA graphs since
+0.21)`. The shapes are derived from the model and the launch, the few coefficients are
+fitted on start-ups of many sources (`coefficients.json`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vllm_preflight.base.terms import Term
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
+from vllm_preflight.memory.runtime.phases import (
+    Contribution,
+    Phase,
+    RuntimeParts,
+    runtime_parts,
+)
+from vllm_preflight.models.model import Model
+
+__all__ = ["Coefficients", "RuntimeMemory", "load_coefficients", "runtime_memory"]
+
+# Standard deviations that hold 80 % of a normal distribution on either side.
+EIGHTY_PERCENT = 1.2816
+
+
+@dataclass(frozen=True)
+class RuntimeMemory:
+    """Predicted runtime memory of one GPU, in bytes.
+
+    Attributes:
+        activation_bytes: "torch peak memory increase" (0.28 and later: peak above what
+            stays allocated), on the last pipeline stage, which also samples.
+        stage_activation_bytes: the same for each pipeline stage, first to last.
+        activation_phase: which phase of the profile pass decides the peak.
+        non_torch_bytes: "non-torch forward increase memory"; with the second model
+            runner also the buffers it keeps ("consumed" − weights).
+        cuda_graph_bytes: vLLM's estimate where it is charged, else what capture takes.
+        cuda_graph_spread_bytes: standard deviation of the graphs alone.
+        cuda_graph_charged: whether it is taken from the KV cache's budget (since 0.21).
+        low_bytes, high_bytes: 80 % interval of (actual − predicted) available KV memory.
+        spread_bytes: standard deviation of that difference.
+        terms: every contribution, with formula, basis and source.
+    """
+
+    activation_bytes: int
+    stage_activation_bytes: tuple[int, ...]
+    activation_phase: str
+    non_torch_bytes: int
+    cuda_graph_bytes: int
+    cuda_graph_spread_bytes: int
+    cuda_graph_charged: bool
+    low_bytes: int
+    high_bytes: int
+    spread_bytes: int
+    terms: tuple[Term, ...]
+
+    @property
+    def budget_bytes(self) -> int:
+        """What is taken from the requested memory besides the weights."""
+        charged = self.cuda_graph_bytes if self.cuda_graph_charged else 0
+        return self.activation_bytes + self.non_torch_bytes + charged
+
+
+def runtime_memory(
+    model: Model, launch: Launch, gpu: Gpu, coefficients: Coefficients | None = None
+) -> RuntimeMemory:
+    """Predict activation, non-torch and CUDA graph memory of one GPU, with an interval.
+
+    `coefficients` replaces the shipped ones, for refitting. Source of the formulas:
+    `runtime_phases` (vLLM's profile pass) and `runtime_shapes` (the tensors' widths).
+    """
+    coefficients = coefficients or load_coefficients()
+    parts = runtime_parts(model, launch, gpu, coefficients)
+    name, phase = peak_phase(parts.last)
+    charged = bool(parts.graphs) and launch.cudagraph_memory_charged
+    spread = interval_spread(launch, parts, coefficients, phase=phase, charged=charged)
+    width = round(EIGHTY_PERCENT * spread)
+    stages = launch.pipeline_parallel_size
+    inner = _total(peak_phase(parts.inner)[1])
+    activation = _total(phase)
+    return RuntimeMemory(
+        activation_bytes=activation,
+        stage_activation_bytes=(*[inner] * (stages - 1), activation),
+        activation_phase=name,
+        non_torch_bytes=_total(parts.non_torch),
+        cuda_graph_bytes=_total(parts.graphs),
+        cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in parts.graphs)),
+        cuda_graph_charged=charged,
+        low_bytes=-width,
+        high_bytes=width,
+        spread_bytes=round(spread),
+        terms=(
+            *_terms("activation", phase, f"largest phase: {name}"),
+            *_terms("non_torch", parts.non_torch),
+            *_terms("cuda_graph", parts.graphs, "" if charged else "outside the budget"),
+        ),
+    )
+
+
+def peak_phase(phases: Mapping[str, Phase]) -> tuple[str, Phase]:
+    """The phase that needs most, with its name."""
+    name = max(phases, key=lambda key: sum(part.bytes for part in phases[key]))
+    return name, phases[name]
+
+
+def interval_spread(
+    launch: Launch,
+    parts: RuntimeParts,
+    coefficients: Coefficients,
+    *,
+    phase: Phase,
+    charged: bool,
+) -> float:
+    """Standard deviation of the budget in bytes: each group's spread, and what is left.
+
+    Within a group the spreads add up, because its coefficients err together; groups are
+    independent. `residual` is what remains between equal launches of different sources.
+    """
+    groups = [phase, parts.non_torch, parts.graphs if charged else ()]
+    spreads = [sum(part.spread_bytes for part in group) for group in groups]
+    left = coefficients.find("residual", launch.version, parts.traits)
+    scale = coefficients.find("interval_scale", launch.version, parts.traits).value
+    return scale * math.hypot(*spreads, left.value * BYTES_TO_GIB)
+
+
+def _total(phase: Phase) -> int:
+    return round(sum(part.bytes for part in phase))
+
+
+def _terms(group: str, phase: Phase, note: str = "") -> list[Term]:
+    suffix = f" ({note})" if note else ""
+    return [_term(f"{group}_{part.name}", part, suffix) for part in phase]
+
+
+def _term(name: str, part: Contribution, suffix: str) -> Term:
+    found = part.coefficient
+    return Term(
+        name=name.replace("non_torch_non_torch", "non_torch").replace("cuda_graph_cuda", "cuda"),
+        formula=part.formula + suffix,
+        basis=found.basis if found else "derived",
+        source=found.evidence if found else "vLLM 0.33, the profile pass's tensors",
+        bytes=round(part.bytes),
+    )

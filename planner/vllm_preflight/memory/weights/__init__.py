@@ -1,0 +1,1 @@
+"""What the weights take on each rank, and what loading them adds."""

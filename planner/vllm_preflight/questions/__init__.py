@@ -1,0 +1,1 @@
+"""The questions people ask, one module each, from the request to the answer."""

@@ -1,0 +1,1 @@
+"""From the engine's results to the parts of an answer."""

@@ -1,0 +1,56 @@
+"""The explain command: a log from a file or standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.explain import ExplainRequest
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
+from vllm_preflight_server.cli.output import print_answer, progress
+from vllm_preflight_server.cli.terminal import show_report
+
+# As much as a log tool call takes.
+_LARGEST_LOG = 20_000_000
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """Explain a log and print what was found."""
+    parser = command_parser("explain", ExplainRequest, positional="log")
+    add_output_options(parser, explain=True)
+    parsed = parser.parse(arguments)
+    fields = request_fields(parsed, ExplainRequest, "log")
+    if "log" in fields:
+        fields["log"] = _log_text(fields["log"])
+    request = validate_request(ExplainRequest, fields)
+    from vllm_preflight.questions.explain import explain_startup_log
+
+    overrides = request.model_dump(exclude={"log"}, exclude_none=True)
+    answer = explain_startup_log(request.log, overrides=overrides, progress=progress)
+    print_answer(answer, parsed.json, parsed.explain, show_report)
+    return 0
+
+
+def _log_text(source: str) -> str:
+    """The text of a log file, or of standard input for "-"; undecodable bytes replaced."""
+    try:
+        if source == "-":
+            with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
+                data = stream.read(_LARGEST_LOG + 1)
+        else:
+            with open(source, "rb") as stream:
+                data = stream.read(_LARGEST_LOG + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidRequest(
+            f"The log {source} cannot be read: {reason}.",
+            "Give the path of a log file, or - for standard input.",
+        ) from error
+    if len(data) > _LARGEST_LOG:
+        raise InvalidRequest(
+            f"The log is larger than {_LARGEST_LOG // 10**6} MB.",
+            "Give the part from vLLM's first line to the failure.",
+        )
+    return data.decode("utf-8", errors="replace")

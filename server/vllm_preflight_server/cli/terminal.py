@@ -1,0 +1,225 @@
+"""Answers for people: tables and a memory bar in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vllm_preflight_server.mcp.text import scalar
+
+Answer = Mapping[str, Any]
+
+
+_BAR_WIDTH = 64
+
+# What a part of the bar looks like: its letter when piped, its colour in a terminal.
+_PARTS = {
+    "weights": ("W", "blue"),
+    "kv_cache": ("K", "green"),
+    "overhead": ("O", "magenta"),
+    "free": (".", "bright_black"),
+}
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to its caller, who knows the exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich would turn into exit code 1."""
+        raise BrokenPipeError
+
+
+def open_console() -> Console:
+    """A console for standard output, without colours and width in a pipe."""
+    if sys.stdout.isatty():
+        return _Console(highlight=False)
+    # A pipe has no width; lines are cut by whoever reads them.
+    return _Console(highlight=False, no_color=True, width=300)
+
+
+def print_title(console: Console, good: bool, text: str) -> None:
+    """The verdict, green or red."""
+    console.print(Text(text, style="bold green" if good else "bold red"), soft_wrap=True)
+
+
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """One line, never wrapped."""
+    # Whole lines: a command must survive copying, whatever the terminal's width.
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def print_section(console: Console, title: str, lines: Sequence[str]) -> None:
+    """A heading with its lines; nothing without lines."""
+    if lines:
+        console.print()
+        print_line(console, f"{title}:", "bold")
+        for line in lines:
+            print_line(console, f"  {line}")
+
+
+def print_tail(console: Console, answer: Answer) -> None:
+    """Warnings, next steps and terms: how every answer ends."""
+    warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
+    for section in ("startup", "performance"):
+        warnings += answer.get(section, {}).get("warnings", [])
+    print_section(console, "Warnings", list(dict.fromkeys(warnings)))
+    print_section(console, "Next", answer.get("next_steps", []))
+    terms = [*answer.get("terms", []), *answer.get("startup", {}).get("terms", [])]
+    terms += answer.get("performance", {}).get("terms", [])
+    print_section(console, "Terms", [_term(term) for term in terms])
+
+
+def _term(term: Answer) -> str:
+    figure = f"{term['gib']:.3f} GiB" if "gib" in term else scalar(term.get("value", ""))
+    unit = f" {term['unit']}" if "unit" in term else ""
+    return f"{term['name']} = {figure}{unit}: {term['formula']} [{term['basis']}; {term['source']}]"
+
+
+def print_speed(console: Console, speed: Answer) -> None:
+    """What requests see, with the 80 % interval of each figure."""
+    flight = speed["concurrency"]
+    print_line(console, f"Estimated speed with {requests_text(round(flight))} in flight:", "bold")
+    table = Table.grid(padding=(0, 2))
+    for label, name, unit in (
+        ("first token after", "ttft_ms", "ms"),
+        ("then a token every", "tpot_ms", "ms"),
+        ("output, all requests", "output_tokens_per_s", "tokens/s"),
+    ):
+        low, high = speed["interval"][name]
+        table.add_row(
+            f"  {label}", f"{speed[name]:,g} {unit}", f"80 % between {low:,g} and {high:,g}"
+        )
+    console.print(table)
+    target = speed.get("target")
+    if target is not None:
+        reached = "reached" if target["reached"] else "missed"
+        most = target.get("max_concurrency")
+        bound = "not even by one request" if most is None else f"held up to {requests_text(most)}"
+        print_line(
+            console,
+            f"  a whole request takes {speed['latency_ms']:,g} ms: target "
+            f"{target['latency_ms']:,g} ms {reached}, {bound}",
+        )
+
+
+def print_startup(console: Console, startup: Answer) -> None:
+    """One GPU's memory as vLLM would account for it, and the cache that comes out."""
+    failure = startup.get("failure")
+    if failure is not None:
+        stops = f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):"
+        unsupported = failure["kind"] == "unsupported"
+        print_line(console, "Not predicted:" if unsupported else stops, "bold")
+        print_line(console, f"  {failure['message']}")
+        for remedy in failure.get("remedies", []):
+            print_line(console, f"  starts with {remedy}")
+    if "available_kv_cache_gib" not in startup:
+        return
+    # A refused launch prints less than this; the figures say why it is refused.
+    heading = "would print" if failure is None else "would find"
+    print_line(console, f"vLLM {startup['vllm_version']} {heading}, per GPU:", "bold")
+    interval = startup.get("interval", {}).get("available_kv_cache_gib")
+    between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
+    charged = "charged" if startup.get("cuda_graph_charged") else "outside the budget"
+    table = Table.grid(padding=(0, 2))
+    fill_rows(
+        table,
+        [
+            ("model loading took", startup["weights_gib"], ""),
+            ("activation peak", startup["activation_peak_gib"], "profiling run"),
+            ("non-torch", startup["non_torch_gib"], ""),
+            ("CUDA graphs", startup["cuda_graph_gib"], charged),
+            ("available KV cache", startup["available_kv_cache_gib"], between),
+        ],
+    )
+    console.print(table)
+    if "kv_cache_tokens" in startup:
+        print_line(
+            console,
+            f"  KV cache {startup['kv_cache_tokens']:,} tokens in "
+            f"{startup['num_gpu_blocks']:,} blocks of {startup['block_size']}; "
+            f"maximum concurrency {startup['max_concurrency']:.2f}x at "
+            f"{startup['max_model_len']:,} tokens; "
+            f"longest that starts {startup['estimated_max_model_len']:,}",
+        )
+
+
+def requests_text(count: int, such: str = "") -> str:
+    """A number of requests in words."""
+    return f"{count:,} {such}request{'s' * (count != 1)}"
+
+
+def hardware_text(hardware: Answer) -> str:
+    """Count and name of the GPUs."""
+    return f"{hardware['gpus']} × {hardware['gpu']}"
+
+
+def fill_rows(table: Table, rows: Sequence[tuple[str, float, str]]) -> None:
+    """Rows of name, GiB and note."""
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="bright_black")
+    for name, gib, note in rows:
+        table.add_row(f"  {name}", f"{gib:.2f} GiB", note)
+
+
+def print_bar(console: Console, parts: Mapping[str, float], total: float, target: float) -> None:
+    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows."""
+    bar = Text("  ")
+    used = 0
+    width = max(1, min(_BAR_WIDTH, console.width - 4))
+    scale = width / max(total, sum(parts.values()))
+    for name, gib in parts.items():
+        letter, colour = _PARTS[name]
+        cells = round(gib * scale)
+        used += cells
+        bar.append(letter * cells, style=f"{colour} reverse")
+    letter, colour = _PARTS["free"]
+    bar.append(letter * max(0, width - used), style=colour)
+    console.print(bar)
+    place = 2 + round(target * scale) - 1
+    text = f"{target:.1f} of {total:.1f} GiB may be used"
+    if place + len(text) + 2 > console.width and place > len(text):
+        print_line(console, f"{text} ^".rjust(place + 1))
+    else:
+        print_line(console, " " * place + f"^ {text}")
+
+
+def show_report(answer: Answer) -> None:
+    """Any other answer, as an outline of its fields."""
+    console = open_console()
+    for line in _outline(answer, 0):
+        print_line(console, line)
+
+
+def _outline(answer: Answer, depth: int) -> list[str]:
+    pad = "  " * depth
+    lines: list[str] = []
+    for key, value in answer.items():
+        if value in ([], {}):
+            continue
+        if isinstance(value, Mapping):
+            lines += [f"{pad}{key}:", *_outline(cast(Answer, value), depth + 1)]
+        elif isinstance(value, list):
+            items = cast(list[object], value)
+            lines.append(f"{pad}{key}:")
+            for item in items:
+                lines += _item(item, depth + 1)
+        else:
+            lines.append(f"{pad}{key}: {scalar(value)}")
+    return lines
+
+
+def _item(item: object, depth: int) -> list[str]:
+    pad = "  " * depth
+    if not isinstance(item, Mapping):
+        return [f"{pad}{scalar(item)}"]
+    members = cast(Answer, item)
+    if "formula" in members:
+        return [f"{pad}{_term(members)}"]
+    first, *rest = _outline(members, depth + 1)
+    return [f"{pad}- {first.strip()}", *rest]

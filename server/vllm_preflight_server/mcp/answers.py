@@ -1,0 +1,94 @@
+"""What answers each tool: one call of the engine, loaded by the first question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
+from vllm_preflight.contract.answer import Report
+from vllm_preflight.contract.hardware import DetectReport, DetectRequest
+from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
+from vllm_preflight_server.mcp.arguments import (
+    CompareArguments,
+    ExplainArguments,
+    InspectArguments,
+    PlanArguments,
+    StartupArguments,
+)
+from vllm_preflight_server.mcp.tool import Progress
+
+
+def _shrunk(report: Report, detail: str) -> Report:
+    return report if detail == "full" else report.concise()
+
+
+def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
+    """This machine's GPUs, or a cluster's."""
+    from vllm_preflight.hardware.report import detection_answer
+
+    del progress
+    return detection_answer(request)
+
+
+def answer_overhead(request: OverheadRequest, progress: Progress) -> OverheadReport:
+    """The overhead formula's value."""
+    from vllm_preflight.questions.overhead import overhead_report
+
+    return overhead_report(request, progress=progress)
+
+
+def answer_plan(request: PlanArguments, progress: Progress) -> Report:
+    """A plan for the workload."""
+    from vllm_preflight.questions.plan import plan_deployment
+
+    explain = request.detail == "full"
+    plan = plan_deployment(request, explain=explain, progress=progress)
+    return _shrunk(plan, request.detail)
+
+
+def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes | None:
+    """The plan as PNG, where one was asked for."""
+    if request.chart == "none":
+        return None
+    from vllm_preflight_server.pages.drawing import draw_png
+
+    return draw_png(answer)
+
+
+def answer_generate(request: GenerateRequest, progress: Progress) -> ArtifactsReport:
+    """The texts of a plan's files."""
+    from vllm_preflight.artifacts.profile import plan_of
+    from vllm_preflight.questions.generate import generate_artifacts
+
+    return generate_artifacts(plan_of(request), request.kinds, progress=progress)
+
+
+def answer_compare(request: CompareArguments, progress: Progress) -> Report:
+    """Many GPUs side by side."""
+    from vllm_preflight.questions.compare import compare_hardware
+
+    return _shrunk(compare_hardware(request, progress=progress), request.detail)
+
+
+def answer_startup(request: StartupArguments, progress: Progress) -> Report:
+    """What vLLM will do."""
+    from vllm_preflight.questions.check import predict_startup
+
+    return _shrunk(predict_startup(request, progress=progress), request.detail)
+
+
+def answer_inspect(request: InspectArguments, progress: Progress) -> Report:
+    """What the model is made of."""
+    from vllm_preflight.reports.model import inspect_model
+
+    return _shrunk(inspect_model(request, progress=progress), request.detail)
+
+
+def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
+    """What a log says."""
+    from vllm_preflight.questions.explain import explain_startup_log
+
+    overrides = request.model_dump(exclude={"log", "detail"}, exclude_none=True)
+    explained = explain_startup_log(request.log, overrides=overrides, progress=progress)
+    return _shrunk(explained, request.detail)

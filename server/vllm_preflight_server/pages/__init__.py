@@ -1,0 +1,1 @@
+"""The page, pictures and figures that MCP, HTTP and reports share."""

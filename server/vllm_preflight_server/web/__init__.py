@@ -1,0 +1,1 @@
+"""MCP over HTTP: sockets, authentication and limits."""

@@ -1,0 +1,56 @@
+"""The coefficient file: complete, with its evidence, and what the fit gives."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from benchmarks.runtime_data import fitting_rows, load_priors
+from benchmarks.runtime_fit import document, fit_with_interval
+
+from vllm_preflight.memory.runtime.coefficients import Coefficient, load_coefficients
+
+FILE = Path("planner/vllm_preflight/memory/runtime/coefficients.json")
+ENTRIES = load_coefficients().entries
+
+
+@pytest.mark.parametrize("item", ENTRIES, ids=lambda item: f"{item.name} {item.since} {item.where}")
+def test_every_coefficient_has_its_evidence(item: Coefficient) -> None:
+    assert item.value >= 0 and math.isfinite(item.value)
+    assert item.spread >= 0 and math.isfinite(item.spread)
+    assert item.unit and item.description and item.date
+    assert item.sources and all(item.sources)
+    assert item.until is None or item.since < item.until
+    if item.basis == "fitted":
+        assert item.samples > 0
+        assert item.residual_gib is not None
+    else:
+        assert item.samples == 0
+        assert item.residual_gib is None
+
+
+def test_no_entry_is_hidden_by_an_earlier_one() -> None:
+    seen: set[tuple[object, ...]] = set()
+    for item in ENTRIES:
+        key = (item.name, item.since, item.until, tuple(sorted(item.where.items())))
+        assert key not in seen
+        seen.add(key)
+
+
+def test_the_file_is_what_the_fit_gives(repository: Path) -> None:
+    fitted = fit_with_interval(load_priors(), fitting_rows())
+    written = json.loads((repository / FILE).read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(document(fitted)))
+
+
+def test_values_stay_where_physics_puts_them() -> None:
+    copies = {
+        item.since: item.value
+        for item in ENTRIES
+        if item.name == "sampler_float32_copies" and not item.where
+    }
+    # A sort of the vocabulary against none: see the descriptions.
+    assert 8 < copies[0, 8, 0] < 11
+    assert 2 < copies[0, 17, 0] < 4

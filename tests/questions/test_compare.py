@@ -1,0 +1,158 @@
+"""compare_hardware: one model on many GPUs, its answer and its refusals."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.compare import CompareReport, CompareRequest
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.compare import chosen_gpus, compare_hardware
+
+PRICES = {
+    "currency": "EUR",
+    "date": "2026-11-01",
+    "gpu_hour": {"H100": 2.4, "L40S": 1.1, "A100-80GB": 1.6},
+}
+
+
+def compare(**fields: Any) -> CompareReport:
+    given = {"model": "Qwen/Qwen3-32B", "gpus": "H100, L40S, A100-80GB, L4", **fields}
+    return compare_hardware(validate_request(CompareRequest, given))
+
+
+def test_each_gpu_has_its_best_option_and_the_best_its_command() -> None:
+    report = compare(concurrency=16)
+    assert {row.gpu for row in report.options} == {
+        "H100 SXM5 80GB",
+        "L40S",
+        "A100 SXM4 80GB",
+        "L4",
+    }
+    assert report.best is not None and report.best == report.options[0]
+    assert report.serve_command is not None and report.runner_up is not None
+    for row in (*report.options, *(report.frontier or [])):
+        assert row.requests >= 16
+        assert row.max_model_len <= row.longest
+
+
+def test_the_command_starts_and_holds_the_cache_that_is_said() -> None:
+    report = compare(concurrency=32, prompt_tokens=6_000, gen_tokens=500)
+    assert report.best is not None and report.serve_command is not None
+    answer = predict_startup(
+        validate_request(StartupRequest, {"command": report.serve_command, "gpu": report.best.gpu})
+    )
+    assert answer.startup.starts
+    assert answer.startup.kv_cache_tokens == report.best.kv_cache_tokens
+    assert answer.startup.max_model_len == report.best.max_model_len
+
+
+def test_without_prices_no_cost_is_said() -> None:
+    report = compare()
+    rows = [*report.options, *(report.frontier or [])]
+    assert all(row.cost_per_hour is None for row in rows)
+    with pytest.raises(InvalidRequest, match="no prices"):
+        compare(optimise="cheapest")
+
+
+def test_the_cheapest_is_the_cheapest_and_unpriced_cards_come_last() -> None:
+    report = compare(optimise="cheapest", prices=PRICES, concurrency=8)
+    costs = [row.cost_per_hour for row in report.options]
+    known = [cost for cost in costs if cost is not None]
+    assert known == sorted(known) and costs == [*known, None]
+    assert report.options[-1].gpu == "L4"
+    assert any("2026-11-01" in warning and "EUR" in warning for warning in report.warnings)
+    assert any("1 GPUs have no price (L4)" in warning for warning in report.warnings)
+
+
+def test_a_million_tokens_cost_the_hours_they_take() -> None:
+    row = compare(prices=PRICES, concurrency=8).options[0]
+    assert row.cost_per_hour and row.output_tokens_per_s and row.cost_per_million_tokens
+    hours = 1_000_000 / row.output_tokens_per_s / 3600
+    assert row.cost_per_million_tokens == pytest.approx(row.cost_per_hour * hours, rel=0.01)
+    assert compare(concurrency=8).options[0].cost_per_million_tokens is None
+
+
+def test_old_prices_are_warned_of() -> None:
+    old = datetime.now(UTC).date() - timedelta(days=91)
+    report = compare(prices={**PRICES, "date": old.isoformat()})
+    assert any("more than 90 days" in warning for warning in report.warnings)
+
+
+def test_prices_may_be_json_text() -> None:
+    assert compare(prices=json.dumps(PRICES)).options[0].cost_per_hour is not None
+
+
+def test_nothing_that_does_is_an_answer() -> None:
+    report = compare(gpus="L4", max_gpus=1, concurrency=500)
+    assert report.best is None and report.options == []
+    assert "None of 1 kinds" in report.summary
+    assert report.excluded and report.excluded[0].gpus == 1
+    assert report.next_steps
+
+
+def test_lists_are_cut_and_say_so() -> None:
+    report = compare(gpus="all", limit=3, concurrency=4)
+    assert len(report.options) == 3 and len(report.frontier or []) <= 3
+    assert any(text.startswith("options: ") for text in report.has_more)
+
+
+def test_concise_leaves_the_frontier_out() -> None:
+    report = compare(limit=2, concurrency=16).concise()
+    assert report.frontier is None
+    assert not any(text.startswith("frontier") for text in report.has_more)
+
+
+def test_a_length_that_is_given_is_what_every_request_takes() -> None:
+    short, long = compare(concurrency=4), compare(concurrency=4, max_model_len=32_768)
+    assert "768 tokens" in short.summary and "32,768 tokens" in long.summary
+    assert all(row.max_model_len == 32_768 for row in long.options)
+
+
+def test_a_precision_that_is_given_is_kept() -> None:
+    report = compare(quantization="none", kv_cache_dtype="fp8")
+    assert {row.precision for row in report.options} == {"16 bit"}
+    assert {row.kv_cache_dtype for row in report.options} == {"fp8"}
+
+
+def test_a_variant_is_named_with_its_checkpoint() -> None:
+    report = compare(gpus="L4", max_gpus=1)
+    assert report.best is not None and "Qwen/Qwen3-32B-AWQ" in report.best.precision
+    assert report.serve_command is not None
+    assert report.serve_command.startswith("vllm serve Qwen/Qwen3-32B-AWQ")
+
+
+def test_a_mixture_may_be_expert_parallel() -> None:
+    report = compare(model="Qwen/Qwen3-235B-A22B", gpus="H100", concurrency=64)
+    layouts = [row.layout for row in report.frontier or []]
+    assert report.best is not None and layouts
+
+
+def test_speed_is_estimated_where_the_card_is_known() -> None:
+    report = compare(gpus="H100, RTX A2000", quantization="fp8", concurrency=1)
+    speeds = {row.gpu: row.output_tokens_per_s for row in report.options}
+    assert (speeds["H100 SXM5 80GB"] or 0) > 1
+
+
+def test_gpus_are_named_as_people_do() -> None:
+    gpus, warnings = chosen_gpus("h100,  H100 SXM5 80GB, rtx 4090,, MI300X")
+    assert [gpu.name for gpu in gpus] == ["H100 SXM5 80GB", "GeForce RTX 4090"]
+    assert warnings == ["Left out, as only vLLM's rules on CUDA are known: Instinct MI300X."]
+    assert len(chosen_gpus("all")[0]) > len(chosen_gpus("")[0]) > 30
+
+
+def test_names_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(UnknownGpu):
+        chosen_gpus("H100, H1000")
+    with pytest.raises(InvalidRequest, match="CUDA"):
+        chosen_gpus("MI300X")
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    assert compare(concurrency=9).to_json_dict() == compare(concurrency=9).to_json_dict()

@@ -1,0 +1,57 @@
+"""The overhead formula's answer, and the predicted runtime memory beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
+from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight.questions.overhead import overhead_report
+
+
+def overhead(**fields: Any) -> OverheadReport:
+    return overhead_report(validate_request(OverheadRequest, fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "gib", "method"),
+    [
+        ({"vram_total_gib": 24}, 1.0, "formula"),
+        ({"vram_total_gib": 80}, 1.6, "formula"),
+        ({"vram_total_gib": 24, "tensor_parallel_size": 2}, 1.25, "formula"),
+        ({"vram_total_gib": 80, "tensor_parallel_size": 4}, 2.35, "formula"),
+        ({"vram_total_gib": 80, "overhead_gb": 2.5}, 2.5, "fixed"),
+        ({"vram_total_gib": 80, "overhead_gb": 0}, 0, "fixed"),
+    ],
+)
+def test_known_answers(fields: dict[str, Any], gib: float, method: str) -> None:
+    report = overhead(**fields)
+    assert report.overhead_bytes == round(gib * BYTES_TO_GIB)
+    assert report.method == method
+    assert sum(term.bytes or 0 for term in report.terms) == report.overhead_bytes
+
+
+def test_a_model_on_a_gpu_sets_the_prediction_beside_the_formula() -> None:
+    plain = overhead(vram_total_gib=160, tensor_parallel_size=2)
+    beside = overhead(
+        vram_total_gib=160, tensor_parallel_size=2, model="Qwen/Qwen3-32B", gpu="H100"
+    )
+    assert beside.overhead_bytes == plain.overhead_bytes
+    assert plain.fitted_gib is None
+    assert beside.fitted_gib is not None and beside.fitted_gib > 0
+    difference = beside.fitted_gib - beside.overhead_gib
+    assert beside.fitted_difference_gib == pytest.approx(difference, abs=0.02)
+    assert len(beside.terms) > len(plain.terms)
+
+
+def test_a_comparison_needs_both_model_and_gpu() -> None:
+    with pytest.raises(InvalidRequest, match="needs a gpu too"):
+        overhead(vram_total_gib=80, model="Qwen/Qwen3-32B")
+    with pytest.raises(InvalidRequest, match="needs a model too"):
+        overhead(vram_total_gib=80, gpu="H100")
+    with pytest.raises(UnknownGpu):
+        overhead(vram_total_gib=80, model="Qwen/Qwen3-32B", gpu="H9000")

@@ -1,0 +1,111 @@
+"""The compare tool and command: what clients and terminals see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp.types import Tool
+from tests.server.conftest import Ask, text_of
+
+from vllm_preflight_server.cli.main import main
+
+QUESTION: dict[str, Any] = {
+    "model": "meta-llama/Llama-3.3-70B-Instruct",
+    "concurrency": 32,
+    "prompt_tokens": 7_168,
+    "gen_tokens": 1_024,
+}
+SMALL = ["compare", "Qwen/Qwen3-8B", "--gpus", "H100,L4,L40S", "--concurrency", "8"]
+# 1,500 tokens at the four characters a token has in such text.
+CONCISE_CHARACTERS = 6_000
+
+
+@pytest.mark.parametrize("detail", ["concise", "full"])
+def test_the_answer_is_what_the_tool_publishes(
+    ask: Ask, tools: Mapping[str, Tool], detail: str
+) -> None:
+    result = ask("compare_hardware", {**QUESTION, "detail": detail})
+    assert not result.is_error, text_of(result)
+    structured, schema = result.structured_content, tools["compare_hardware"].output_schema
+    assert structured is not None and schema is not None
+    jsonschema.validate(structured, schema)
+    assert ("frontier" in structured) == (detail == "full")
+    assert structured["best"]["gpu"] in text_of(result)
+    if detail == "concise":
+        assert len(json.dumps(structured)) <= CONCISE_CHARACTERS
+        assert len(text_of(result)) <= CONCISE_CHARACTERS
+
+
+def test_the_definition_is_small(tools: Mapping[str, Tool]) -> None:
+    text = tools["compare_hardware"].model_dump_json(by_alias=True, exclude_none=True)
+    assert len(text.encode()) <= 6_000
+
+
+def test_cheapest_without_prices_is_a_sentence(ask: Ask) -> None:
+    result = ask("compare_hardware", {**QUESTION, "optimise": "cheapest"})
+    assert result.is_error and "prices" in text_of(result)
+
+
+def test_prices_may_come_as_an_object(ask: Ask) -> None:
+    prices = {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}
+    result = ask("compare_hardware", {**QUESTION, "gpus": "H100", "prices": prices})
+    structured = result.structured_content
+    assert structured is not None
+    best = structured["best"]
+    assert best["cost_per_hour"] == pytest.approx(2.4 * best["gpus"])
+
+
+def test_the_command_lists_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(SMALL) == 0
+    shown = capsys.readouterr().out
+    assert "vllm serve Qwen/Qwen3-8B" in shown
+    assert "Options that no other beats" in shown and "requests +---" in shown
+
+
+def test_json_is_the_whole_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["frontier"] and answer["options"]
+
+
+def test_the_exit_code_says_that_nothing_does(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", "Qwen/Qwen3-32B", "--gpus", "T4", "--max-gpus", "1"]
+    assert main([*arguments, "--concurrency", "500"]) == 1
+    assert "None of 1 kinds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.json", '{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"L4": 0.7}}'),
+        ("p.yaml", "currency: USD\ndate: 2026-11-01\ngpu_hour:\n  L4: 0.7\n"),
+    ],
+)
+def test_prices_come_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main([*SMALL, "--json", "--prices", str(tmp_path / name)]) == 0
+    rows = json.loads(capsys.readouterr().out)["options"]
+    assert {row["gpu"]: row.get("cost_per_hour") for row in rows}["L4"] is not None
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "just words", "\x00", "- 1\n- 2\n"])
+def test_a_file_that_is_no_price_list_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert main([*SMALL, "--prices", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "error: " in captured.err
+
+
+def test_a_missing_price_file_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "--prices", "no-such-file.json"]) == 2
+    assert "no-such-file.json" in capsys.readouterr().err
