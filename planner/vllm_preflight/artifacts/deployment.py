@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.artifacts.arguments import serve_arguments
 from vllm_preflight.artifacts.assumptions import assumptions
 from vllm_preflight.base.units import ceil_div, gib_to_bytes
 from vllm_preflight.contract.check import StartupReport
@@ -115,8 +114,10 @@ class Deployment:
         return (*words, *where, *extra)
 
 
-def describe_deployment(request: PlanRequest, plan: PlanResponse, hardware: Hardware) -> Deployment:
-    """The facts of `plan`, which fits and starts on `hardware`."""
+def describe_deployment(
+    request: PlanRequest, plan: PlanResponse, hardware: Hardware, arguments: Mapping[str, Any]
+) -> Deployment:
+    """The facts of `plan`, which starts on `hardware` with these `arguments` of vLLM."""
     startup, config, speed = plan.startup, plan.config, plan.performance
     is_local = plan.model.origin == "local"
     model = str(Path(config.model).expanduser().absolute()) if is_local else config.model
@@ -126,18 +127,24 @@ def describe_deployment(request: PlanRequest, plan: PlanResponse, hardware: Hard
         model=model,
         is_local=is_local,
         version=parse_version(request.vllm_version),
-        arguments=serve_arguments(request, config),
+        arguments=arguments,
         gpu=hardware.gpu,
         gpus=plan.hardware.gpus,
         nodes=ceil_div(plan.hardware.gpus, hardware.gpus_per_node),
         weights_bytes=plan.model.checkpoint_bytes or weights,
-        summary=plan.summary,
+        summary=plan_title(plan),
         concurrency=request.concurrency,
         prompt_tokens=request.prompt_tokens,
         gen_tokens=request.gen_tokens,
         kv_cache_blocks=None if startup is None else _fewest_blocks(startup),
         output_tokens_per_s=speed and speed.interval.get("output_tokens_per_s"),
     )
+
+
+def plan_title(plan: PlanResponse) -> str:
+    """The plan in one sentence: model, GPUs and verdict."""
+    hardware = plan.hardware
+    return f"{plan.config.model} on {hardware.gpus} × {hardware.gpu}: {plan.verdict.sentence}."
 
 
 def _fewest_blocks(startup: StartupReport) -> int | None:

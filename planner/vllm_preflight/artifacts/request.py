@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import Count, JsonText, RequestModel, Tokens
+from vllm_preflight.contract.verdict import Verdict
 
 ArtifactKind = Literal[
     "serve",
@@ -68,7 +69,7 @@ class GenerateRequest(RequestModel, frozen=True):
 class ArtifactsReport(Report):
     """generate_artifacts' answer."""
 
-    summary: str = Field(description="The plan's verdict in one sentence.")
+    verdict: Verdict = Field(description="The plan's verdict in one sentence.")
     serve_command: str = Field(description="The vllm serve line all files run.")
     files: dict[str, str] = Field(description="Texts by file name.")
     skipped: dict[str, str] = Field(

@@ -10,6 +10,7 @@ from vllm_preflight.contract.answer import Report, TermReport
 from vllm_preflight.contract.hardware import HardwareReport
 from vllm_preflight.contract.inputs import EngineInput, HardwareInput, ModelInput
 from vllm_preflight.contract.inspect import ModelReport
+from vllm_preflight.contract.verdict import Verdict
 
 
 class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
@@ -40,6 +41,7 @@ FailureKind = Literal[
     "out_of_memory_after_sizing",
     "invalid_arguments",
     "unsupported",
+    "not_modelled",
 ]
 
 
@@ -119,7 +121,7 @@ class StartupReport(Report):
 class StartupResponse(Report):
     """predict_startup's answer."""
 
-    summary: str = Field(description="The verdict in one sentence.")
+    verdict: Verdict = Field(description="What becomes of it.")
     model: ModelReport | None = Field(default=None, description="What was read, from where.")
     hardware: HardwareReport = Field(description="The GPUs it would run on.")
     arguments: dict[str, Any] = Field(description="vLLM's arguments with its defaults filled in.")

@@ -9,6 +9,7 @@ from pydantic import Field
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.inputs import PUBLISHED_KV_DTYPES, KvCacheDtype
 from vllm_preflight.contract.request import JsonText, RequestModel, Tokens
+from vllm_preflight.contract.verdict import Verdict
 
 
 class CompareRequest(RequestModel, frozen=True):
@@ -19,15 +20,18 @@ class CompareRequest(RequestModel, frozen=True):
     )
     gpus: Annotated[str, Field(max_length=2_000)] = Field(
         default="",
-        description="Names, comma-separated, or all. Default: data-centre and workstation cards.",
+        description="Names, comma-separated, or all. Default: cards that are for rent or sale.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
-        default=8, description="Most GPUs of one kind."
+        default=8, description="Most GPUs of one kind; 16 and 32 are machines of 8."
     )
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
     gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1, description="Requests in flight at once."
+    )
+    target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="Wanted milliseconds per request; slower options are left out."
     )
     max_model_len: Tokens | None = Field(
         default=None,
@@ -35,11 +39,11 @@ class CompareRequest(RequestModel, frozen=True):
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="auto: the checkpoint, its variants in the catalogue, and online fp8.",
+        description="auto: the checkpoint, coarser ones of it, and fp8 made while loading.",
     )
     kv_cache_dtype: KvCacheDtype = Field(
         default="auto",
-        description="KV cache dtype; auto: the model's own, and fp8.",
+        description="KV cache dtype; auto: as the model says.",
         json_schema_extra={"enum": PUBLISHED_KV_DTYPES},
     )
     optimise: Literal[
@@ -58,67 +62,52 @@ class CompareRequest(RequestModel, frozen=True):
 
 
 class OptionReport(Report):
-    """One way to carry the workload."""
+    """The best way of one card to carry the workload."""
 
     gpu: str = Field(description="GPU, by its catalogue name.")
     gpus: int = Field(description="GPUs of all replicas.")
     layout: str = Field(description="TP × PP × DP sizes above 1; EP: expert parallel.")
-    precision: str = Field(description="Weights; the checkpoint where it is another.")
-    kv_cache_dtype: str = Field(description="auto or the dtype asked of vLLM.")
-    requests: int = Field(description="Requests of the workload's length at once.")
-    kv_cache_tokens: int = Field(description="KV cache of one replica, in tokens.")
-    max_model_len: int = Field(description="Recommended max_model_len.")
-    longest: int = Field(description="Longest max_model_len that starts.")
-    settings: str | None = Field(default=None, description="Flags that make room, if any.")
-    nodes: int | None = Field(default=None, description="Machines, when more than one.")
+    checkpoint: str = Field(description="The model's id.")
+    precision: str = Field(description="How its weights are stored or made.")
+    requests_at_once: int = Field(description="Requests of the workload's length at once.")
+    max_model_len: int = Field(description="Longest request it takes, one at a time.")
     output_tokens_per_s: float | None = Field(
-        default=None, description="Estimated, all requests together, when known."
+        default=None, description="Estimated, all requests of the workload together."
     )
     latency_ms: float | None = Field(
-        default=None, description="Estimated, of a whole request, when known."
+        default=None, description="Estimated, of a whole request of the workload."
     )
+    nodes: int | None = Field(default=None, description="Machines, when more than one.")
     cost_per_hour: float | None = Field(default=None, description="When its price is given.")
     cost_per_million_tokens: float | None = Field(
-        default=None,
-        description="Of generated tokens at the workload's concurrency, when price and speed "
-        "are known.",
+        default=None, description="Of generated tokens, at the workload's concurrency."
     )
+    offered: bool = Field(description="Whether the card is commonly for rent or sale.")
     risk: str | None = Field(default=None, description="What may still fail after start.")
 
 
 class ExcludedReport(Report):
-    """Why fewer GPUs, or any number, do not do."""
+    """Why a card does not do."""
 
     gpu: str = Field(description="GPU, by its catalogue name.")
     gpus: int = Field(description="How many were tried at most.")
-    reason: str = Field(description="What the engine, or a rule of vLLM's, says.")
-    rule: str | None = Field(default=None, description="The rule's name, where one decides.")
+    reason: str = Field(description="What the engine says.")
 
 
 class CompareReport(Report):
     """compare_hardware's answer."""
 
-    summary: str = Field(description="The outcome in one or two sentences.")
+    verdict: Verdict = Field(description="What becomes of the best option.")
     model: str = Field(description="The model as it was read.")
     optimise: str = Field(description="What decides.")
     best: OptionReport | None = Field(default=None, description="The best option, if any.")
-    serve_command: str | None = Field(default=None, description="It, as vllm serve.")
-    runner_up: str | None = Field(default=None, description="The next best, and why it lost.")
+    serve_command: str | None = Field(
+        default=None, description="It as vllm serve, the same that plan_deployment gives."
+    )
     options: list[OptionReport] = Field(description="The best option of each GPU, in order.")
-    frontier: list[OptionReport] | None = Field(
-        default=None, description="Options no other beats, cheapest first (detail=full)."
-    )
-    excluded: list[ExcludedReport] = Field(
-        description="GPUs that do not do at all, then why fewer of a GPU do not."
-    )
+    excluded: list[ExcludedReport] = Field(description="GPUs that do not do, and why.")
     has_more: list[str] = Field(
         default_factory=list[str], description="Lists cut by limit, with their length."
     )
-    candidates: int = Field(description="Candidates judged.")
     warnings: list[str] = Field(default_factory=list[str], description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list[str], description="What to do next.")
-
-    def concise(self) -> CompareReport:
-        """The answer without the frontier, which lists further numbers of the same GPUs."""
-        more = [text for text in self.has_more if not text.startswith("frontier")]
-        return self.model_copy(update={"frontier": None, "has_more": more})

@@ -154,23 +154,20 @@ class WorkloadInput(RequestModel, frozen=True):
 
 
 class PolicyInput(RequestModel, frozen=True):
-    """How much margin sizing keeps."""
+    """Where the sizing report takes its overhead and its margin from."""
 
-    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
-        default=0.90, description="Share of each GPU's memory vLLM may use."
-    )
     overhead_gb: Gib | None = Field(
         default=None, description="GiB of overhead, instead of the method's."
     )
-    fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
-        default=1.15, description="Factor on the KV cache that tokens need."
+    fragmentation_factor: Annotated[float, Field(ge=1.0, le=4.0)] | None = Field(
+        default=None, description="Factor on the KV cache. Default: 1.0; formula 1.15."
     )
-    headroom_gb: Gib = Field(
-        default=1.0, description="GiB that must stay free to count as fitting."
+    headroom_gb: Gib | None = Field(
+        default=None, description="GiB to keep free. Default: 0; formula 1."
     )
-    overhead_method: Literal["formula", "fitted"] = Field(
-        default="formula",
-        description="fitted: as predicted for this model, GPU and version.",
+    overhead_method: Literal["engine", "formula"] = Field(
+        default="engine",
+        description="engine: as simulated; formula: compute_overhead's.",
     )
 
 

@@ -33,6 +33,8 @@ class LatencyTarget(Report):
 class PerfEstimate(Report):
     """How fast it serves the workload, estimated; times are means."""
 
+    prompt_tokens: int = Field(description="Prompt tokens of each request it is for.")
+    gen_tokens: int = Field(description="Generated tokens of each.")
     concurrency: float = Field(description="Requests in flight.")
     running: float = Field(description="Requests that run at once; the others wait.")
     ttft_ms: float = Field(description="Time to first token, waiting included.")

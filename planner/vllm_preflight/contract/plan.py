@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,37 +18,37 @@ from vllm_preflight.contract.inputs import (
 )
 from vllm_preflight.contract.inspect import ModelReport
 from vllm_preflight.contract.performance import PerfEstimate
+from vllm_preflight.contract.verdict import OomRisk, Verdict
 
 
 class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
-    """What should I run so that my workload fits with margin?"""
-
-    # Sizing has a default of its own where a simulation takes the version's.
-    gpu_memory_utilization: Annotated[float, Field(ge=0.5, le=0.98)] = Field(
-        default=0.90, description="Share of each GPU's memory vLLM may use."
-    )
+    """What should I run so that my workload is carried?"""
 
 
 class FeasibilityReport(Report):
-    """Whether the workload fits, over the whole tensor-parallel group."""
+    """The workload against the memory of one whole tensor-parallel group."""
 
-    fits: bool = Field(description="Headroom is at least headroom_gb.")
-    oom_risk: Literal["low", "medium", "high"] = Field(
-        description="low: 2 GiB or more left; medium: 0 to 2; high: short."
+    fits: bool = Field(description="Whether the outcome is carries.")
+    oom_risk: OomRisk = Field(
+        description="low: starts with 0.95 or more; medium: with 0.5 or more; else high."
     )
     vram_total_gib: float = Field(description="Memory of the group.")
     vram_target_alloc_gib: float = Field(description="What vLLM may use of it.")
     weights_gib: float = Field(description="Weights.")
-    kv_cache_gib: float = Field(description="KV cache for the workload, with fragmentation.")
+    kv_cache_gib: float = Field(description="KV cache that the workload's requests need.")
     overhead_gib: float = Field(description="Runtime overhead.")
+    overhead_method: Literal["engine", "formula", "fixed"] = Field(
+        description="Where the overhead comes from."
+    )
+    overhead_formula_gib: float = Field(description="What compute_overhead gives for the group.")
     required_gib: float = Field(description="weights + kv_cache + overhead.")
     headroom_gib: float = Field(description="Left over; negative when short.")
     context_tokens: int = Field(description="Tokens per request that were sized.")
     concurrency: int = Field(description="Requests that were sized.")
-    max_concurrency_at_context: int = Field(description="Most requests of that length.")
-    max_concurrency_at_full_length: int = Field(description="Most requests of max_model_len.")
+    max_concurrency_at_context: int = Field(description="Requests of that length at once.")
+    max_concurrency_at_full_length: int = Field(description="Requests of max_model_len at once.")
     max_concurrency_at_typical_length: int = Field(
-        description="Most requests of prompt_tokens + gen_tokens."
+        description="Requests of prompt_tokens + gen_tokens at once."
     )
     decided_by: Literal["max_model_len", "typical_length"] = Field(
         description="Which length the verdict is for."
@@ -93,22 +93,31 @@ class Tradeoff(Report):
 
 
 class Remedy(Report):
-    """A change that makes it fit, checked by running the engine again."""
+    """A change that helps, proved by planning again."""
 
-    change: str = Field(description="What to change, as flags or request fields.")
-    effect: str = Field(description="What it gives.")
+    change: str = Field(description="What changes, in words.")
+    effect: str = Field(description="What comes of it.")
+    gives_up: str | None = Field(default=None, description="What it costs, where it costs any.")
+    tool: str = Field(description="The tool to call again.")
+    set: dict[str, Any] = Field(description="Arguments to change in that call.")
+    command: str | None = Field(default=None, description="The vllm serve line that results.")
 
 
 class Artifacts(Report):
     """Things to run."""
 
-    serve_command: str = Field(description="vllm serve, quoted for a POSIX shell.")
+    serve_command: str | None = Field(
+        default=None, description="vllm serve for a POSIX shell; absent when it would not start."
+    )
+    node_commands: list[str] | None = Field(
+        default=None, description="With several nodes: the line of each, the first the head's."
+    )
 
 
 class PlanResponse(Report):
     """plan_deployment's answer."""
 
-    summary: str = Field(description="The verdict in one sentence.")
+    verdict: Verdict = Field(description="What becomes of it.")
     model: ModelReport = Field(description="What was read, from where.")
     hardware: HardwareReport = Field(description="The GPUs planned for.")
     feasibility: FeasibilityReport = Field(description="Whether it fits, and by how much.")
@@ -121,7 +130,10 @@ class PlanResponse(Report):
     )
     artifacts: Artifacts = Field(description="Commands to run.")
     remedies: list[Remedy] | None = Field(
-        default=None, description="When it does not fit: what would, checked by the engine."
+        default=None, description="When it does not carry the workload: what helps, proved."
+    )
+    alternatives: list[Remedy] | None = Field(
+        default=None, description="Other ways to carry it with fewer GPUs, proved."
     )
     tradeoffs: list[Tradeoff] | None = Field(
         default=None, description="What each setting costs and what better needs (detail=full)."

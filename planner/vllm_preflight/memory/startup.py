@@ -43,7 +43,8 @@ class Startup:
         available_bytes: what is left for the KV cache on the emptiest rank.
         available_interval: its 80 % interval.
         kv: the cache that comes out of it.
-        tokens_interval: the 80 % interval of the tokens.
+        kv_low: the cache at the low end of that interval, which is what may be promised.
+        kv_high: the cache at its high end.
         failure: the first check that fails, None when it starts.
         start_probability: probability that no check fails, from the spread of the
             predicted memory.
@@ -59,7 +60,8 @@ class Startup:
     available_bytes: int
     available_interval: tuple[int, int]
     kv: KvPlan
-    tokens_interval: tuple[int, int] | None
+    kv_low: KvPlan
+    kv_high: KvPlan
     failure: StartupFailure | None
     start_probability: float
     longest: int
@@ -69,6 +71,12 @@ class Startup:
     def starts(self) -> bool:
         """Whether the engine reaches a serving state."""
         return self.failure is None
+
+    @property
+    def tokens_interval(self) -> tuple[int, int] | None:
+        """The 80 % interval of the KV cache in tokens; None for a model that caches none."""
+        low, high = self.kv_low.tokens, self.kv_high.tokens
+        return None if low is None or high is None else (low, high)
 
 
 def simulate_startup(
@@ -113,7 +121,8 @@ def simulate_startup(
         available_bytes=emptiest,
         available_interval=(low, high),
         kv=kv,
-        tokens_interval=_tokens_interval(model, capability, launch, available, low, high),
+        kv_low=_kv_plan_at(model, capability, launch, available, low),
+        kv_high=_kv_plan_at(model, capability, launch, available, high),
         failure=failure,
         start_probability=_start_probability(launch, failure, kv, emptiest, runtime),
         longest=_longest(model, capability, launch, kv, available),
@@ -206,24 +215,16 @@ def _kv_plan(
     return kv_plan(model.architecture, launch, capability, blocks * plan.pool.bytes_per_block)
 
 
-def _tokens_interval(
+def _kv_plan_at(
     model: Model,
     capability: ComputeCapability,
     launch: Launch,
     available: tuple[int, ...],
-    low: int,
-    high: int,
-) -> tuple[int, int] | None:
-    emptiest = min(available)
-    tokens = [
-        _kv_plan(
-            model, capability, launch, tuple(left - emptiest + end for left in available)
-        ).tokens
-        for end in (low, high)
-    ]
-    if tokens[0] is None or tokens[1] is None:
-        return None
-    return tokens[0], tokens[1]
+    emptiest: int,
+) -> KvPlan:
+    """The cache when the emptiest rank has `emptiest` bytes, and the others as much more."""
+    shift = emptiest - min(available)
+    return _kv_plan(model, capability, launch, tuple(left + shift for left in available))
 
 
 def _first_failure(

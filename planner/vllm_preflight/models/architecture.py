@@ -284,6 +284,13 @@ class Architecture:
         return any(isinstance(cache, StateCache) for layer in self.layers for cache in layer.caches)
 
     @cached_property
+    def uses_latent_attention(self) -> bool:
+        """Whether any layer caches one compressed vector a token (MLA)."""
+        return any(
+            isinstance(cache, LatentCache) for layer in self.layer_counts for cache in layer.caches
+        )
+
+    @cached_property
     def moe(self) -> MixtureOfExperts | None:
         """The widest mixture of experts of the model, if it has one."""
         found = [layer.moe for layer in self.layers if layer.moe]

@@ -9,6 +9,7 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
 from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest, StartupResponse
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.launch import Launch
@@ -19,10 +20,11 @@ from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.recommend.remedies import startup_remedies
-from vllm_preflight.recommend.sizing import resolve_for
+from vllm_preflight.recommend.launches import resolve_for
+from vllm_preflight.recommend.start_remedies import start_fixes
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.startup import startup_report
+from vllm_preflight.reports.verdict import start_verdict
 
 Progress = Callable[[str], None]
 
@@ -72,12 +74,14 @@ def predict_startup(
     except UnsupportedArchitecture as error:
         return _unsupported(request, parsed, hardware, error)
     attempt = functools.partial(_attempt, simulate, hardware, request)
-    remedies = startup_remedies(request, startup, attempt)
+    verdict = start_verdict(startup)
+    fixes = [] if verdict.good else start_fixes(request, startup, attempt)
+    remedies = [fix.text for fix in fixes]
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
     if parsed.unknown:
         warnings.append(f"No effect on memory known of: {', '.join(parsed.unknown)}.")
     return StartupResponse(
-        summary=_summary(model, hardware, startup),
+        verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
         arguments=_arguments(request, startup.launch),
@@ -85,7 +89,7 @@ def predict_startup(
         startup=startup_report(startup, model, remedies),
         command=_command(request, parsed),
         warnings=warnings,
-        next_steps=_next_steps(startup, remedies),
+        next_steps=_next_steps(verdict, remedies),
     )
 
 
@@ -163,25 +167,12 @@ def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
     return render_command(fields, parsed.extra, parsed.environment).text
 
 
-def _summary(model: Model, hardware: Hardware, startup: Startup) -> str:
-    launch, kv = startup.launch, startup.kv
-    where = f"{launch.world_size * launch.data_parallel_size} × {hardware.gpu.name}"
-    if startup.failure is not None:
-        return f"Does not start on {where} ({startup.failure.kind}): {startup.failure.message}"
-    if kv.tokens is None or kv.max_concurrency is None:
-        return f"{model.id} starts on {where}; it keeps no KV cache."
-    return (
-        f"{model.id} starts on {where} with {kv.tokens:,} tokens of KV cache: "
-        f"{kv.max_concurrency:.2f} requests of {launch.max_model_len:,} tokens at once."
-    )
-
-
-def _next_steps(startup: Startup, remedies: list[str]) -> list[str]:
-    if startup.starts:
+def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
+    if verdict.good or verdict.outcome in ("refused", "not_modelled"):
         return []
     if remedies:
         return [f"Start with {remedies[0]}."]
-    return ["Ask plan_deployment which GPUs would do (vllm-preflight plan MODEL --gpu ...)."]
+    return ["No argument that was tried makes it start: plan with other or more GPUs."]
 
 
 def _unsupported(
@@ -191,18 +182,15 @@ def _unsupported(
     error: UnsupportedArchitecture,
 ) -> StartupResponse:
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
+    message = f"{error.message}{keys} Nothing is predicted rather than guessed."
     return StartupResponse(
-        summary=f"Unsupported: {error.message}",
+        verdict=Verdict(outcome="not_modelled", sentence=f"not modelled: {error.message}"),
         hardware=hardware_report(hardware, None),
         arguments={"model": request.model},
         startup=StartupReport(
             vllm_version=format_version(parse_version(request.vllm_version)),
             starts=False,
-            failure=Failure(
-                kind="unsupported",
-                message=f"{error.message}{keys} Nothing is predicted rather than guessed.",
-                remedies=[],
-            ),
+            failure=Failure(kind="not_modelled", message=message, remedies=[]),
         ),
         command=_command(request, parsed),
         warnings=[*parsed.warnings],

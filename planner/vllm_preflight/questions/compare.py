@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareReport, CompareRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.recommend.candidates import Workload
+from vllm_preflight.recommend.comparison import compare_cards
 from vllm_preflight.recommend.prices import PriceList, parse_prices
-from vllm_preflight.recommend.search import make_space, search, usual_gpus
 from vllm_preflight.reports.compare import compare_report
 
 Progress = Callable[[str], None]
@@ -38,22 +40,25 @@ def compare_hardware(
         )
     gpus, warnings = chosen_gpus(request.gpus)
     model = model or load_model(request.model, progress=progress)
-    workload = Workload(
-        request.prompt_tokens, request.gen_tokens, request.concurrency, request.max_model_len
-    )
-    space = make_space(
+    comparison = compare_cards(
         model,
-        workload,
         gpus,
+        plan_request(request, model),
         max_gpus=request.max_gpus,
         objective=request.optimise,
-        quantization=request.quantization,
-        kv_cache_dtype=request.kv_cache_dtype,
-        vllm_version=request.vllm_version,
+        prices=prices,
+        progress=progress,
     )
-    result = search(space, workload, objective=request.optimise, prices=prices, progress=progress)
     warnings += _price_warnings(gpus, prices)
-    return compare_report(request, space, result, prices, [*model.notes, *warnings])
+    notes = [*model.notes, *warnings]
+    return compare_report(request, model, len(gpus), comparison, prices, notes)
+
+
+def plan_request(request: CompareRequest, model: Model) -> PlanRequest:
+    """The comparison's workload and precision as plan_deployment is asked for them."""
+    names = request.model_fields_set & PlanRequest.model_fields.keys() - {"gpus"}
+    given = {name: getattr(request, name) for name in names}
+    return validate_request(PlanRequest, {**given, "model": model.id})
 
 
 def chosen_gpus(names: str) -> tuple[tuple[Gpu, ...], list[str]]:
@@ -65,7 +70,7 @@ def chosen_gpus(names: str) -> tuple[tuple[Gpu, ...], list[str]]:
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
-        return usual_gpus(), []
+        return tuple(map(find_gpu, offered_gpus())), []
     if [name.lower() for name in wanted] == ["all"]:
         return tuple(gpu for gpu in load_catalog() if gpu.vendor == "NVIDIA"), []
     found = list(dict.fromkeys(find_gpu(name).name for name in wanted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from vllm_preflight.artifacts.bundle import KINDS, refusal, render_kinds
-from vllm_preflight.artifacts.deployment import Deployment, describe_deployment
+from vllm_preflight.artifacts.deployment import Deployment, describe_deployment, plan_title
 from vllm_preflight.artifacts.machine import UNIT_ENV_FILE
 from vllm_preflight.artifacts.profile import Profile, write_profile
 from vllm_preflight.artifacts.request import ArtifactKind, ArtifactsReport
@@ -14,7 +14,7 @@ from vllm_preflight.base.errors import PlanRefused
 from vllm_preflight.contract.plan import PlanResponse
 from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.questions.plan import plan_deployment
+from vllm_preflight.questions.plan import answer_plan, make_plan
 
 Progress = Callable[[str], None]
 
@@ -36,17 +36,18 @@ def generate_artifacts(
     request = profile.request
     hardware = profile.hardware or select_hardware(request)
     model = load_model(request.model, revision=request.revision, progress=progress)
-    plan = plan_deployment(request, model=model, hardware=hardware, progress=progress)
-    _check(plan)
-    deployment = describe_deployment(request, plan, hardware)
+    made = make_plan(request, model=model, hardware=hardware, progress=progress)
+    plan = answer_plan(made)
+    serve_command = _checked_command(plan)
+    deployment = describe_deployment(made.request, plan, made.choice.hardware, made.arguments)
     files = {KINDS[kind].file: text for kind, text in render_kinds(deployment, kinds).items()}
     if "profile" in kinds:
         found = request.gpu.lower().startswith(_FOUND)
         saved = Profile(request, hardware if found else None)
-        files[PROFILE_FILE] = write_profile(saved, plan.summary)
+        files[PROFILE_FILE] = write_profile(saved, deployment.summary)
     return ArtifactsReport(
-        summary=plan.summary,
-        serve_command=plan.artifacts.serve_command,
+        verdict=plan.verdict,
+        serve_command=serve_command,
         files=files,
         skipped=_skipped(deployment, kinds),
         warnings=plan.warnings,
@@ -54,13 +55,14 @@ def generate_artifacts(
     )
 
 
-def _check(plan: PlanResponse) -> None:
-    startup = plan.startup
-    if plan.feasibility.fits and (startup is None or startup.starts):
-        return
+def _checked_command(plan: PlanResponse) -> str:
+    """The command of a plan that starts for sure; nothing is written for another."""
+    if plan.artifacts.serve_command is not None:
+        return plan.artifacts.serve_command
     remedies = plan.remedies or []
     hint = f"Plan with {remedies[0].change}." if remedies else "Plan with other GPUs or limits."
-    raise PlanRefused(f"No files are written for a plan that would fail. {plan.summary}", hint)
+    title = plan_title(plan)
+    raise PlanRefused(f"No files are written for a plan that would fail. {title}", hint)
 
 
 def _skipped(deployment: Deployment, kinds: Collection[ArtifactKind]) -> dict[str, str]:

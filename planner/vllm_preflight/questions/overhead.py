@@ -14,7 +14,7 @@ from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.memory.overhead import overhead_terms
 from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.recommend.sizing import resolve_for
+from vllm_preflight.recommend.launches import resolve_for
 
 
 def overhead_report(

@@ -2,7 +2,7 @@
 
 `constraints.json` holds what depends on compute capability and on how quantised weights
 divide; heads, layers, attention back ends and removed methods are refusals of
-`launch.resolve`, which a search asks as well.
+`launch.resolve`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.hardware.gpu import ComputeCapability
-from vllm_preflight.launch.launch import LaunchProblem, Version
+from vllm_preflight.launch.launch import Launch, LaunchProblem, Version
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.memory.weights.division import Ranks, placed_weights
 from vllm_preflight.models.architecture import Layer
@@ -94,6 +94,27 @@ def refused_precision(
         f"The quantization method {effective.method} is not supported for the current GPU of "
         f"compute capability {major}.{minor}: {rule.says}."
     )
+
+
+def precision_problems(
+    model: Model, launch: Launch, capability: ComputeCapability
+) -> list[LaunchProblem]:
+    """What vLLM says against the launch's weights and KV cache on such GPUs, split so."""
+    problem = refused_precision(model, launch.quantization, capability)
+    tensor = launch.tensor_parallel_size
+    rules = (
+        broken_by_division(
+            model,
+            launch.quantization or "auto",
+            launch.version,
+            tensor,
+            tensor * launch.data_parallel_size,
+            launch.enable_expert_parallel,
+        ),
+        broken_by_kv_cache(launch.kv_cache_dtype, capability),
+    )
+    broken = [LaunchProblem(rule.says) for rule in rules if rule is not None]
+    return broken if problem is None else [problem, *broken]
 
 
 def broken_by_kv_cache(kv_cache_dtype: str, capability: ComputeCapability) -> Rule | None:

@@ -1,154 +1,216 @@
-"""What would make it fit or start: changes that were tried on the engine itself."""
+"""What would carry the workload: changes that were planned again, in the order of their cost.
+
+Free settings come first, then another checkpoint that exists, more GPUs, other GPUs. A
+remedy keeps the question: never a length below the workload, never fewer users.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from vllm_preflight.base.units import BYTES_TO_GIB
-from vllm_preflight.contract.check import StartupRequest
-from vllm_preflight.contract.plan import PlanRequest
-from vllm_preflight.hardware.catalog import load_catalog
-from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
-from vllm_preflight.memory.startup import Startup
-from vllm_preflight.recommend.sizing import Sizing
+from vllm_preflight.base.cancellation import check_stop
+from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.contract.plan import PlanRequest, Remedy
+from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.hardware.market import offered_gpus
+from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.models.model import Model
+from vllm_preflight.recommend.arguments import command_line, written_arguments
+from vllm_preflight.recommend.checkpoints import Checkpoint, checkpoints
+from vllm_preflight.recommend.choose import (
+    PRACTICAL_COUNTS,
+    Choice,
+    choose,
+    choose_on,
+    with_gpus,
+)
+from vllm_preflight.recommend.demand import Demand
 
+TOOL = "plan_deployment"
+# KV caches in FP8 are kept on every GPU; the kernels that read them need this much.
 _FP8_CAPABILITY = (8, 9)
-# Older cards lack bfloat16; they are not proposed.
-_OLDEST_CAPABILITY = (8, 0)
-_MOST_UTILIZATION = 0.95
+_MOST_REMEDIES = 4
+_ACCURACY = "some accuracy, which the checkpoint's own card or an evaluation must show"
 
 
 @dataclass(frozen=True)
 class Change:
-    """Fields of a request to set, as a user writes them, and the GPU to ask for."""
+    """Fields to set in the request, in words, and what that gives up."""
 
     text: str
     fields: Mapping[str, Any]
+    gives_up: str | None = None
+    model: Model | None = None
 
 
-def plan_changes(
-    request: PlanRequest, hardware: Hardware, sizing: Sizing, quantized: bool
-) -> Iterator[Change]:
-    """Changes worth trying when a plan does not fit, the least disruptive first."""
-    budget = sizing.budget
-    if most := budget.max_concurrency(sizing.context, sizing.concurrency):
-        most *= sizing.launch.data_parallel_size
-        if most < request.concurrency:
-            yield Change(f"--concurrency {most}", {"concurrency": most})
-    if longest := budget.max_context(sizing.concurrency, sizing.context):
-        yield Change(f"--max-model-len {longest}", {"max_model_len": longest})
-    yield from _precision_changes(request, hardware, quantized)
-    if request.gpu_memory_utilization < _MOST_UTILIZATION:
-        yield Change(
-            f"--gpu-memory-utilization {_MOST_UTILIZATION:g}",
-            {"gpu_memory_utilization": _MOST_UTILIZATION},
+@dataclass
+class Search:
+    """The question whose remedies are sought, and what it came to without any."""
+
+    model: Model
+    request: PlanRequest
+    choice: Choice
+    found: list[Remedy] = field(default_factory=list[Remedy])
+
+    @property
+    def demand(self) -> Demand:
+        """What has to be carried."""
+        return self.choice.demand
+
+
+def find_remedies(model: Model, request: PlanRequest, choice: Choice) -> list[Remedy]:
+    """Changes after which the workload is carried, then at most one that only helps."""
+    if choice.outcome in ("refused", "not_modelled"):
+        return []
+    search = Search(model, request, choice)
+    partly: list[Remedy] = []
+    settings = list(_settings(search))
+    stored = list(_checkpoints(search))
+    both = [_joined(one, other) for one in stored[:2] for other in settings]
+    for changes in (settings, stored, both):
+        # Of two-setting changes the first that does is enough, and only where no single one does.
+        if changes is both and search.found:
+            continue
+        for change in changes:
+            remedy, carries = _try(search, change)
+            if remedy is not None:
+                (search.found if carries else partly).append(remedy)
+                if carries and changes is both:
+                    break
+    for changes in (_more_gpus(search), _other_gpus(search)):
+        for change in changes:
+            remedy, carries = _try(search, change)
+            if remedy is not None and carries:
+                search.found.append(remedy)
+                break
+    return [*search.found[:_MOST_REMEDIES], *(partly[:1] if not search.found else [])]
+
+
+def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> list[Remedy]:
+    """Checkpoints that carry it with fewer GPUs, where the number was left open."""
+    if request.gpus is not None or choice.gpus == 1 or not choice.carries:
+        return []
+    fewer = [count for count in PRACTICAL_COUNTS if count < choice.gpus]
+    search = Search(model, request, choice)
+    for change in _checkpoints(search):
+        for count in fewer:
+            fields = {**change.fields, "gpus": count}
+            text = f"{change.text} on {count} × {choice.hardware.gpu.name}"
+            asked = Change(text, fields, change.gives_up, change.model)
+            remedy, carries = _try(search, asked)
+            if remedy is not None and carries:
+                return [remedy]
+    return []
+
+
+def _settings(search: Search) -> Iterator[Change]:
+    request, hardware = search.request, search.choice.hardware
+    if request.kv_cache_dtype == "auto" and hardware.capability >= _FP8_CAPABILITY:
+        fields = {"kv_cache_dtype": "fp8"}
+        yield Change("an FP8 KV cache", fields, "a little accuracy in long contexts")
+
+
+def _checkpoints(search: Search) -> Iterator[Change]:
+    """Coarser checkpoints of the model that exist, then FP8 made of this one while loading."""
+    if search.request.quantization not in ("auto", "none"):
+        return
+    for stored in checkpoints(search.model):
+        if not stored.altered:
+            continue
+        yield _change_to(stored)
+
+
+def _change_to(stored: Checkpoint) -> Change:
+    if stored.quantization != "auto":
+        return Change(
+            "FP8 weights made while loading", {"quantization": stored.quantization}, _ACCURACY
         )
+    fields = {"model": stored.model.id, "revision": None}
+    return Change(f"the checkpoint {stored.model.id}", fields, _ACCURACY, stored.model)
 
 
-def more_gpus(sizing: Sizing) -> Iterator[Change]:
-    """More of the same GPUs, with the parallel sizes left open, the fewest first."""
-    for count in (2, 4, 8, 16, 32):
-        if count > sizing.gpus:
-            nodes = max(1, count // USUAL_NODE_SIZE)
-            yield Change(
-                f"--gpus {count}" + (f" --nodes {nodes}" if nodes > 1 else ""),
-                {
-                    "gpus": count,
-                    "nodes": nodes,
-                    "tensor_parallel_size": None,
-                    "pipeline_parallel_size": None,
-                },
-            )
+def _joined(one: Change, other: Change) -> Change:
+    gives_up = "; ".join(filter(None, (one.gives_up, other.gives_up))) or None
+    return Change(
+        f"{one.text} with {other.text}", {**one.fields, **other.fields}, gives_up, one.model
+    )
 
 
-def larger_gpus(sizing: Sizing, hardware: Hardware) -> Iterator[Change]:
-    """As many GPUs of the same vendor with more memory, the smallest first."""
-    gpu = hardware.gpu
+def _more_gpus(search: Search) -> Iterator[Change]:
+    gpu = search.choice.hardware.gpu.name
+    open_sizes = {
+        "tensor_parallel_size": None,
+        "pipeline_parallel_size": None,
+        "data_parallel_size": None,
+    }
+    there = search.choice.hardware.gpus or search.choice.gpus
+    for count in PRACTICAL_COUNTS:
+        if count > there:
+            nodes = with_gpus(search.choice.hardware, count).nodes
+            fields: dict[str, Any] = {"gpus": count, **open_sizes}
+            if nodes > 1:
+                fields["nodes"] = nodes
+            yield Change(f"{count} × {gpu}", fields, f"{count - there} more GPUs")
+
+
+def _other_gpus(search: Search) -> Iterator[Change]:
+    """As many cards that one can get and that have more memory, the smallest first."""
+    gpu = search.choice.hardware.gpu
     larger = [
         other
-        for other in load_catalog()
-        if other.vendor == gpu.vendor
-        and other.visible_bytes > gpu.visible_bytes + BYTES_TO_GIB
-        and (other.compute_capability or (0, 0)) >= _OLDEST_CAPABILITY
+        for other in map(find_gpu, offered_gpus())
+        if other.vendor == gpu.vendor and other.visible_bytes > gpu.visible_bytes * 1.05
     ]
+    count = search.choice.hardware.gpus or search.choice.gpus
     for other in sorted(larger, key=lambda other: (other.visible_bytes, other.name)):
-        fields = {"gpu": other.name, "gpus": hardware.gpus or sizing.gpus, "vram_gb": None}
-        yield Change(f"--gpu '{other.name}'", fields)
+        fields = {"gpu": other.name, "gpus": count, "vram_gb": None}
+        yield Change(f"{count} × {other.name}", fields, "other hardware")
 
 
-def _precision_changes(
-    request: PlanRequest, hardware: Hardware, quantized: bool
-) -> Iterator[Change]:
-    can_fp8 = hardware.capability >= _FP8_CAPABILITY
-    if can_fp8 and request.kv_cache_dtype == "auto":
-        yield Change("--kv-cache-dtype fp8", {"kv_cache_dtype": "fp8"})
-    if quantized or request.quantization not in {"auto", "none"}:
-        return
-    if can_fp8:
-        yield Change("--quantization fp8", {"quantization": "fp8"})
-        yield Change(
-            "--quantization fp8 --kv-cache-dtype fp8",
-            {"quantization": "fp8", "kv_cache_dtype": "fp8"},
-        )
-    yield Change("an AWQ checkpoint of the model (--quantization awq)", {"quantization": "awq"})
+def _try(search: Search, change: Change) -> tuple[Remedy | None, bool]:
+    """The change planned again: the remedy where it starts and helps, and whether it carries."""
+    check_stop()
+    request = search.request.model_copy(update=dict(change.fields))
+    model = change.model or search.model
+    try:
+        choice = _planned(search, model, request, change)
+    except PreflightError:
+        return None, False
+    before = search.choice
+    if choice.outcome not in ("carries", "queues"):
+        return None, False
+    if not choice.carries and choice.held <= before.held:
+        return None, False
+    arguments = written_arguments(request, model, choice)
+    return (
+        Remedy(
+            change=change.text,
+            effect=_effect(choice),
+            gives_up=change.gives_up,
+            tool=TOOL,
+            set=dict(change.fields),
+            command=command_line(model.id, arguments, choice.startup.launch.version),
+        ),
+        choice.carries,
+    )
 
 
-def startup_remedies(
-    request: StartupRequest,
-    startup: Startup,
-    attempt: Callable[[Mapping[str, Any]], Startup | None],
-) -> list[str]:
-    """Flags after which the launch starts; each was simulated.
-
-    `attempt` simulates the launch with some fields changed, or answers None when that
-    is no valid launch.
-    """
-    working: list[str] = []
-    for choices in _startup_changes(request, startup):
-        for change in choices:
-            outcome = attempt(change.fields)
-            if outcome is not None and outcome.starts:
-                working.append(change.text)
-                break
-    return working
+def _planned(search: Search, model: Model, request: PlanRequest, change: Change) -> Choice:
+    hardware: Hardware = search.choice.hardware
+    if "gpu" in change.fields:
+        hardware = select_hardware(request)
+    elif request.gpus is not None:
+        hardware = with_gpus(hardware, request.gpus)
+    if hardware.gpus is None:
+        return choose(model, hardware, request, search.demand)
+    return choose_on(model, hardware, request, search.demand)
 
 
-def _startup_changes(request: StartupRequest, startup: Startup) -> Iterator[list[Change]]:
-    """Kinds of changes worth trying, each as its choices from the mildest on."""
-    launch, failure = startup.launch, startup.failure
-    if failure is None or failure.kind in {"invalid_arguments", "unsupported"}:
-        return
-    if failure.kind == "free_memory_below_request":
-        free = min(launch.free_bytes or 0, startup.gpu.visible_bytes)
-        share = int(free / startup.gpu.visible_bytes * 100) / 100
-        yield [Change(f"--gpu-memory-utilization {share:g}", {"gpu_memory_utilization": share})]
-        return
-    if failure.kind == "mamba_blocks_too_few":
-        most = startup.kv.num_blocks
-        yield [Change(f"--max-num-seqs {most}", {"max_num_seqs": most})]
-    if launch.kv_cache_memory_bytes is not None:
-        if failure.kind == "kv_cache_too_small":
-            needed = startup.kv.admission_bytes
-            yield [Change(f"--kv-cache-memory-bytes {needed}", {"kv_cache_memory_bytes": needed})]
-        yield [Change("no --kv-cache-memory-bytes", {"kv_cache_memory_bytes": None})]
-    length = startup.kv.estimated_max_model_len
-    if failure.kind == "kv_cache_too_small" and length:
-        yield [Change(f"--max-model-len {length}", {"max_model_len": length})]
-    if launch.gpu_memory_utilization < _MOST_UTILIZATION:
-        share = _MOST_UTILIZATION
-        yield [Change(f"--gpu-memory-utilization {share:g}", {"gpu_memory_utilization": share})]
-    yield [
-        Change(f"--max-num-seqs {sequences}", {"max_num_seqs": sequences})
-        for sequences in (256, 64, 16)
-        if sequences < launch.max_num_seqs
-    ]
-    if request.kv_cache_dtype == "auto":
-        yield [Change("--kv-cache-dtype fp8", {"kv_cache_dtype": "fp8"})]
-    if request.quantization == "auto":
-        yield [Change("--quantization fp8", {"quantization": "fp8"})]
-    yield [
-        Change(f"--tensor-parallel-size {size}", {"tensor_parallel_size": size})
-        for size in (launch.tensor_parallel_size * factor for factor in (2, 4, 8))
-    ]
+def _effect(choice: Choice) -> str:
+    wanted, context = choice.demand.concurrency, choice.demand.context
+    where = f"on {choice.gpus} × {choice.hardware.gpu.name}"
+    if choice.carries:
+        return f"carries all {wanted:,} {where}, room for {choice.held:,} of {context:,} tokens"
+    return f"helps, not enough: {choice.held:,} of {wanted:,} run at once {where}"

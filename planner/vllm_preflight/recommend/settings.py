@@ -1,146 +1,223 @@
-"""The vLLM arguments a plan recommends, each with its reason."""
+"""The arguments an expert would write for a layout, each with its reason.
+
+A flag is written only where it differs from vLLM's default of that release and GPU and has
+a reason: asked for, needed to start or to carry, or worth more than a twentieth of the cache.
+"""
 
 from __future__ import annotations
 
-from vllm_preflight.contract.plan import PlanRequest, VLLMConfig
-from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.defaults import batch_default
-from vllm_preflight.launch.launch import Launch
-from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.sizing import Sizing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-# Balanced serving keeps room for twice the concurrency asked for, and for a small burst.
-_SPARE_SEQUENCES = 2
-_FEWEST_SEQUENCES = 16
-# A step of a few thousand tokens keeps the time between two tokens short.
-_LATENCY_STEP_TOKENS = 2048
-# Recommended lengths are whole blocks of vLLM's usual size.
-_LENGTH_STEP = 16
+from vllm_preflight.base.units import ceil_div
+from vllm_preflight.contract.verdict import SURE
+from vllm_preflight.memory.kv.capacity import requests_at_once
+from vllm_preflight.memory.startup import Startup
+from vllm_preflight.recommend.demand import Demand
+from vllm_preflight.recommend.launches import Bench
+from vllm_preflight.recommend.layouts import Layout
 
-
-def recommend_settings(
-    model: Model, hardware: Hardware, request: PlanRequest, sizing: Sizing
-) -> VLLMConfig:
-    """Arguments for `sizing`'s layout. What the request pins is kept and said so."""
-    launch, why = sizing.launch, dict[str, str]()
-    length = _max_model_len(model, request, sizing, why)
-    sequences = _max_num_seqs(request, sizing, why)
-    usual = batch_default(launch.version, hardware.gpu).max_num_batched_tokens
-    # vLLM never steps further than all sequences at full length.
-    tokens = min(usual, sequences * length)
-    tokens = _max_num_batched_tokens(request, launch, tokens, length, sequences, why)
-    _explain_parallelism(hardware, request, sizing, why)
-    why["gpu_memory_utilization"] = (
-        f"{request.gpu_memory_utilization:g} of what CUDA shows; the rest is for what vLLM "
-        "allocates outside its budget"
-    )
-    if launch.kv_cache_dtype != "auto":
-        why["kv_cache_dtype"] = launch.reasons.get("kv_cache_dtype", "as asked")
-    return VLLMConfig(
-        model=model.id,
-        revision=request.revision,
-        tokenizer=request.tokenizer,
-        trust_remote_code=True if request.trust_remote_code else None,
-        dtype=None if request.dtype == "auto" else launch.dtype,
-        quantization=None if request.quantization in {"auto", "none"} else request.quantization,
-        kv_cache_dtype=None if request.kv_cache_dtype == "auto" else request.kv_cache_dtype,
-        tensor_parallel_size=launch.tensor_parallel_size,
-        pipeline_parallel_size=launch.pipeline_parallel_size,
-        data_parallel_size=launch.data_parallel_size,
-        enable_expert_parallel=request.enable_expert_parallel,
-        max_model_len=length,
-        gpu_memory_utilization=request.gpu_memory_utilization,
-        max_num_seqs=sequences,
-        max_num_batched_tokens=tokens,
-        block_size=request.block_size,
-        enforce_eager=request.enforce_eager,
-        enable_prefix_caching=request.enable_prefix_caching,
-        cpu_offload_gb=request.cpu_offload_gb,
-        explanations=why,
-    )
+# Recommended lengths are multiples of this.
+LENGTH_STEP = 1024
+# A limit is worth writing when it frees more than this share of the cache's tokens.
+_WORTH = 0.05
+# Sequences that serve a burst of chats; vLLM's own default on smaller cards.
+_USUAL_SEQUENCES = 256
+_FEW_SEQUENCES = (128, 64, 32, 16, 8)
+# A step of a few thousand tokens keeps the time between two tokens short, and frees activations.
+_SMALL_STEP_TOKENS = 2048
+# Memory that others use is left to them, and this much more.
+_SHARED_MARGIN = 0.01
 
 
-def _max_model_len(model: Model, request: PlanRequest, sizing: Sizing, why: dict[str, str]) -> int:
-    if request.max_model_len is not None:
-        why["max_model_len"] = "as asked"
-        return request.max_model_len
-    longest = model.architecture.max_position
-    room = sizing.budget.max_context(sizing.concurrency, longest)
-    if room <= sizing.context:
-        why["max_model_len"] = "what the workload needs; more would not fit for all requests"
-        return sizing.context
-    count = sizing.concurrency
-    fit = "1 request fits" if count == 1 else f"{count:,} requests fit"
-    if room == longest:
-        why["max_model_len"] = f"the model's own maximum, at which {fit}"
-    else:
-        why["max_model_len"] = f"the longest at which {fit} with margin"
-        room = max(sizing.context, room - room % _LENGTH_STEP)
-    return room
+@dataclass(frozen=True)
+class Settings:
+    """What is written beside the request's own arguments, and why each value is what it is."""
+
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+
+    def with_field(self, name: str, value: Any, reason: str) -> Settings:
+        """The same with one more argument."""
+        return Settings({**self.fields, name: value}, {**self.reasons, name: reason})
 
 
-def _max_num_seqs(request: PlanRequest, sizing: Sizing, why: dict[str, str]) -> int:
-    if request.max_num_seqs is not None:
-        why["max_num_seqs"] = "as asked"
-        return request.max_num_seqs
-    default = sizing.launch.max_num_seqs
-    if request.batching_mode == "throughput":
-        why["max_num_seqs"] = "vLLM's default for this GPU, or the concurrency where that is more"
-        return max(default, sizing.concurrency)
-    if request.batching_mode == "latency":
-        why["max_num_seqs"] = "the concurrency asked for: further requests wait instead of slowing"
-        return sizing.concurrency
-    wanted = max(_FEWEST_SEQUENCES, sizing.concurrency * _SPARE_SEQUENCES)
-    rounded = 1 << (wanted - 1).bit_length()
-    why["max_num_seqs"] = (
-        "twice the concurrency, rounded up to a power of two; fewer sequences need less memory "
-        "for sampling"
-    )
-    return max(min(rounded, default), sizing.concurrency)
+@dataclass(frozen=True)
+class Settled:
+    """A layout with its settings, simulated; `held` requests of the demand run at once.
+
+    `held` is of all replicas, at the low end of the cache's interval.
+    """
+
+    layout: Layout
+    settings: Settings
+    startup: Startup
+    held: int
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it starts with the probability that a recommendation needs."""
+        return self.startup.starts and self.startup.start_probability >= SURE
 
 
-def _max_num_batched_tokens(
-    request: PlanRequest,
-    launch: Launch,
-    tokens: int,
-    length: int,
-    sequences: int,
-    why: dict[str, str],
-) -> int:
-    """Tokens per step, from `tokens`, the default at the recommended length."""
-    if request.max_num_batched_tokens is not None:
-        why["max_num_batched_tokens"] = "as asked"
-        return request.max_num_batched_tokens
-    why["max_num_batched_tokens"] = "vLLM's default for this GPU"
-    if request.batching_mode == "latency" and tokens > _LATENCY_STEP_TOKENS:
-        tokens = _LATENCY_STEP_TOKENS
-        why["max_num_batched_tokens"] = "small steps: a long prompt delays running answers less"
-    if not launch.enable_chunked_prefill and tokens < length:
-        tokens = length
-        why["max_num_batched_tokens"] = "this model reads a prompt in one step, so a step holds one"
-    # vLLM refuses fewer tokens per step than sequences.
-    return max(tokens, sequences)
+def settle(bench: Bench, layout: Layout, demand: Demand) -> Settled:
+    """Settings with which `layout` starts for sure and carries most, the mildest that do."""
+    found = _Trial(bench, layout, demand)
+    return found.run()
 
 
-def _explain_parallelism(
-    hardware: Hardware, request: PlanRequest, sizing: Sizing, why: dict[str, str]
-) -> None:
-    launch = sizing.launch
-    if request.tensor_parallel_size is not None:
-        why["tensor_parallel_size"] = "as asked"
-    elif sizing.feasibility.fits:
-        why["tensor_parallel_size"] = (
-            "the smallest that fits and divides the model's heads"
-            if launch.tensor_parallel_size > 1
-            else "one GPU holds the model and the workload"
+class _Trial:
+    """One layout while its settings are chosen."""
+
+    def __init__(self, bench: Bench, layout: Layout, demand: Demand) -> None:
+        self.bench, self.layout, self.demand = bench, layout, demand
+        self.request = bench.request
+        self.each = ceil_div(demand.concurrency, layout.replicas)
+
+    def run(self) -> Settled:
+        """From vLLM's defaults on, one deviation at a time."""
+        best = self.settled(self.shared_memory())
+        if best.startup.launch.problems:
+            return best
+        best = self.batch_limits(best)
+        if best.is_sure:
+            return best
+        best = self.shorter(best)
+        if best.is_sure:
+            return best
+        for settings in self.tighter(best.settings):
+            tried = self.shorter(self.settled(settings))
+            if tried.is_sure:
+                return tried
+            if tried.startup.start_probability > best.startup.start_probability:
+                best = tried
+        return best
+
+    def settled(self, settings: Settings) -> Settled:
+        """`settings` simulated."""
+        startup = self.bench.simulate(self.layout, settings.fields)
+        return Settled(self.layout, settings, startup, self.held(startup))
+
+    def held(self, startup: Startup) -> int:
+        """Requests of the demand's length that run at once in a bad case."""
+        if not startup.starts or self.demand.context > startup.launch.max_model_len:
+            return 0
+        architecture = self.bench.model.architecture
+        each = requests_at_once(architecture, startup.launch, startup.kv_low, self.demand.context)
+        return each * self.layout.replicas
+
+    def shared_memory(self) -> Settings:
+        """Less than vLLM's own share where others hold a part of the memory."""
+        settings = Settings()
+        if self.request.gpu_memory_utilization is not None:
+            return settings
+        gpu, free = self.bench.hardware.gpu, self.bench.hardware.free_bytes
+        if self.request.free_vram_gb is not None:
+            free = int(self.request.free_vram_gb * 2**30)
+        if free is None:
+            return settings
+        default = self.bench.simulate(self.layout, {}).launch.gpu_memory_utilization
+        share = int((free / gpu.visible_bytes - _SHARED_MARGIN) * 100) / 100
+        if not 0 < share < default:
+            return settings
+        return settings.with_field(
+            "gpu_memory_utilization", share, f"{free / 2**30:.1f} GiB of the memory are free"
         )
-    else:
-        why["tensor_parallel_size"] = "the largest the GPUs and the model's heads allow"
-    if launch.pipeline_parallel_size > 1:
-        why["pipeline_parallel_size"] = (
-            "as asked"
-            if request.pipeline_parallel_size is not None
-            else f"one stage per node: a node of {hardware.gpus_per_node} GPUs is too small"
+
+    def batch_limits(self, base: Settled) -> Settled:
+        """Limits for latency, for the concurrency, or where they free a part of the cache."""
+        settings, launch = base.settings, base.startup.launch
+        if self.request.batching_mode == "latency":
+            settings = self.for_latency(settings, base.startup)
+        elif self.request.max_num_seqs is None and self.each > launch.max_num_seqs:
+            settings = settings.with_field(
+                "max_num_seqs", self.each, "vLLM's default would let some of the requests wait"
+            )
+        if settings is not base.settings:
+            return self.settled(settings)
+        return self.usual_sequences(base)
+
+    def for_latency(self, settings: Settings, startup: Startup) -> Settings:
+        """Few sequences and small steps: further requests wait instead of slowing others."""
+        launch = startup.launch
+        if self.request.max_num_seqs is None and self.each < launch.max_num_seqs:
+            settings = settings.with_field(
+                "max_num_seqs", self.each, "further requests wait instead of slowing the others"
+            )
+        step = max(_SMALL_STEP_TOKENS, self.each)
+        chunked = launch.enable_chunked_prefill
+        if (
+            self.request.max_num_batched_tokens is None
+            and chunked
+            and (launch.max_num_batched_tokens > step)
+        ):
+            settings = settings.with_field(
+                "max_num_batched_tokens", step, "a long prompt delays running answers less"
+            )
+        return settings
+
+    def usual_sequences(self, base: Settled) -> Settled:
+        """Fewer sequences than vLLM's default where that frees a part of the cache."""
+        launch = base.startup.launch
+        wanted = max(_USUAL_SEQUENCES, self.each)
+        if self.request.max_num_seqs is not None or wanted >= launch.max_num_seqs:
+            return base
+        fewer = self.settled(
+            base.settings.with_field("max_num_seqs", wanted, "frees memory of the sampler")
         )
-    if launch.data_parallel_size > 1:
-        why["data_parallel_size"] = f"as asked; {sizing.concurrency:,} requests per replica"
+        before, after = base.startup.available_bytes, fewer.startup.available_bytes
+        gain = (after - before) / max(before, 1) if before > 0 else 1.0
+        if gain <= _WORTH and (base.is_sure or not fewer.is_sure):
+            return base
+        gib = (after - before) / 2**30
+        if gib <= 0:
+            return base
+        fields, reasons = fewer.settings.fields, dict(fewer.settings.reasons)
+        reasons["max_num_seqs"] = f"frees {gib:.2f} GiB of each GPU for the KV cache"
+        return Settled(self.layout, Settings(fields, reasons), fewer.startup, fewer.held)
+
+    def shorter(self, base: Settled) -> Settled:
+        """The longest length that surely starts, never below the demand's; else `base`."""
+        launch = base.startup.launch
+        if self.request.max_model_len is not None or base.is_sure:
+            return base
+        longest = self.surely_admitted(base.startup)
+        while longest >= self.demand.context:
+            tried = self.settled(
+                base.settings.with_field(
+                    "max_model_len",
+                    longest,
+                    f"the longest that surely starts; the model takes {launch.max_model_len:,}",
+                )
+            )
+            if tried.is_sure:
+                return tried
+            if longest == self.demand.context:
+                break
+            longest = max(self.demand.context, self.rounded(longest - LENGTH_STEP))
+        return base
+
+    def surely_admitted(self, startup: Startup) -> int:
+        """A first guess at the longest length: what the low end of the interval admits."""
+        return min(self.rounded(startup.kv_low.estimated_max_model_len), startup.longest)
+
+    def rounded(self, length: int) -> int:
+        """`length` in whole steps, but not below the demand where that is admitted."""
+        whole = length - length % LENGTH_STEP
+        return whole if whole >= self.demand.context else min(length, self.demand.context)
+
+    def tighter(self, settings: Settings) -> Iterator[Settings]:
+        """Smaller limits that free memory, the mildest first."""
+        reason = "needed to start"
+        if self.request.max_num_batched_tokens is None and (
+            self.request.batching_mode != "latency"
+        ):
+            settings = settings.with_field("max_num_batched_tokens", _SMALL_STEP_TOKENS, reason)
+            if self.each <= _SMALL_STEP_TOKENS:
+                yield settings
+        if self.request.max_num_seqs is not None:
+            return
+        for sequences in _FEW_SEQUENCES:
+            if sequences >= self.each:
+                yield settings.with_field("max_num_seqs", sequences, reason)

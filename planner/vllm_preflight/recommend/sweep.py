@@ -7,32 +7,31 @@ A model is one task; the engine is deterministic, so where a task runs changes n
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import InvalidRequest, PreflightError
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.models.sources import load_model
-from vllm_preflight.recommend.candidates import Workload
-from vllm_preflight.recommend.frontier import Objective, Ranked
+from vllm_preflight.recommend.comparison import Objective, Row, compare_cards
 from vllm_preflight.recommend.prices import PriceList
-from vllm_preflight.recommend.search import make_space, search
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every model; `gpus` are catalogue names."""
+    """What is asked of every model; `gpus` are catalogue names, `workload` a plan's fields."""
 
-    workload: Workload
+    workload: Mapping[str, Any]
     gpus: tuple[str, ...]
     max_gpus: int
     objective: Objective = "fewest_gpus"
     prices: PriceList | None = None
-    vllm_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,15 @@ class Line:
     kv_cache_dtype: str
     max_model_len: int
     requests: int
-    longest: int
     cost: float | None
 
 
 @dataclass(frozen=True)
 class Swept:
-    """A model's outcome: its best option and the frontier, or why there is none."""
+    """A model's outcome: the best option of each card, best first, or why there is none."""
 
     model: str
-    candidates: int = 0
-    best: Line | None = None
-    frontier: tuple[Line, ...] = ()
+    options: tuple[Line, ...] = ()
     problem: str | None = None
 
 
@@ -85,25 +81,18 @@ def sweep_one(model: str, question: Question) -> Swept:
     """The outcome of one model."""
     try:
         loaded = load_model(model)
-        space = make_space(
+        request = validate_request(PlanRequest, {**question.workload, "model": loaded.id})
+        found = compare_cards(
             loaded,
-            question.workload,
             [find_gpu(name) for name in question.gpus],
+            request,
             max_gpus=question.max_gpus,
             objective=question.objective,
-            vllm_version=question.vllm_version,
-        )
-        result = search(
-            space, question.workload, objective=question.objective, prices=question.prices
+            prices=question.prices,
         )
     except PreflightError as error:
         return Swept(model, problem=str(error))
-    return Swept(
-        loaded.id,
-        result.candidates,
-        None if result.best is None else _line(result.best),
-        tuple(_line(item) for item in result.frontier),
-    )
+    return Swept(loaded.id, tuple(_line(row) for row in found.rows))
 
 
 def sweep_on_ray(
@@ -148,20 +137,20 @@ def _ray() -> Any:
         ) from None
 
 
-def _line(item: Ranked) -> Line:
-    option, choice = item.option, item.option.choice
+def _line(row: Row) -> Line:
+    choice = row.choice
+    launch = choice.startup.launch
     return Line(
-        gpu=choice.gpu.name,
-        gpus=item.gpus,
+        gpu=row.gpu.name,
+        gpus=choice.gpus,
         tensor_parallel_size=choice.layout.tensor,
         pipeline_parallel_size=choice.layout.pipeline,
         data_parallel_size=choice.layout.replicas,
         enable_expert_parallel=choice.layout.expert_parallel,
-        checkpoint=choice.precision.model.id,
-        precision=choice.precision.label,
-        kv_cache_dtype=choice.kv_cache_dtype,
-        max_model_len=choice.max_model_len,
-        requests=option.requests,
-        longest=option.longest,
-        cost=item.cost,
+        checkpoint=row.checkpoint.model.id,
+        precision=row.checkpoint.label,
+        kv_cache_dtype=launch.kv_cache_dtype,
+        max_model_len=launch.max_model_len,
+        requests=choice.held,
+        cost=row.cost,
     )

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from vllm_preflight.base.terms import Term
 from vllm_preflight.contract.answer import report_terms
-from vllm_preflight.contract.inputs import WorkloadInput
 from vllm_preflight.contract.performance import LatencyTarget, PerfEstimate, SpeedPoint
-from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.memory.startup import Startup
-from vllm_preflight.models.model import Model
 from vllm_preflight.performance.coefficients import Metric
-from vllm_preflight.performance.estimate import Performance, Speed, estimate_performance
+from vllm_preflight.performance.estimate import Performance, Speed
 from vllm_preflight.performance.machine import Machine
-from vllm_preflight.performance.replica import Missing
-from vllm_preflight.performance.workload import Workload
 
 # Figures that are another one times a constant, and so have its interval.
 _LIKE: dict[str, Metric] = {
@@ -34,27 +28,6 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
     ("launches", "small kernels and gaps, per layer", "layer"),
     ("host", "scheduling and sampling that the GPU does not hide", "host_step"),
 )
-
-
-def estimate_speed(
-    model: Model, hardware: Hardware, request: WorkloadInput, startup: Startup
-) -> Performance | Missing:
-    """How fast what `startup` leaves running on `hardware` serves the request's workload."""
-    return estimate_performance(
-        model,
-        startup,
-        Workload(
-            prompt_tokens=request.prompt_tokens,
-            gen_tokens=request.gen_tokens,
-            concurrency=float(request.concurrency),
-            request_rate=request.request_rate,
-            prefix_hit_rate=request.prefix_cache_hit_rate or 0.0,
-            acceptance=request.acceptance_rate,
-            target_latency_ms=request.target_latency_ms,
-        ),
-        interconnect=hardware.interconnect,
-        node_size=hardware.gpus_per_node if hardware.nodes > 1 else None,
-    )
 
 
 def performance_report(performance: Performance, *, streaming: bool = True) -> PerfEstimate:
@@ -78,6 +51,8 @@ def performance_report(performance: Performance, *, streaming: bool = True) -> P
     slow, fast = bounds["tpot_ms"][::-1]
     scaled["output_tokens_per_s_per_request"] = (_rounded(1e3 / slow), _rounded(1e3 / fast))
     return PerfEstimate(
+        prompt_tokens=performance.workload.prompt_tokens,
+        gen_tokens=performance.workload.gen_tokens,
         concurrency=_rounded(speed.concurrency),
         running=_rounded(speed.running),
         ttft_ms=_rounded(speed.ttft_ms),

@@ -1,203 +1,181 @@
-"""A plan as the answer people and tools read."""
+"""From a judged choice to plan_deployment's answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from vllm_preflight.artifacts.arguments import serve_arguments
-from vllm_preflight.base.terms import Term
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.answer import report_terms
 from vllm_preflight.contract.plan import (
     Artifacts,
-    FeasibilityReport,
     PlanRequest,
     PlanResponse,
     Remedy,
     VLLMConfig,
 )
-from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.render import render_command
-from vllm_preflight.memory.runtime.runtime import runtime_memory
-from vllm_preflight.memory.startup import Startup
+from vllm_preflight.contract.verdict import Verdict
+from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
-from vllm_preflight.performance.replica import Missing
-from vllm_preflight.recommend.sizing import Sizing
+from vllm_preflight.recommend.arguments import command_line
+from vllm_preflight.recommend.choose import Choice
+from vllm_preflight.recommend.nodes import node_commands
+from vllm_preflight.reports.feasibility import feasibility
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.performance import performance_report, target_sentence
 from vllm_preflight.reports.startup import startup_report
+from vllm_preflight.reports.verdict import plan_verdict
+
+_ASKED = "as asked"
 
 
 def plan_response(
     request: PlanRequest,
     model: Model,
-    hardware: Hardware,
-    sizing: Sizing,
-    config: VLLMConfig,
-    startup: Startup,
-    remedies: Sequence[Remedy],
-    speed: Performance | Missing,
-    faster: str | None,
+    choice: Choice,
+    arguments: Mapping[str, Any],
+    remedies: Sequence[Remedy] = (),
+    alternatives: Sequence[Remedy] = (),
+    notes: Sequence[str] = (),
 ) -> PlanResponse:
     """Everything the plan found, rounded for reading.
 
-    `faster` is a change that reaches a target latency the plan misses, as a flag.
+    `arguments` are what the command gives beside the model; `notes` what was done to the
+    question on the way.
     """
-    warnings = [*hardware.notes, *model.notes, *startup.launch.warnings]
-    steps = _next_steps(hardware, sizing, startup, remedies)
-    if isinstance(speed, Performance):
-        where = f"{sizing.gpus} × {hardware.gpu.name}"
-        if (sentence := target_sentence(speed, where)) and speed.target:
-            (steps if speed.target.reached else warnings).append(sentence)
-        if faster is not None:
-            steps.append(f"For the target latency, plan again with {faster}.")
-    elif startup.starts:
-        warnings.append(speed.message)
-    arguments = serve_arguments(request, config)
-    command = render_command({"model": config.model, **arguments}, version=startup.launch.version)
+    hardware, startup = choice.hardware, choice.startup
+    verdict = plan_verdict(startup, choice.demand, choice.held)
+    report, terms = feasibility(request, model, choice)
+    speed = choice.speed
     return PlanResponse(
-        summary=_summary(request, hardware, sizing, startup),
+        verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
-        feasibility=_feasibility(request, model, config, sizing),
-        config=config,
+        feasibility=report,
+        config=_config(request, model, choice, arguments),
         startup=startup_report(startup, model),
         performance=performance_report(speed, streaming=request.streaming)
-        if isinstance(speed, Performance)
+        if isinstance(speed, Performance) and verdict.good
         else None,
-        artifacts=Artifacts(serve_command=command.text),
+        artifacts=_artifacts(model, choice, arguments, verdict),
         remedies=list(remedies) or None,
-        terms=report_terms(_terms(request, model, hardware, sizing)),
-        warnings=warnings,
-        next_steps=steps,
+        alternatives=list(alternatives) or None,
+        terms=report_terms(terms),
+        warnings=_warnings(choice, model, verdict, notes),
+        next_steps=_next_steps(request, choice, verdict, remedies),
     )
 
 
-def _summary(request: PlanRequest, hardware: Hardware, sizing: Sizing, startup: Startup) -> str:
-    fit = sizing.feasibility
-    demand = (
-        f"{request.concurrency:,} request{'s' * (request.concurrency > 1)} of "
-        f"{sizing.context:,} tokens"
+def _artifacts(
+    model: Model, choice: Choice, arguments: Mapping[str, Any], verdict: Verdict
+) -> Artifacts:
+    """The command; none for what does not start for sure."""
+    if not verdict.good:
+        return Artifacts()
+    launch = choice.startup.launch
+    nodes = node_commands(model.id, arguments, launch, choice.hardware, choice.layout)
+    return Artifacts(
+        serve_command=nodes[0]
+        if nodes
+        else command_line(model.id, dict(arguments), launch.version),
+        node_commands=list(nodes) or None,
     )
-    where = f"{sizing.gpus} × {hardware.gpu.name}"
-    budget = (
-        f"need{'s' * (request.concurrency == 1)} "
-        f"weights {bytes_to_gib(fit.weights_bytes)} + KV cache {bytes_to_gib(fit.kv_cache_bytes)} "
-        f"+ overhead {bytes_to_gib(fit.overhead_bytes)} GiB of "
-        f"{bytes_to_gib(fit.vram_target_alloc_bytes)} GiB usable"
-    )
-    if not fit.fits:
-        short = (
-            f"{bytes_to_gib(-fit.headroom_bytes)} GiB short"
-            if fit.headroom_bytes < 0
-            else f"only {bytes_to_gib(fit.headroom_bytes)} GiB left of the "
-            f"{request.headroom_gb:g} GiB to keep free"
+
+
+def _config(
+    request: PlanRequest, model: Model, choice: Choice, arguments: Mapping[str, Any]
+) -> VLLMConfig:
+    """The values in effect, each with its reason: asked for, chosen, or vLLM's default."""
+    launch = choice.startup.launch
+    effective = {
+        name: getattr(launch, name)
+        for name in (
+            "tensor_parallel_size",
+            "pipeline_parallel_size",
+            "data_parallel_size",
+            "max_model_len",
+            "gpu_memory_utilization",
+            "max_num_seqs",
+            "max_num_batched_tokens",
         )
-        return f"Does not fit: {demand} on {where} {budget}; {short}."
-    if startup.failure is not None:
-        return f"Fits by the formula, but vLLM would not start: {startup.failure.message}"
-    return f"Fits: {demand} on {where} {budget}; {bytes_to_gib(fit.headroom_bytes)} GiB left."
-
-
-def _feasibility(
-    request: PlanRequest, model: Model, config: VLLMConfig, sizing: Sizing
-) -> FeasibilityReport:
-    fit, budget = sizing.feasibility, sizing.budget
-    replicas = sizing.launch.data_parallel_size
-    typical = request.prompt_tokens + request.gen_tokens
-    warnings: list[str] = []
-    if fit.overhead_bytes >= fit.vram_target_alloc_bytes:
-        warnings.append(
-            f"The overhead alone ({bytes_to_gib(fit.overhead_bytes)} GiB) is more than vLLM may "
-            f"use ({bytes_to_gib(fit.vram_target_alloc_bytes)} GiB)."
-        )
-    if fit.oom_risk == "medium" and fit.fits:
-        warnings.append("Less than 2 GiB are left; a larger batch or context may not start.")
-    longest = max(sizing.context, model.architecture.max_position)
-    return FeasibilityReport(
-        fits=fit.fits,
-        oom_risk=fit.oom_risk,
-        vram_total_gib=bytes_to_gib(fit.vram_total_bytes),
-        vram_target_alloc_gib=bytes_to_gib(fit.vram_target_alloc_bytes),
-        weights_gib=bytes_to_gib(fit.weights_bytes),
-        kv_cache_gib=bytes_to_gib(fit.kv_cache_bytes),
-        overhead_gib=bytes_to_gib(fit.overhead_bytes),
-        required_gib=bytes_to_gib(fit.required_bytes),
-        headroom_gib=bytes_to_gib(fit.headroom_bytes),
-        context_tokens=sizing.context,
-        concurrency=request.concurrency,
-        max_concurrency_at_context=budget.max_concurrency(sizing.context) * replicas,
-        max_concurrency_at_full_length=budget.max_concurrency(config.max_model_len) * replicas,
-        max_concurrency_at_typical_length=budget.max_concurrency(typical) * replicas,
-        decided_by="typical_length" if request.max_model_len is None else "max_model_len",
-        max_context_at_concurrency=budget.max_context(sizing.concurrency, longest),
-        warnings=warnings,
+    }
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name in VLLMConfig.model_fields and name not in effective
+    }
+    return VLLMConfig(
+        model=model.id,
+        **effective,
+        **given,
+        explanations=_reasons(request, choice, arguments, launch),
     )
 
 
-def _terms(request: PlanRequest, model: Model, hardware: Hardware, sizing: Sizing) -> list[Term]:
-    fit, launch = sizing.feasibility, sizing.launch
-    tp = launch.tensor_parallel_size
-    runtime = runtime_memory(model, launch, hardware.gpu).budget_bytes * tp
-    return [
-        Term(
-            name="vram_target_alloc",
-            bytes=fit.vram_target_alloc_bytes,
-            formula=f"{request.gpu_memory_utilization:g} × {tp} × "
-            f"{bytes_to_gib(hardware.gpu.visible_bytes)} GiB",
-            basis="derived",
-            source=hardware.gpu.sources.get("visible_bytes", "GPU catalogue"),
-        ),
-        Term(
-            name="weights",
-            bytes=fit.weights_bytes,
-            formula=f"{tp} ranks × {bytes_to_gib(sizing.weights.allocated)} GiB on the fullest",
-            basis="derived",
-            source=f"shapes of {model.id} ({model.provenance})",
-        ),
-        Term(
-            name="kv_cache",
-            bytes=fit.kv_cache_bytes,
-            formula=f"{sizing.budget.request_bytes(sizing.context)} bytes per request of "
-            f"{sizing.context} tokens × {sizing.concurrency} × {request.fragmentation_factor:g}",
-            basis="derived",
-            source="layers' caches; fragmentation factor of the request",
-        ),
-        *sizing.overhead,
-        Term(
-            name="overhead_fitted",
-            bytes=runtime,
-            formula=f"predicted runtime memory × {tp} ranks, beside the overhead above",
-            basis="fitted",
-            source="activation, non-torch and CUDA-graph terms fitted on start-up logs",
-        ),
-        Term(
-            name="headroom",
-            bytes=fit.headroom_bytes,
-            formula="target − weights − KV cache − overhead",
-            basis="derived",
-            source="sizing formula",
-        ),
-    ]
+def _reasons(
+    request: PlanRequest, choice: Choice, arguments: Mapping[str, Any], launch: Launch
+) -> dict[str, str]:
+    """Why each argument is written, and that the main ones are vLLM's where they are not."""
+    reasons: dict[str, str] = {}
+    layout = _layout_reason(choice)
+    for name in arguments:
+        if name in choice.settings.reasons:
+            reasons[name] = choice.settings.reasons[name]
+        elif getattr(request, name, None) is not None:
+            reasons[name] = _ASKED
+        else:
+            reasons[name] = layout
+    for name in ("max_model_len", "max_num_seqs", "gpu_memory_utilization"):
+        value = getattr(launch, name)
+        own = "the model's own" if name == "max_model_len" else "vLLM's default"
+        reasons.setdefault(name, f"{own}, {value:,}; not written")
+    return reasons
+
+
+def _layout_reason(choice: Choice) -> str:
+    layout, there = choice.layout, choice.hardware.gpus
+    if layout.replicas > 1 and layout.replica_gpus == 1:
+        return "the model fits one GPU: replicas serve more requests than splitting it"
+    if layout.gpus == there:
+        return f"of the layouts of {there} GPUs the one that serves the workload best"
+    return "the fewest GPUs that carry the workload"
+
+
+def _warnings(choice: Choice, model: Model, verdict: Verdict, notes: Sequence[str]) -> list[str]:
+    hardware, startup, speed = choice.hardware, choice.startup, choice.speed
+    found = [*notes, *hardware.notes, *model.notes, *startup.launch.warnings]
+    if choice.demand.assumed:
+        found.append(f"Assumed, since not given: {', '.join(choice.demand.assumed)}.")
+    if not isinstance(speed, Performance):
+        return [*found, speed.message] if verdict.good else found
+    target = target_sentence(speed, f"{choice.gpus} × {hardware.gpu.name}")
+    if target and speed.target and not speed.target.reached:
+        found.append(target)
+    return found
 
 
 def _next_steps(
-    hardware: Hardware, sizing: Sizing, startup: Startup, remedies: Sequence[Remedy]
+    request: PlanRequest, choice: Choice, verdict: Verdict, remedies: Sequence[Remedy]
 ) -> list[str]:
-    if not (sizing.feasibility.fits and startup.starts):
-        if remedies:
-            return [f"Plan again with {remedies[0].change}."]
-        if startup.failure and startup.failure.kind == "free_memory_below_request":
-            return ["Free the GPUs of other processes, or lower gpu_memory_utilization."]
-        return ["Nothing that was tried makes it fit; take a smaller or a quantised model."]
     steps: list[str] = []
-    spare = (hardware.gpus or sizing.gpus) // sizing.gpus
-    if spare > 1:
+    there, speed = choice.hardware.gpus or choice.gpus, choice.speed
+    if choice.gpus < there:
         steps.append(
-            f"{hardware.gpus} GPUs are there and {sizing.gpus} used: "
-            f"--data-parallel-size {spare * sizing.launch.data_parallel_size} serves as many "
-            "requests on each replica."
+            f"{there} GPUs are there and {choice.gpus} used: no layout of more serves this "
+            "workload better."
         )
-    steps.append("Compare vLLM's start-up log with this answer's startup figures.")
+    if not verdict.good:
+        if remedies:
+            steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
+        elif verdict.outcome == "does_not_start":
+            steps.append("Nothing that was tried makes it start; take a smaller model.")
+        return steps
+    if isinstance(speed, Performance) and speed.target and speed.target.reached:
+        where = f"{choice.gpus} × {choice.hardware.gpu.name}"
+        sentence = target_sentence(speed, where)
+        steps += [sentence] if sentence else []
+    if choice.startup.runtime.cuda_graph_bytes and not choice.startup.runtime.cuda_graph_charged:
+        gib = bytes_to_gib(choice.startup.runtime.cuda_graph_bytes)
+        steps.append(f"CUDA graphs take {gib} GiB more outside the budget.")
     return steps

@@ -18,12 +18,11 @@ from vllm_preflight_server.cli.options import (
 from vllm_preflight_server.cli.output import print_answer, progress, report_path, write_page
 from vllm_preflight_server.cli.terminal import (
     Answer,
-    hardware_text,
     open_console,
+    print_memory,
     print_section,
-    print_startup,
     print_tail,
-    print_title,
+    print_verdict,
 )
 from vllm_preflight_server.mcp.text import scalar
 
@@ -51,25 +50,20 @@ def check(arguments: Sequence[str]) -> int:
     answer = predict_startup(request, progress=progress)
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_startup)
-    failure = answer.startup.failure
-    if failure is not None and failure.kind == "unsupported":
+    if answer.verdict.outcome == "not_modelled":
         return UnsupportedArchitecture.exit_code
-    return 0 if answer.startup.starts else 1
+    return 0 if answer.verdict.good else 1
 
 
 def show_startup(answer: Answer) -> None:
-    """A predicted start-up: verdict, memory of one GPU, what vLLM would print."""
+    """A predicted start-up: verdict, one GPU's memory, what would help, the launch."""
     console = open_console()
     startup = answer["startup"]
-    verdict = "starts" if startup["starts"] else "does not start"
-    if startup.get("failure", {}).get("kind") == "unsupported":
-        verdict = "not understood"
     name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
-    print_title(
-        console, startup["starts"], f"{name} on {hardware_text(answer['hardware'])}: {verdict}"
-    )
-    console.print()
-    print_startup(console, startup)
+    print_verdict(console, answer, name)
+    print_memory(console, answer)
+    remedies = startup.get("failure", {}).get("remedies", []) or answer.get("remedies", [])
+    print_section(console, "Starts with", remedies)
     print_section(console, "Command", [answer["command"]])
     defaulted = set(answer.get("defaulted", []))
     settings = [

@@ -41,7 +41,7 @@ def generate(arguments: Sequence[str]) -> int:
     if parsed.json:
         print(json.dumps(report.to_json_dict(), indent=2, ensure_ascii=False))
         return 0
-    print(report.summary)
+    print(f"{report.verdict.sentence}:")
     for path in paths:
         print(f"  {path}")
     for kind, reason in report.skipped.items():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table
-
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight_server.cli.options import (
@@ -18,22 +16,19 @@ from vllm_preflight_server.cli.options import (
 from vllm_preflight_server.cli.output import print_answer, progress, report_path, write_page
 from vllm_preflight_server.cli.terminal import (
     Answer,
-    fill_rows,
-    hardware_text,
     open_console,
-    print_bar,
     print_line,
+    print_memory,
     print_section,
     print_speed,
-    print_startup,
     print_tail,
-    print_title,
+    print_verdict,
     requests_text,
 )
 
 
 def plan(arguments: Sequence[str]) -> int:
-    """Plan, print, and say by the exit code whether it carries the workload."""
+    """Plan, print, and say by the exit code whether it starts."""
     parser = command_parser("plan", PlanRequest, positional="model")
     add_profile_option(parser)
     add_output_options(parser, explain=True)
@@ -56,73 +51,54 @@ def plan(arguments: Sequence[str]) -> int:
         )
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_plan)
-    starts = answer.startup is None or answer.startup.starts
-    return 0 if answer.feasibility.fits and starts else 1
+    return 0 if answer.verdict.good else 1
 
 
 def show_plan(answer: Answer) -> None:
-    """A plan: verdict, memory of the group, what vLLM would print, what to run and why."""
+    """A plan: verdict, one GPU's memory, what runs at once, speed, the command and why."""
     console = open_console()
-    model, hardware = answer["model"], answer["hardware"]
-    fit, config = answer["feasibility"], answer["config"]
-    startup = answer.get("startup")
-    starts = startup is None or startup["starts"]
-    verdict = "fits" if fit["fits"] and starts else "does not fit"
-    if fit["fits"] and not starts:
-        verdict = "fits by the formula, but vLLM would not start"
-    print_title(
-        console, fit["fits"] and starts, f"{model['model']} on {hardware_text(hardware)}: {verdict}"
-    )
-    print_line(
-        console,
-        f"{requests_text(fit['concurrency'])} of {fit['context_tokens']:,} tokens; "
-        f"out-of-memory risk {fit['oom_risk']}",
-    )
-    console.print()
-    parts = {
-        "weights": fit["weights_gib"],
-        "kv_cache": fit["kv_cache_gib"],
-        "overhead": fit["overhead_gib"],
-    }
-    print_bar(console, parts, fit["vram_total_gib"], fit["vram_target_alloc_gib"])
-    group = config["tensor_parallel_size"]
-    memory = Table.grid(padding=(0, 2))
-    rows = [
-        (
-            "weights",
-            fit["weights_gib"],
-            f"{model['params_total']:,} parameters, {model['quantization']}",
-        ),
-        ("KV cache", fit["kv_cache_gib"], "for this workload, with fragmentation"),
-        ("overhead", fit["overhead_gib"], "activations, CUDA context, graphs"),
-        (
-            "headroom",
-            fit["headroom_gib"],
-            f"left of {fit['vram_target_alloc_gib']:.2f} GiB "
-            f"({config['gpu_memory_utilization']:g} of {group} × "
-            f"{hardware['visible_gib_per_gpu']:.2f} GiB)",
-        ),
-    ]
-    fill_rows(memory, rows)
-    console.print(memory)
-    console.print()
-    print_line(
-        console,
-        f"At most {requests_text(fit['max_concurrency_at_context'], 'such ')} at once; "
-        f"{requests_text(fit['concurrency'])} may be up to {fit['max_context_at_concurrency']:,} "
-        "tokens long.",
-    )
-    if startup is not None:
+    fit = answer["feasibility"]
+    print_verdict(console, answer, answer["model"]["model"])
+    print_memory(console, answer)
+    if answer["startup"]["starts"] and fit["max_concurrency_at_context"]:
         console.print()
-        print_startup(console, startup)
+        print_line(console, _at_once(fit, answer["startup"]))
     if "performance" in answer:
         console.print()
         print_speed(console, answer["performance"])
-    print_section(console, "Run", [answer["artifacts"]["serve_command"]])
-    print_section(console, "Why", _reasons(config["explanations"], answer.get("tradeoffs", [])))
-    remedies = [f"{item['change']}: {item['effect']}" for item in answer.get("remedies", [])]
-    print_section(console, "What would make it fit", remedies)
+    artifacts = answer["artifacts"]
+    lines = artifacts.get("node_commands") or [artifacts.get("serve_command")]
+    print_section(console, "Run", [line for line in lines if line])
+    if "serve_command" in artifacts:
+        reasons = _reasons(answer["config"]["explanations"], answer.get("tradeoffs", []))
+        print_section(console, "Why", reasons)
+    print_section(console, "What would help", _changes(answer.get("remedies", [])))
+    print_section(console, "Or", _changes(answer.get("alternatives", [])))
     print_tail(console, answer)
+
+
+def _at_once(fit: Answer, startup: Answer) -> str:
+    """What runs at once at the workload's length, and how long so many requests may be."""
+    full = startup["max_model_len"]
+    text = f"At once: {requests_text(fit['max_concurrency_at_context'])} of "
+    text += f"{fit['context_tokens']:,} tokens"
+    if full != fit["context_tokens"]:
+        text += f", or {fit['max_concurrency_at_full_length']:,} of {full:,}"
+    longest = min(full, fit["max_context_at_concurrency"])
+    if longest > fit["context_tokens"]:
+        text += f"; {requests_text(fit['concurrency'])} may be up to {longest:,} tokens long"
+    return f"{text}."
+
+
+def _changes(changes: Sequence[Answer]) -> list[str]:
+    """Each change with what it gives and costs, and the whole command that results."""
+    lines: list[str] = []
+    for item in changes:
+        costs = f" (gives up {item['gives_up']})" if "gives_up" in item else ""
+        lines.append(f"{item['change']}: {item['effect']}{costs}")
+        if "command" in item:
+            lines.append(f"    {item['command']}")
+    return lines
 
 
 def _reasons(explanations: Mapping[str, str], tradeoffs: Sequence[Answer]) -> list[str]:

@@ -17,6 +17,15 @@ Answer = Mapping[str, Any]
 
 _BAR_WIDTH = 64
 
+_WORDS = {
+    "carries": "carries the workload",
+    "queues": "starts, some requests wait",
+    "starts": "starts",
+    "borderline": "a toss-up",
+    "does_not_start": "does not start",
+    "refused": "refused by vLLM",
+    "not_modelled": "not modelled",
+}
 # What a part of the bar looks like: its letter when piped, its colour in a terminal.
 _PARTS = {
     "weights": ("W", "blue"),
@@ -82,8 +91,9 @@ def _term(term: Answer) -> str:
 
 def print_speed(console: Console, speed: Answer) -> None:
     """What requests see, with the 80 % interval of each figure."""
-    flight = speed["concurrency"]
-    print_line(console, f"Estimated speed with {requests_text(round(flight))} in flight:", "bold")
+    flight = requests_text(round(speed["concurrency"]))
+    lengths = f"{speed['prompt_tokens']:,} + {speed['gen_tokens']:,} tokens"
+    print_line(console, f"Estimated speed, {flight} of {lengths} in flight:", "bold")
     table = Table.grid(padding=(0, 2))
     for label, name, unit in (
         ("first token after", "ttft_ms", "ms"),
@@ -107,44 +117,57 @@ def print_speed(console: Console, speed: Answer) -> None:
         )
 
 
-def print_startup(console: Console, startup: Answer) -> None:
-    """One GPU's memory as vLLM would account for it, and the cache that comes out."""
-    failure = startup.get("failure")
-    if failure is not None:
-        stops = f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):"
-        unsupported = failure["kind"] == "unsupported"
-        print_line(console, "Not predicted:" if unsupported else stops, "bold")
-        print_line(console, f"  {failure['message']}")
-        for remedy in failure.get("remedies", []):
-            print_line(console, f"  starts with {remedy}")
+def print_verdict(console: Console, answer: Answer, name: str) -> None:
+    """The verdict: its word in the title, its sentence and the figures behind it."""
+    verdict = answer["verdict"]
+    good = verdict["outcome"] in ("carries", "queues", "starts")
+    word = _WORDS[verdict["outcome"]]
+    startup = answer.get("startup", {})
+    version = f" with vLLM {startup['vllm_version']}" if startup else ""
+    where = f" on {hardware_text(answer['hardware'])}" if "hardware" in answer else ""
+    print_title(console, good, f"{name}{where}{version}: {word}")
+    probability = verdict.get("start_probability")
+    told = "" if probability is None else f" (start probability {probability:.0%})"
+    print_line(console, f"{verdict['sentence']}{told}")
+    if "because" in verdict:
+        print_line(console, verdict["because"])
+
+
+def print_memory(console: Console, answer: Answer) -> None:
+    """One GPU's memory as vLLM accounts for it, and the cache that comes out."""
+    startup = answer["startup"]
     if "available_kv_cache_gib" not in startup:
         return
-    # A refused launch prints less than this; the figures say why it is refused.
-    heading = "would print" if failure is None else "would find"
-    print_line(console, f"vLLM {startup['vllm_version']} {heading}, per GPU:", "bold")
+    visible = answer["hardware"]["visible_gib_per_gpu"]
+    outside = startup["cuda_graph_gib"]
+    charged = startup.get("cuda_graph_charged")
+    parts = {
+        "weights": startup["weights_gib"],
+        "overhead": startup["activation_peak_gib"]
+        + startup["non_torch_gib"]
+        + (outside if charged else 0),
+        "kv_cache": max(0.0, startup["available_kv_cache_gib"]),
+    }
+    budget = sum(parts.values()) + min(0.0, startup["available_kv_cache_gib"])
+    console.print()
+    print_bar(console, parts, visible, budget)
     interval = startup.get("interval", {}).get("available_kv_cache_gib")
     between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
-    charged = "charged" if startup.get("cuda_graph_charged") else "outside the budget"
     table = Table.grid(padding=(0, 2))
-    fill_rows(
-        table,
-        [
-            ("model loading took", startup["weights_gib"], ""),
-            ("activation peak", startup["activation_peak_gib"], "profiling run"),
-            ("non-torch", startup["non_torch_gib"], ""),
-            ("CUDA graphs", startup["cuda_graph_gib"], charged),
-            ("available KV cache", startup["available_kv_cache_gib"], between),
-        ],
-    )
+    rows = [
+        ("weights", startup["weights_gib"], "'Model loading took', on the fullest GPU"),
+        ("activations", startup["activation_peak_gib"], "peak of the profiling run"),
+        ("non-torch", startup["non_torch_gib"], "CUDA context, NCCL, workspaces"),
+        ("CUDA graphs", outside, "" if charged else "outside the budget"),
+        ("KV cache", startup["available_kv_cache_gib"], between),
+    ]
+    fill_rows(table, rows)
     console.print(table)
-    if "kv_cache_tokens" in startup:
+    if startup.get("kv_cache_tokens") and startup["starts"]:
         print_line(
             console,
-            f"  KV cache {startup['kv_cache_tokens']:,} tokens in "
-            f"{startup['num_gpu_blocks']:,} blocks of {startup['block_size']}; "
-            f"maximum concurrency {startup['max_concurrency']:.2f}x at "
-            f"{startup['max_model_len']:,} tokens; "
-            f"longest that starts {startup['estimated_max_model_len']:,}",
+            f"  vLLM prints: GPU KV cache size {startup['kv_cache_tokens']:,} tokens, maximum "
+            f"concurrency {startup['max_concurrency']:.2f}x at {startup['max_model_len']:,} tokens",
         )
 
 
@@ -182,7 +205,7 @@ def print_bar(console: Console, parts: Mapping[str, float], total: float, target
     bar.append(letter * max(0, width - used), style=colour)
     console.print(bar)
     place = 2 + round(target * scale) - 1
-    text = f"{target:.1f} of {total:.1f} GiB may be used"
+    text = f"{target:.1f} of {total:.1f} GiB of each GPU may be used"
     if place + len(text) + 2 > console.width and place > len(text):
         print_line(console, f"{text} ^".rjust(place + 1))
     else:

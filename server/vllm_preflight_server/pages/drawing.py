@@ -63,12 +63,7 @@ def draw_png(answer: Mapping[str, Any]) -> bytes | None:
 
 def _title(answer: Mapping[str, Any]) -> str:
     hardware, startup = answer["hardware"], answer["startup"]
-    good = startup["starts"] and answer.get("feasibility", {}).get("fits", True)
-    if "feasibility" in answer:
-        fits = answer["feasibility"]["fits"]
-        verdict = "fits" if good else "does not start" if fits else "does not fit"
-    else:
-        verdict = "starts" if good else "does not start"
+    verdict = answer["verdict"]["outcome"].replace("_", " ")
     # A folder's name may hold letters that the font does not.
     name = answer["model"]["model"].encode("ascii", "replace").decode()
     if len(name) > _LONGEST_NAME:

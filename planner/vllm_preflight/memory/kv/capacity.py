@@ -38,3 +38,36 @@ def requests_by_length(
         (length, kv.num_blocks / kv.pool.blocks_per_request(replace(shape, max_model_len=length)))
         for length in sorted(lengths)
     )
+
+
+def requests_at_once(architecture: Architecture, launch: Launch, kv: KvPlan, length: int) -> int:
+    """How many requests of `length` tokens run at once before one has to wait.
+
+    Windowed layers keep a prompt's whole step only for the request that is read just now
+    (SlidingWindowManager.remove_skipped_blocks, vLLM v1/core/single_type_kv_cache_manager.py);
+    the figure vLLM prints reckons with it for every request. max_num_seqs bounds the answer,
+    alone for a model that caches nothing.
+    """
+    if not kv.pool.bytes_per_block:
+        return launch.max_num_seqs
+    reading = replace(request_shape(launch, architecture), max_model_len=length)
+    blocks = kv.admissible_bytes // kv.pool.bytes_per_block
+    first = kv.pool.blocks_per_request(reading)
+    if blocks < first:
+        return 0
+    settled = kv.pool.blocks_per_request(replace(reading, in_flight_tokens=1))
+    return min(launch.max_num_seqs, 1 + (blocks - first) // max(1, settled))
+
+
+def longest_at_once(
+    architecture: Architecture, launch: Launch, kv: KvPlan, concurrency: int, longest: int
+) -> int:
+    """The longest length, up to `longest`, of which `concurrency` requests run at once."""
+    low, high = 0, longest
+    while low < high:
+        middle = (low + high + 1) // 2
+        if requests_at_once(architecture, launch, kv, middle) >= concurrency:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,9 +1,9 @@
-"""The weight precisions a model exists in: its checkpoint, the catalogue's, online FP8."""
+"""The checkpoints a model exists in: its own, the catalogue's, online FP8."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
@@ -24,7 +24,7 @@ _STORAGE_WORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Precision:
+class Checkpoint:
     """A checkpoint and what vLLM is asked to make of its weights.
 
     `altered` says that the weights are less precise than those of the model asked for.
@@ -46,7 +46,7 @@ class Precision:
         return "16 bit" if found.method == "none" else found.label
 
 
-def precisions(model: Model, quantization: str = "auto") -> tuple[Precision, ...]:
+def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, ...]:
     """The precisions to choose from, the model's own first.
 
     With a `quantization` other than "auto" there is no choice. Variants are models of
@@ -55,18 +55,58 @@ def precisions(model: Model, quantization: str = "auto") -> tuple[Precision, ...
     FP8 by vLLM itself.
     """
     if quantization != "auto":
-        return (Precision(model, quantization),)
+        return (Checkpoint(model, quantization),)
     own = model.quantization
-    found = [Precision(model)]
+    found = [Checkpoint(model)]
     seen = {own.label if own.method != "none" else "none"}
     for variant in _variants(model):
         label = variant.quantization.label if variant.quantization.method != "none" else "none"
         if label not in seen:
             seen.add(label)
-            found.append(Precision(variant, altered=_is_coarser(variant, model)))
+            found.append(Checkpoint(variant, altered=_is_coarser(variant, model)))
     if own.method == "none":
-        found.append(Precision(model, "fp8", altered=True))
+        found.append(Checkpoint(model, "fp8", altered=True))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The checkpoint a plan is made for, from the precision that was asked for.
+
+    `quantization` is what vLLM is told. `exists` is False for a checkpoint that is only
+    supposed: it can be sized, not started.
+    """
+
+    model: Model
+    quantization: str
+    exists: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def asked_checkpoint(model: Model, quantization: str) -> Asked:
+    """The checkpoint that `quantization` means for `model`.
+
+    A scheme that vLLM cannot make while it loads needs a checkpoint stored so: the
+    catalogue's where it has one, else one that is only supposed.
+
+    Raises:
+        InvalidRequest: no scheme of that name, or not for this checkpoint.
+    """
+    if quantization in ("auto", "none"):
+        return Asked(model, quantization)
+    wanted = requested(model.quantization, quantization)
+    if wanted.online or model.quantization.method == wanted.method:
+        return Asked(model, quantization)
+    for variant in _variants(model):
+        if variant.quantization.method == wanted.method:
+            note = f"Planned with {variant.id}, the checkpoint that is stored as {quantization}."
+            return Asked(variant, "auto", notes=(note,))
+    note = (
+        f"No {wanted.label} checkpoint of {model.id} is known here: this says what one would "
+        "come to. Find one on the Hub and plan with its id; vLLM cannot make it while loading."
+    )
+    supposed = replace(model, quantization=wanted, checkpoint_bytes=None)
+    return Asked(supposed, "auto", exists=False, notes=(note,))
 
 
 def _variants(model: Model) -> list[Model]:

@@ -1,0 +1,88 @@
+"""What has to be carried: requests of one length, so many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.inputs import WorkloadInput
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.models.model import Model
+
+_LENGTHS = ("prompt_tokens", "gen_tokens")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """`concurrency` requests at once, each reckoned with `context` tokens of KV cache.
+
+    Attributes:
+        typical: prompt and output of one request together.
+        longest: the longest request asked for; None leaves the length to the model.
+        assumed: what the request did not say and was filled in, for people.
+    """
+
+    prompt_tokens: int
+    gen_tokens: int
+    concurrency: int
+    longest: int | None = None
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def typical(self) -> int:
+        """Tokens of a request of the workload."""
+        return self.prompt_tokens + self.gen_tokens
+
+    @property
+    def context(self) -> int:
+        """Tokens each request is given: its full length where one was asked for."""
+        return self.longest or self.typical
+
+
+def fit_workload(model: Model, request: PlanRequest) -> PlanRequest:
+    """The request with workload lengths that the model can take, where none were given.
+
+    An encoder reads and generates nothing; a short model gets a shorter default workload.
+
+    Raises:
+        InvalidRequest: the lengths that were given are longer than the model takes.
+    """
+    limit = request.max_model_len or model.architecture.max_position
+    if request.prompt_tokens + request.gen_tokens <= limit and not generates_nothing(model):
+        return request
+    given = request.model_fields_set & set(_LENGTHS)
+    if generates_nothing(model) and "gen_tokens" not in given:
+        prompt = request.prompt_tokens if "prompt_tokens" in given else min(limit, 512)
+        if prompt <= limit:
+            return request.model_copy(update={"prompt_tokens": prompt, "gen_tokens": 0})
+    if given or request.max_model_len is not None:
+        raise InvalidRequest(
+            f"prompt_tokens + gen_tokens is {request.prompt_tokens + request.gen_tokens:,}, but "
+            f"{model.id} takes at most {limit:,} tokens"
+            f"{' as max_model_len says' if request.max_model_len else ''}.",
+            "Lower one of them.",
+        )
+    output = limit // 3
+    return request.model_copy(update={"prompt_tokens": limit - output, "gen_tokens": output})
+
+
+def demand_of(model: Model, request: PlanRequest) -> Demand:
+    """What `request`, whose lengths fit the model, has to carry."""
+    given = request.model_fields_set
+    assumed = [
+        f"{name} {getattr(request, name):,}"
+        for name in WorkloadInput.model_fields
+        if name in (*_LENGTHS, "concurrency") and name not in given
+    ]
+    return Demand(
+        prompt_tokens=request.prompt_tokens,
+        gen_tokens=request.gen_tokens,
+        concurrency=request.concurrency,
+        longest=request.max_model_len,
+        assumed=tuple(assumed),
+    )
+
+
+def generates_nothing(model: Model) -> bool:
+    """Whether the model only embeds, scores or classifies."""
+    return model.architecture.task == "embed"

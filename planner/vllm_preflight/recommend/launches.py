@@ -1,0 +1,79 @@
+"""One launch of a plan: the request's arguments with some of them chosen, simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.memory.runtime.calibration import parse_calibration
+from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.models.model import Model
+from vllm_preflight.recommend.constraints import precision_problems
+from vllm_preflight.recommend.layouts import Layout
+
+_SHARED = tuple(name for name in StartupRequest.model_fields if name in PlanRequest.model_fields)
+
+
+def startup_request(request: PlanRequest, **changes: Any) -> StartupRequest:
+    """The plan's request as vLLM arguments, with `changes`; nothing is re-validated."""
+    shared = {name: getattr(request, name) for name in _SHARED}
+    return StartupRequest.model_construct(**{**shared, "command": None, **changes})
+
+
+def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **given: Any) -> Launch:
+    """`request` resolved for the model and the GPU; `given` as resolve_launch takes it.
+
+    Quantised weights that the GPU has no kernels for, or that do not divide over the ranks,
+    are among the launch's problems.
+    """
+    launch = resolve_launch(
+        request,
+        model.architecture,
+        hardware.gpu,
+        config=model.config,
+        checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
+        **given,
+    )
+    found = precision_problems(model, launch, hardware.capability)
+    return replace(launch, problems=(*launch.problems, *found)) if found else launch
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where launches of one plan are tried: everything but layout and settings is fixed."""
+
+    model: Model
+    hardware: Hardware
+    request: PlanRequest
+
+    def simulate(self, layout: Layout, fields: Mapping[str, Any]) -> Startup:
+        """The start-up with these arguments beside what the request pins.
+
+        Raises:
+            PreflightError: a value that no launch has, or a model that is not understood.
+        """
+        sizes = {
+            "tensor_parallel_size": layout.tensor,
+            "pipeline_parallel_size": layout.pipeline,
+            "data_parallel_size": layout.replicas,
+            "enable_expert_parallel": layout.expert_parallel or None,
+        }
+        if layout.decode_context > 1:
+            sizes["decode_context_parallel_size"] = layout.decode_context
+        free = self.request.free_vram_gb
+        if free is None and self.hardware.free_bytes is not None:
+            free = self.hardware.free_bytes / 2**30
+        arguments = startup_request(self.request, **{**sizes, "free_vram_gb": free, **fields})
+        return simulate_startup(
+            self.model,
+            self.hardware.gpu,
+            self.hardware.capability,
+            resolve_for(self.model, self.hardware, arguments),
+            calibration=parse_calibration(self.request.calibration),
+        )

@@ -1,0 +1,71 @@
+"""The line for each machine of a launch that spans several.
+
+Source: vLLM docs, "Parallelism and Scaling" and "Data Parallel Deployment"; flags of
+vllm/engine/arg_utils.py (--nnodes, --node-rank, --master-addr since the release that the
+flag table names; --data-parallel-size-local, --data-parallel-address, --headless).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.flags import find_flag, unavailable
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.recommend.arguments import command_line
+from vllm_preflight.recommend.layouts import Layout
+
+# What the reader fills in: the address of the first machine.
+HEAD = "$HEAD_IP"
+_DP_PORT = 13345
+_RAY_PORT = 6379
+
+
+def node_commands(
+    model: str,
+    arguments: Mapping[str, Any],
+    launch: Launch,
+    hardware: Hardware,
+    layout: Layout,
+) -> tuple[str, ...]:
+    """One line a machine, the head's first; none where one machine holds the launch.
+
+    Replicas that each lie within a machine are spread as data-parallel ranks; a replica
+    over several machines is one process group, or Ray where the release has no --nnodes.
+    """
+    per_node = hardware.gpus_per_node
+    machines = -(-layout.gpus // per_node)
+    if machines == 1:
+        return ()
+    serve = command_line(model, dict(arguments), launch.version)
+    if layout.replica_gpus <= per_node:
+        return _replicas(serve, layout, machines)
+    nnodes = find_flag("--nnodes")
+    if nnodes is None or unavailable(nnodes, launch.version):
+        return _ray(serve, machines)
+    group = f"--nnodes {machines} --master-addr {HEAD}"
+    return tuple(
+        f"{serve} {group} --node-rank {rank}{' --headless' if rank else ''}"
+        for rank in range(machines)
+    )
+
+
+def _replicas(serve: str, layout: Layout, machines: int) -> tuple[str, ...]:
+    local = layout.replicas // machines
+    common = f"--data-parallel-size-local {local} --data-parallel-address {HEAD}"
+    common += f" --data-parallel-rpc-port {_DP_PORT}"
+    return tuple(
+        f"{serve} {common}"
+        + (f" --headless --data-parallel-start-rank {rank * local}" if rank else "")
+        for rank in range(machines)
+    )
+
+
+def _ray(serve: str, machines: int) -> tuple[str, ...]:
+    head = f"ray start --head --port={_RAY_PORT} && "
+    worker = f"ray start --address={HEAD}:{_RAY_PORT} --block"
+    return (
+        f"{head}{serve} --distributed-executor-backend ray",
+        *(worker for _ in range(machines - 1)),
+    )

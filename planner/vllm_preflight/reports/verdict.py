@@ -1,0 +1,97 @@
+"""The verdict of an answer: outcome, sentence, probability and the figures that decide."""
+
+from __future__ import annotations
+
+from vllm_preflight.base.units import bytes_to_gib
+from vllm_preflight.contract.verdict import Outcome, Verdict
+from vllm_preflight.memory.startup import Startup
+from vllm_preflight.recommend.demand import Demand
+from vllm_preflight.recommend.outcome import outcome_of, start_outcome
+
+
+def plan_verdict(startup: Startup, demand: Demand, held: int) -> Verdict:
+    """The verdict of a launch that has a demand to carry; `held` requests run at once."""
+    outcome = outcome_of(startup, held, demand.concurrency)
+    requests = _requests(demand.concurrency, demand.context)
+    if outcome == "carries":
+        whole = "all " if demand.concurrency > 1 else ""
+        sentence = f"starts, and holds {whole}{requests} at once"
+    elif outcome == "queues":
+        sentence = (
+            f"starts, and {held:,} of {requests} run at once; the others wait"
+            if held > 1
+            else f"starts, and 1 of {requests} runs at a time; the others wait"
+        )
+    else:
+        sentence = _start_sentence(outcome, startup)
+    return _verdict(outcome, sentence, startup, _cache(startup, demand))
+
+
+def start_verdict(startup: Startup) -> Verdict:
+    """The verdict of a launch for which no workload was given."""
+    outcome = start_outcome(startup)
+    return _verdict(outcome, _start_sentence(outcome, startup), startup, _cache(startup, None))
+
+
+def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:
+    told = outcome not in ("refused", "not_modelled")
+    return Verdict(
+        outcome=outcome,
+        sentence=sentence,
+        start_probability=startup.start_probability if outcome != "not_modelled" else None,
+        because=because if told else None,
+    )
+
+
+def _start_sentence(outcome: Outcome, startup: Startup) -> str:
+    failure, kv = startup.failure, startup.kv
+    said = "" if failure is None else failure.message
+    if outcome == "refused":
+        return f"refused: vLLM stops before it loads anything: {said}"
+    if outcome == "not_modelled":
+        return f"not modelled: {said}"
+    if outcome == "borderline":
+        return f"a toss-up: it starts with a probability of {startup.start_probability:.0%}" + (
+            f"; else {said[0].lower()}{said[1:]}" if said else ""
+        )
+    if outcome == "does_not_start":
+        return f"does not start: {said}" if said else "does not start"
+    if kv.tokens is None or kv.max_concurrency is None:
+        return "starts; the model caches nothing between requests"
+    length = startup.launch.max_model_len
+    return (
+        f"starts, with {kv.tokens:,} tokens of KV cache: {kv.max_concurrency:.2f} requests of "
+        f"{length:,} tokens at once"
+    )
+
+
+def _cache(startup: Startup, demand: Demand | None) -> str | None:
+    """The KV cache of one GPU with its interval, beside what the requests need."""
+    tokens = startup.kv.tokens
+    if tokens is None:
+        return None
+    if startup.available_bytes <= 0:
+        beside = bytes_to_gib(startup.runtime.budget_bytes)
+        return (
+            f"weights {bytes_to_gib(startup.weights.fullest.allocated)} GiB and {beside} GiB "
+            f"beside them on each GPU, of {bytes_to_gib(startup.requested_bytes)} GiB that vLLM "
+            "may take"
+        )
+    low, high = startup.available_interval
+    text = (
+        f"KV cache {bytes_to_gib(startup.available_bytes)} GiB per GPU "
+        f"(80 %: {bytes_to_gib(low)} to {bytes_to_gib(high)})"
+    )
+    if startup.failure is None:
+        text += f" holds {tokens:,} tokens"
+        replicas = startup.launch.data_parallel_size
+        text += f" in each of {replicas} replicas" if replicas > 1 else ""
+    if demand is not None:
+        several = demand.concurrency > 1
+        need = demand.concurrency * demand.context
+        text += f"; {demand.concurrency:,} request{'s need' if several else ' needs'} {need:,}"
+    return text
+
+
+def _requests(count: int, tokens: int) -> str:
+    return f"{count:,} request{'s' * (count != 1)} of {tokens:,} tokens"
