@@ -21,7 +21,7 @@ async def main() -> None:
             "plan_deployment",
             {"model": "Qwen/Qwen3-32B", "gpu": "H100", "gpus": 2, "concurrency": 64},
         )
-        print(plan["summary"])
+        print(plan["verdict"]["sentence"])
         print(plan["artifacts"]["serve_command"])
 
         # "Does not start" is an answer; an error means that the question cannot be answered.
@@ -30,7 +30,7 @@ async def main() -> None:
             "predict_startup",
             {"gpu": "RTX 4090", "command": "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 32k"},
         )
-        print(start["summary"])
+        print(start["verdict"]["sentence"])
         for remedy in start["startup"].get("failure", {}).get("remedies", []):
             print(f"  starts with {remedy}")
 

@@ -25,7 +25,7 @@ const plan = await ask("plan_deployment", {
   gpus: 2,
   concurrency: 64,
 });
-console.log(plan.summary);
+console.log(plan.verdict.sentence);
 console.log(plan.artifacts.serve_command);
 
 // "Does not start" is an answer; an error means that the question cannot be answered.
@@ -33,7 +33,7 @@ const start = await ask("predict_startup", {
   gpu: "RTX 4090",
   command: "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 32k",
 });
-console.log(start.summary);
+console.log(start.verdict.sentence);
 for (const remedy of start.startup.failure?.remedies ?? []) console.log(`  starts with ${remedy}`);
 
 for (const gpu of ["L40S", "H1000"]) {

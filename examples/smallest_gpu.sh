@@ -10,8 +10,8 @@ for gpu in 'RTX 4090' L40S 'A100 80GB' H100 H200; do
     question=$(jq -n --arg model "$model" --arg gpu "$gpu" --argjson concurrency "$concurrency" \
         '{model: $model, gpu: $gpu, gpus: 1, concurrency: $concurrency}')
     answer=$(vllm-preflight call plan_deployment "$question")
-    jq -r --arg gpu "$gpu" '"\($gpu): \(.summary)"' <<<"$answer"
-    if jq -e '.feasibility.fits and .startup.starts' <<<"$answer" >/dev/null; then
+    jq -r --arg gpu "$gpu" '"\($gpu): \(.verdict.sentence)"' <<<"$answer"
+    if jq -e '.verdict.outcome == "carries"' <<<"$answer" >/dev/null; then
         jq -r '"\n\(.artifacts.serve_command)"' <<<"$answer"
         exit 0
     fi

@@ -45,18 +45,26 @@ function tell(text) {
   status.textContent = text;
 }
 
+const WORDS = {
+  carries: "Carries the workload",
+  queues: "Starts, some requests wait",
+  starts: "Starts",
+  borderline: "A toss-up",
+  does_not_start: "Does not start",
+  refused: "Refused by vLLM",
+  not_modelled: "Not modelled",
+};
+
 function verdict(answer) {
-  const fits = answer.feasibility?.fits ?? true;
-  const starts = answer.startup?.starts ?? true;
-  const good = fits && starts;
-  const word = answer.feasibility ? (fits ? "Fits" : "Does not fit") : starts ? "Starts" : "";
-  const text = good ? word : fits ? "Does not start" : "Does not fit";
-  const { model, hardware, startup } = answer;
+  const { model, hardware, startup, verdict: told } = answer;
+  const good = ["carries", "queues", "starts"].includes(told.outcome);
   const facts = [
     model?.model,
     hardware && `${hardware.gpus} × ${hardware.gpu}`,
     startup && `vLLM ${startup.vllm_version}`,
   ].filter(Boolean);
+  const probability = told.start_probability;
+  const chance = probability === undefined ? "" : ` Start probability ${Math.round(probability * 100)} %.`;
   return element(
     "header",
     {},
@@ -64,9 +72,14 @@ function verdict(answer) {
     element(
       "p",
       { class: "summary" },
-      element("strong", { class: good ? "verdict good" : "verdict bad" }, `${good ? "✓" : "✕"} ${text}`),
-      ` ${answer.summary.replace(/^(Fits|Does not fit|Starts|Does not start)( on [^:]*)?: /, "")}`,
+      element(
+        "strong",
+        { class: good ? "verdict good" : "verdict bad" },
+        `${good ? "✓" : "✕"} ${WORDS[told.outcome]}`,
+      ),
+      ` ${told.sentence}.${chance}`,
     ),
+    ...(told.because ? [element("p", { class: "because" }, told.because)] : []),
   );
 }
 
@@ -237,7 +250,7 @@ function reasons(answer) {
     ...(answer.warnings ?? []),
   ];
   const failure = startup?.failure?.message;
-  const told = failure && answer.summary.includes(failure);
+  const told = failure && answer.verdict.sentence.includes(failure.slice(1));
   const lists = [
     failure && !told && ["Why vLLM would not start", [[failure]]],
     remedies.length && ["What would help", remedies],
@@ -290,7 +303,7 @@ function code(text) {
 
 function onResult(result) {
   const answer = result.structuredContent;
-  if (!result.isError && answer?.summary && answer.startup) {
+  if (!result.isError && answer?.verdict && answer.startup) {
     show(answer);
     return;
   }

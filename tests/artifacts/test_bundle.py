@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.artifacts.arguments import serve_arguments
 from vllm_preflight.artifacts.assumptions import assumptions, ray_images
 from vllm_preflight.artifacts.bundle import KINDS, refusal, render_kinds
 from vllm_preflight.artifacts.deployment import dns_label
@@ -19,7 +18,7 @@ from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.flags import find_flag, unavailable
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.questions.generate import generate_artifacts
-from vllm_preflight.questions.plan import plan_deployment
+from vllm_preflight.questions.plan import answer_plan, make_plan, plan_deployment
 
 from .conftest import containers_of, deployment, documents
 
@@ -47,7 +46,8 @@ def test_the_benchmark_names_the_estimated_speed() -> None:
 
 def test_several_machines_get_the_files_of_several() -> None:
     report = generated(
-        model="deepseek-ai/DeepSeek-R1", gpus=16, nodes=2, vllm_version="0.26.0"
+        model="deepseek-ai/DeepSeek-R1", gpus=16, nodes=2, vllm_version="0.26.0",
+        tensor_parallel_size=8, pipeline_parallel_size=2,
     )  # fmt: skip
     assert {"leaderworkerset.yaml", "rayservice.yaml"} <= set(report.files)
     assert {"serve", "docker", "compose", "systemd", "kubernetes", "helm"} <= set(report.skipped)
@@ -115,9 +115,10 @@ def test_every_argument_the_plan_reckons_with_is_served() -> None:
         "enforce_eager": True,
     }
     request = validate_request(PlanRequest, asked)
-    plan = plan_deployment(request)
-    arguments = serve_arguments(request, plan.config)
+    made = make_plan(request)
+    plan, arguments = answer_plan(made), made.arguments
     assert (asked.keys() - {"model", "gpu"}) <= arguments.keys()
+    assert plan.artifacts.serve_command is not None
     fields = parse_command(plan.artifacts.serve_command).fields
     assert {name: fields[name] for name in arguments} == arguments
 

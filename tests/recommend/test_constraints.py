@@ -13,13 +13,13 @@ from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.models.weight_scheme import Quantization
+from vllm_preflight.recommend.checkpoints import checkpoints
 from vllm_preflight.recommend.constraints import (
     broken_by_division,
     broken_by_gpu,
     broken_by_kv_cache,
     load_rules,
 )
-from vllm_preflight.recommend.variants import precisions
 
 NEW: Version = (0, 33, 0)
 
@@ -65,7 +65,7 @@ def test_quantised_weights_need_a_capability(
 
 
 def test_int8_activations_end_with_blackwell() -> None:
-    int8 = precisions(load_model("Qwen/Qwen3-8B"), "int8")[0].effective
+    int8 = checkpoints(load_model("Qwen/Qwen3-8B"), "int8")[0].effective
     broken = broken_by_gpu(int8, (10, 0))
     assert broken is not None and broken.id == "int8_activations_gpu"
     assert broken_by_gpu(int8, (9, 0)) is None
@@ -130,7 +130,7 @@ def test_no_rule_excludes_what_vllm_was_seen_to_start(shared_dir: Path) -> None:
 
 
 def test_variants_have_the_models_name_and_dimensions() -> None:
-    found = precisions(load_model("Qwen/Qwen3-32B"))
+    found = checkpoints(load_model("Qwen/Qwen3-32B"))
     names = [item.model.id for item in found]
     assert names[0] == "Qwen/Qwen3-32B" and not found[0].altered
     assert "Qwen/Qwen3-32B-AWQ" in names and "Qwen/Qwen3-32B-FP8" in names
@@ -139,17 +139,17 @@ def test_variants_have_the_models_name_and_dimensions() -> None:
 
 
 def test_a_fine_tune_is_no_variant() -> None:
-    names = {item.model.id for item in precisions(load_model("Qwen/Qwen3-235B-A22B"))}
+    names = {item.model.id for item in checkpoints(load_model("Qwen/Qwen3-235B-A22B"))}
     assert "nvidia/Qwen3-235B-A22B-NVFP4" in names
     assert not any("2507" in name for name in names)
 
 
 def test_a_quantised_model_may_be_had_in_sixteen_bits() -> None:
-    found = precisions(load_model("Qwen/Qwen3-32B-FP8"))
+    found = checkpoints(load_model("Qwen/Qwen3-32B-FP8"))
     whole = next(item for item in found if item.model.id == "Qwen/Qwen3-32B")
     assert not whole.altered
     assert all(item.quantization == "auto" for item in found)
 
 
 def test_what_is_pinned_leaves_no_choice() -> None:
-    assert len(precisions(load_model("Qwen/Qwen3-32B"), "none")) == 1
+    assert len(checkpoints(load_model("Qwen/Qwen3-32B"), "none")) == 1

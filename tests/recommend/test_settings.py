@@ -1,4 +1,4 @@
-"""The recommended vLLM arguments and their reasons."""
+"""Which arguments are written beside the defaults, and that each has its reason."""
 
 from __future__ import annotations
 
@@ -6,66 +6,75 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.contract.plan import PlanRequest, VLLMConfig
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.plan import PlanRequest, PlanResponse
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.hardware.select import select_hardware
-from vllm_preflight.models.sources import load_model
-from vllm_preflight.recommend.parallelism import choose_layout
-from vllm_preflight.recommend.settings import recommend_settings
+from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.plan import plan_deployment
 
 
-def settings(**fields: Any) -> VLLMConfig:
-    request = validate_request(PlanRequest, {"model": "Qwen/Qwen3-8B", "gpu": "H100", **fields})
-    model, hardware = load_model(request.model), select_hardware(request)
-    return recommend_settings(model, hardware, request, choose_layout(model, hardware, request))
+def plan(model: str = "Qwen/Qwen3-8B", gpu: str = "H100", **fields: Any) -> PlanResponse:
+    return plan_deployment(validate_request(PlanRequest, {"model": model, "gpu": gpu, **fields}))
 
 
-def test_the_length_is_the_models_own_when_all_requests_fit_at_it() -> None:
-    assert settings(concurrency=2).max_model_len == 40_960
-    assert "own maximum" in settings(concurrency=2).explanations["max_model_len"]
+def words(answer: PlanResponse) -> list[str]:
+    assert answer.artifacts.serve_command is not None
+    return answer.artifacts.serve_command.split()
 
 
-def test_else_the_longest_at_which_all_fit_in_whole_blocks() -> None:
-    config = settings(concurrency=64)
-    assert 768 < config.max_model_len < 40_960
-    assert config.max_model_len % 16 == 0
-    assert "64 requests fit" in config.explanations["max_model_len"]
+def test_a_launch_that_needs_nothing_gets_no_flag() -> None:
+    assert words(plan(concurrency=16)) == ["vllm", "serve", "Qwen/Qwen3-8B"]
+
+
+def test_the_length_is_absent_where_the_models_own_surely_starts() -> None:
+    answer = plan(concurrency=64)
+    assert answer.config.max_model_len == answer.model.max_position
+    assert "--max-model-len" not in words(answer)
+    assert "not written" in answer.config.explanations["max_model_len"]
+
+
+@pytest.mark.parametrize("gpu", ["RTX 4090", "A10G", "L4"])
+def test_else_it_is_the_longest_that_surely_starts_in_whole_steps(gpu: str) -> None:
+    answer = plan("Qwen/Qwen3-8B", gpu, gpus=1)
+    assert (answer.verdict.start_probability or 0) >= 0.95
+    length = answer.config.max_model_len
+    assert length % 1024 == 0 and length < answer.model.max_position
+    settings = {"max_num_seqs": answer.config.max_num_seqs, "gpu": gpu}
+    longer = StartupRequest(model="Qwen/Qwen3-8B", max_model_len=length + 2 * 1024, **settings)
+    assert (predict_startup(longer).verdict.start_probability or 0) < 0.95
+
+
+def test_a_length_that_is_asked_for_is_kept() -> None:
+    answer = plan(max_model_len=20_001)
+    assert answer.config.max_model_len == 20_001
+    assert answer.config.explanations["max_model_len"] == "as asked"
 
 
 def test_never_shorter_than_the_workload() -> None:
-    config = settings(concurrency=5_000)
-    assert config.max_model_len == 768
-    assert "would not fit" in config.explanations["max_model_len"]
+    for prompt in (1_000, 20_000, 30_000):
+        answer = plan("Qwen/Qwen3-32B", prompt_tokens=prompt, gen_tokens=500, gpus=1)
+        assert answer.config.max_model_len >= prompt + 500
 
 
-@pytest.mark.parametrize(
-    ("concurrency", "sequences"), [(1, 16), (8, 16), (9, 32), (100, 256), (2_000, 2_000)]
-)
-def test_sequences_leave_room_for_twice_the_concurrency(concurrency: int, sequences: int) -> None:
-    assert settings(concurrency=concurrency).max_num_seqs == sequences
+def test_fewer_sequences_are_written_only_where_they_free_a_part_of_the_cache() -> None:
+    tight = plan("Qwen/Qwen3-32B", gpus=1, concurrency=8)
+    assert tight.config.max_num_seqs == 256
+    assert "frees" in tight.config.explanations["max_num_seqs"]
+    assert "--max-num-seqs" not in words(plan("Qwen/Qwen3-32B", gpus=2, concurrency=8))
 
 
-def test_a_step_holds_every_sequence() -> None:
-    config = settings(concurrency=10_000, batching_mode="latency")
-    assert config.max_num_batched_tokens >= config.max_num_seqs
+def test_more_requests_than_the_default_takes_raise_it() -> None:
+    answer = plan("Qwen/Qwen3-0.6B", "A100-80GB", gpus=1, concurrency=600)
+    assert answer.config.max_num_seqs == 600
+    assert "wait" in answer.config.explanations["max_num_seqs"]
 
 
-def test_every_recommended_argument_has_its_reason() -> None:
-    config = settings(concurrency=4)
-    for name in (
-        "max_model_len",
-        "max_num_seqs",
-        "max_num_batched_tokens",
-        "tensor_parallel_size",
-        "gpu_memory_utilization",
-    ):
-        assert config.explanations[name]
+def test_every_written_argument_has_its_reason() -> None:
+    answer = plan("Qwen/Qwen3-32B", gpus=2, concurrency=4, kv_cache_dtype="fp8", block_size=32)
+    flags = [word[2:].replace("-", "_") for word in words(answer) if word.startswith("--")]
+    assert flags and set(flags) <= answer.config.explanations.keys()
 
 
 def test_only_what_differs_from_the_checkpoint_is_an_argument() -> None:
-    plain = settings()
-    assert plain.dtype is None and plain.quantization is None and plain.kv_cache_dtype is None
-    asked = settings(dtype="fp16", quantization="fp8", kv_cache_dtype="fp8", revision="main")
-    assert (asked.dtype, asked.quantization, asked.kv_cache_dtype) == ("float16", "fp8", "fp8")
-    assert asked.revision == "main"
-    assert "kv_cache_dtype" in asked.explanations
+    fields = plan(quantization="none", dtype="auto").config.model_dump(exclude_none=True)
+    assert fields.keys().isdisjoint({"quantization", "dtype", "revision", "tokenizer"})

@@ -77,6 +77,7 @@ def predict_startup(
     verdict = start_verdict(startup)
     fixes = [] if verdict.good else start_fixes(request, startup, attempt)
     remedies = [fix.text for fix in fixes]
+    report = startup_report(startup, model, remedies)
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
     if parsed.unknown:
         warnings.append(f"No effect on memory known of: {', '.join(parsed.unknown)}.")
@@ -86,10 +87,10 @@ def predict_startup(
         hardware=hardware_report(hardware, startup.launch),
         arguments=_arguments(request, startup.launch),
         defaulted=[name for name in _ARGUMENTS if name in startup.launch.defaulted],
-        startup=startup_report(startup, model, remedies),
+        startup=report,
         command=_command(request, parsed),
         warnings=warnings,
-        next_steps=_next_steps(verdict, remedies),
+        next_steps=_next_steps(verdict, report.failure.remedies if report.failure else remedies),
     )
 
 
@@ -168,10 +169,12 @@ def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
-    if verdict.good or verdict.outcome in ("refused", "not_modelled"):
+    if verdict.good:
         return []
     if remedies:
         return [f"Start with {remedies[0]}."]
+    if verdict.outcome == "refused":
+        return ["No memory setting helps: correct what vLLM says."]
     return ["No argument that was tried makes it start: plan with other or more GPUs."]
 
 

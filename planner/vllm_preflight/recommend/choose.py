@@ -116,7 +116,7 @@ def choose_on(model: Model, hardware: Hardware, request: PlanRequest, demand: De
     judged = list(_judge_all(bench, demand, flat))
     # Stages and shared caches cost speed: only where nothing else does.
     if not any(choice.carries for choice in judged):
-        judged += _judge_all(bench, demand, _sharing_contexts(model, flat))
+        judged += _judge_all(bench, demand, _sharing_contexts(model, request, flat))
     if not any(choice.serves for choice in judged):
         judged += _judge_all(bench, demand, staged)
     if not judged:
@@ -169,9 +169,12 @@ def judge(bench: Bench, demand: Demand, settled: Settled) -> Choice:
     )
 
 
-def _sharing_contexts(model: Model, flat: Iterable[Layout]) -> Iterator[Layout]:
+def _sharing_contexts(
+    model: Model, request: PlanRequest, flat: Iterable[Layout]
+) -> Iterator[Layout]:
     """Layouts whose tensor ranks share a latent cache, which each would keep whole."""
-    if not model.architecture.uses_latent_attention:
+    asked = request.decode_context_parallel_size is not None
+    if asked or not model.architecture.uses_latent_attention:
         return
     for layout in flat:
         if layout.tensor > 1:

@@ -109,4 +109,7 @@ def _pipeline_sizes(architecture: Architecture, most: int, pinned: HardwareInput
     if pinned.pipeline_parallel_size is not None:
         yield pinned.pipeline_parallel_size
         return
-    yield from range(1, min(most, len(architecture.layers)) + 1)
+    # A number of stages that leaves GPUs over is no better than a divisor.
+    for stages in range(1, min(most, len(architecture.layers)) + 1):
+        if most % stages == 0:
+            yield stages

@@ -140,11 +140,8 @@ def _joined(one: Change, other: Change) -> Change:
 
 def _more_gpus(search: Search) -> Iterator[Change]:
     gpu = search.choice.hardware.gpu.name
-    open_sizes = {
-        "tensor_parallel_size": None,
-        "pipeline_parallel_size": None,
-        "data_parallel_size": None,
-    }
+    sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+    open_sizes = {name: None for name in sizes if getattr(search.request, name) is not None}
     there = search.choice.hardware.gpus or search.choice.gpus
     for count in PRACTICAL_COUNTS:
         if count > there:
@@ -165,7 +162,11 @@ def _other_gpus(search: Search) -> Iterator[Change]:
     ]
     count = search.choice.hardware.gpus or search.choice.gpus
     for other in sorted(larger, key=lambda other: (other.visible_bytes, other.name)):
-        fields = {"gpu": other.name, "gpus": count, "vram_gb": None}
+        fields: dict[str, Any] = {"gpu": other.name, "gpus": count}
+        # What was said of the first card's memory is not true of another.
+        for name in ("vram_gb", "free_vram_gb"):
+            if getattr(search.request, name) is not None:
+                fields[name] = None
         yield Change(f"{count} × {other.name}", fields, "other hardware")
 
 
@@ -209,8 +210,8 @@ def _planned(search: Search, model: Model, request: PlanRequest, change: Change)
 
 
 def _effect(choice: Choice) -> str:
-    wanted, context = choice.demand.concurrency, choice.demand.context
+    wanted = choice.demand.concurrency
     where = f"on {choice.gpus} × {choice.hardware.gpu.name}"
     if choice.carries:
-        return f"carries all {wanted:,} {where}, room for {choice.held:,} of {context:,} tokens"
+        return f"carries the workload {where}, with room for {choice.held:,} such requests"
     return f"helps, not enough: {choice.held:,} of {wanted:,} run at once {where}"

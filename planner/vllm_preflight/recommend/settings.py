@@ -7,7 +7,7 @@ a reason: asked for, needed to start or to carry, or worth more than a twentieth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.base.units import ceil_div
@@ -27,6 +27,10 @@ _USUAL_SEQUENCES = 256
 _FEW_SEQUENCES = (128, 64, 32, 16, 8)
 # A step of a few thousand tokens keeps the time between two tokens short, and frees activations.
 _SMALL_STEP_TOKENS = 2048
+# No limit of batch or length frees weights, or changes what vLLM refuses.
+_BEYOND_SETTINGS = frozenset(
+    {"invalid_arguments", "unsupported", "not_modelled", "weights_do_not_fit"}
+)
 # Memory that others use is left to them, and this much more.
 _SHARED_MARGIN = 0.01
 
@@ -78,7 +82,8 @@ class _Trial:
     def run(self) -> Settled:
         """From vLLM's defaults on, one deviation at a time."""
         best = self.settled(self.shared_memory())
-        if best.startup.launch.problems:
+        failure = best.startup.failure
+        if failure is not None and failure.kind in _BEYOND_SETTINGS:
             return best
         best = self.batch_limits(best)
         if best.is_sure:
@@ -127,16 +132,25 @@ class _Trial:
 
     def batch_limits(self, base: Settled) -> Settled:
         """Limits for latency, for the concurrency, or where they free a part of the cache."""
-        settings, launch = base.settings, base.startup.launch
         if self.request.batching_mode == "latency":
-            settings = self.for_latency(settings, base.startup)
-        elif self.request.max_num_seqs is None and self.each > launch.max_num_seqs:
-            settings = settings.with_field(
-                "max_num_seqs", self.each, "vLLM's default would let some of the requests wait"
-            )
-        if settings is not base.settings:
-            return self.settled(settings)
+            settings = self.for_latency(base.settings, base.startup)
+            return base if settings is base.settings else self.settled(settings)
+        if self.request.max_num_seqs is None and self.each > base.startup.launch.max_num_seqs:
+            base = self.more_sequences(base)
         return self.usual_sequences(base)
+
+    def more_sequences(self, base: Settled) -> Settled:
+        """As many sequences as requests that the cache holds, where that carries more."""
+        startup = base.startup
+        unbounded = replace(startup.launch, max_num_seqs=self.each)
+        room = requests_at_once(
+            self.bench.model.architecture, unbounded, startup.kv_low, self.demand.context
+        )
+        if room <= startup.launch.max_num_seqs:
+            return base
+        reason = "vLLM's default would let requests wait that the cache has room for"
+        more = self.settled(base.settings.with_field("max_num_seqs", room, reason))
+        return more if more.is_sure and more.held > base.held else base
 
     def for_latency(self, settings: Settings, startup: Startup) -> Settings:
         """Few sequences and small steps: further requests wait instead of slowing others."""
@@ -160,7 +174,9 @@ class _Trial:
     def usual_sequences(self, base: Settled) -> Settled:
         """Fewer sequences than vLLM's default where that frees a part of the cache."""
         launch = base.startup.launch
-        wanted = max(_USUAL_SEQUENCES, self.each)
+        # More than the cache holds would wait for room anyway.
+        running = min(self.each, base.held // self.layout.replicas)
+        wanted = max(_USUAL_SEQUENCES, running)
         if self.request.max_num_seqs is not None or wanted >= launch.max_num_seqs:
             return base
         fewer = self.settled(

@@ -94,7 +94,7 @@ def _changes(changes: Sequence[Answer]) -> list[str]:
     """Each change with what it gives and costs, and the whole command that results."""
     lines: list[str] = []
     for item in changes:
-        costs = f" (gives up {item['gives_up']})" if "gives_up" in item else ""
+        costs = f" (costs {item['gives_up']})" if "gives_up" in item else ""
         lines.append(f"{item['change']}: {item['effect']}{costs}")
         if "command" in item:
             lines.append(f"    {item['command']}")

