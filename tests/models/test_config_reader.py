@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
-from vllm_preflight.models.catalog import catalog_entry, catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.config_reader import READERS, read_architecture
 from vllm_preflight.models.parameters import count_parameters
 

@@ -18,7 +18,7 @@ from mcp.types import (
 )
 
 from vllm_preflight.hardware.catalog import gpu_names
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight_server.mcp.app import INSTRUCTIONS, build_server
 from vllm_preflight_server.mcp.prompts import MOST_COMPLETIONS
 
