@@ -45,6 +45,9 @@ def test_reads_a_plain_config() -> None:
     assert not found.tied_embeddings
 
 
+@pytest.mark.design(
+    "4: an architecture that is not understood is refused with the config keys that matter"
+)
 def test_an_unknown_type_is_refused_however_plain_it_looks() -> None:
     error = refusal({**LLAMA, "model_type": "mystery"})
     assert "'mystery'" in error.message

@@ -130,6 +130,7 @@ def test_sizing_is_the_fixed_formula() -> None:
     assert fit.fits == (fit.headroom_gib >= 1.0)
 
 
+@pytest.mark.design("3: all terms cover the same thing, the whole tensor-parallel group")
 def test_all_terms_cover_the_group() -> None:
     four = plan("Qwen/Qwen3-32B", "H100", gpus=4, tensor_parallel_size=4, vram_gb=80).feasibility
     assert four.vram_total_gib == 320
@@ -138,6 +139,7 @@ def test_all_terms_cover_the_group() -> None:
     assert four.overhead_gib == 6.4 + 0.75
 
 
+@pytest.mark.design("3: the context is max_model_len when given, else prompt_tokens + gen_tokens")
 def test_the_context_is_max_model_len_when_given_else_the_workloads() -> None:
     typical = plan("Qwen/Qwen3-32B", prompt_tokens=1000, gen_tokens=24).feasibility
     assert (typical.context_tokens, typical.decided_by) == (1024, "typical_length")
@@ -173,6 +175,7 @@ def test_pipeline_stages_span_nodes_when_one_is_too_small() -> None:
     assert answer.config.pipeline_parallel_size == 2
 
 
+@pytest.mark.design("2: what the user pins is kept")
 def test_what_is_pinned_is_kept() -> None:
     pins: dict[str, Any] = {
         "max_model_len": 9000,

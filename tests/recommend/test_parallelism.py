@@ -17,6 +17,7 @@ from vllm_preflight.recommend.parallelism import (
 )
 
 
+@pytest.mark.design("3: the smallest tensor-parallel size that fits is recommended")
 @pytest.mark.parametrize(("enough", "size"), [(1, 1), (2, 2), (3, 4), (5, 8), (9, 8)])
 def test_the_smallest_that_fits_else_the_largest(enough: int, size: int) -> None:
     assert recommend_tensor_parallel([1, 2, 4, 8], lambda tp: tp >= enough) == size
@@ -33,6 +34,7 @@ def test_no_larger_size_is_tried_once_one_fits() -> None:
     assert tried == [1, 2]
 
 
+@pytest.mark.design("3: a tensor-parallel size divides the attention heads")
 @pytest.mark.parametrize(
     ("model", "sizes"),
     [
@@ -55,6 +57,7 @@ def layout(model: str, **fields: Any) -> tuple[int, int, bool]:
     return launch.tensor_parallel_size, launch.pipeline_parallel_size, sizing.feasibility.fits
 
 
+@pytest.mark.design("3: a tensor-parallel group is by default no larger than the node")
 def test_a_node_of_eight_is_assumed() -> None:
     assert layout("meta-llama/Llama-3.1-405B-Instruct-FP8") == (8, 1, True)
     assert layout("deepseek-ai/DeepSeek-R1") == (8, 1, False)

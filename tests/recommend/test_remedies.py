@@ -86,6 +86,7 @@ def failed(**fields: Any) -> tuple[StartupRequest, Startup]:
     return request, simulate_startup(model, hardware.gpu, hardware.capability, launch)
 
 
+@pytest.mark.design("4: a remedy is proved by the engine")
 def test_only_what_starts_is_told_and_the_mildest_of_a_kind() -> None:
     request, startup = failed(gpu_memory_utilization=0.7)
     assert startup.failure is not None

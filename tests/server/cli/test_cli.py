@@ -61,6 +61,7 @@ def test_json_is_the_tools_structured_answer(
     assert json.loads(capsys.readouterr().out) == ask(tool, arguments).structured_content
 
 
+@pytest.mark.design("6: exit codes are those that --help documents")
 @pytest.mark.parametrize(
     ("words", "exit_code"),
     [
@@ -271,6 +272,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert run.stderr.strip() == "[]"
 
 
+@pytest.mark.design("1: the engine imports no mcp, and a command only what it needs")
 @pytest.mark.parametrize("words", [PLAN, CHECK])
 def test_commands_import_neither_mcp_nor_what_they_do_not_ask(words: tuple[str, ...]) -> None:
     program = (
@@ -325,6 +327,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+@pytest.mark.design("6: nothing prints a traceback to a user")
 @pytest.mark.parametrize(
     ("line", "code"),
     [

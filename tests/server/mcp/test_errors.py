@@ -173,6 +173,7 @@ def test_overhead_larger_than_the_memory_does_not_fit_and_says_so(ask: Ask) -> N
     assert any("overhead alone" in warning for warning in plan["feasibility"]["warnings"])
 
 
+@pytest.mark.design("5: a misspelt argument is an error that names the nearest field")
 def test_a_misspelt_field_names_the_nearest(ask: Ask) -> None:
     result = ask("plan_deployment", {**BASE, "conccurrency": 4})
     assert result.is_error
@@ -185,6 +186,7 @@ def test_a_misspelt_option_names_the_nearest(cli: Cli) -> None:
     assert "did you mean --concurrency?" in run.stderr
 
 
+@pytest.mark.design("6: nothing prints a traceback to a user")
 def test_a_bug_is_told_without_its_insides(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
