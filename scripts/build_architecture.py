@@ -79,11 +79,13 @@ def _named(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        # Relative imports are refused by the linter's rule TID252.
+        # The linter's rule TID252 refuses relative imports in both packages.
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        for child in node.orelse:
+            yield from _named(child)
     else:
-        unseen = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for child in node.orelse if unseen else ast.iter_child_nodes(node):
+        for child in ast.iter_child_nodes(node):
             yield from _named(child)
 
 
