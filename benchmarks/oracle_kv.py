@@ -15,7 +15,7 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.kv.cache import KvPlan, kv_plan
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model

@@ -21,7 +21,7 @@ from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.memory.weights.weights import weights_per_rank
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
-from vllm_preflight.models.catalog import catalog_entry, catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.parameters import ParameterCount, count_parameters
 

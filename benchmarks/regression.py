@@ -101,7 +101,7 @@ PLANS: tuple[Json, ...] = (
     {"model": "deepseek-ai/DeepSeek-R1", "gpu": "H100", "gpus": 16, "nodes": 2},
     {"model": "openai/gpt-oss-120b", "gpu": "H100", "concurrency": 128},
     {"model": "google/gemma-3-27b-it", "gpu": "A100-80GB", "max_model_len": 32768},
-    {"model": "Qwen/Qwen3-Next-80B-A3B-Instruct", "gpu": "H200", "overhead_method": "fitted"},
+    {"model": "Qwen/Qwen3-Next-80B-A3B-Instruct", "gpu": "H200", "overhead_method": "formula"},
     {
         "model": "Qwen/Qwen3-8B",
         "gpu": "H100",
@@ -144,14 +144,20 @@ def startup_answer(gpu: str, command: str, version: str | None = None) -> Json:
         answer = predict_startup(validate_request(StartupRequest, request))
     except PreflightError as error:
         return {"error": error.code, "message": error.message}
-    return {"arguments": answer.arguments, **answer.startup.concise().to_json_dict()}
+    verdict = answer.verdict.to_json_dict()
+    return {
+        "verdict": verdict,
+        "arguments": answer.arguments,
+        **answer.startup.concise().to_json_dict(),
+    }
 
 
 def plan_answer(fields: Json) -> Json:
     plan = plan_deployment(validate_request(PlanRequest, fields)).concise().to_json_dict()
     return {
+        "verdict": plan["verdict"],
         "feasibility": plan["feasibility"],
-        "command": plan["artifacts"]["serve_command"],
+        "command": plan["artifacts"].get("serve_command"),
         "startup": plan["startup"],
         "performance": plan.get("performance"),
         "remedies": plan.get("remedies", []),

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from build_client_configs import NAME, SERVER, client_configs
 from vllm_preflight.hardware.catalog import gpu_names
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight_server.cli import main as cli
 from vllm_preflight_server.mcp.tools import TOOLS
 

@@ -39,7 +39,7 @@ from scripts.serving_judgements import (  # noqa: E402
 from vllm_preflight.base.errors import UnknownGpu  # noqa: E402
 from vllm_preflight.hardware.catalog import find_gpu  # noqa: E402
 from vllm_preflight.launch.versions import OLDEST_KNOWN  # noqa: E402
-from vllm_preflight.models.catalog import catalog_entry  # noqa: E402
+from vllm_preflight.models.catalog.entries import catalog_entry  # noqa: E402
 
 Json = dict[str, Any]
 TARGET = ROOT / "benchmarks/data/serving_cases.jsonl"

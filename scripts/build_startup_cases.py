@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from vllm_preflight.models.catalog import catalog_entry, ids_named
+from vllm_preflight.models.catalog.entries import catalog_entry, ids_named
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))

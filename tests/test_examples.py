@@ -34,9 +34,9 @@ def run(*command: str | Path) -> str:
 
 def assert_answers(printed: str) -> None:
     lines = printed.splitlines()
-    assert lines[0].startswith("Fits: 64 requests")
+    assert lines[0].startswith("starts, and holds all 64 requests")
     assert lines[1].startswith("vllm serve Qwen/Qwen3-32B ")
-    assert lines[2].startswith("Does not start on 1 × GeForce RTX 4090 (kv_cache_too_small)")
+    assert lines[2].startswith("does not start: To serve at least one request")
     assert re.search(r"^  starts with --max-model-len \d+$", printed, re.MULTILINE)
     assert re.search(r"^L40S: [\d,]+ tokens of KV cache$", printed, re.MULTILINE)
     assert 'H1000: No GPU called "H1000"' in lines[-1]
@@ -70,7 +70,7 @@ def test_shell() -> None:
         "A100 80GB",
         "",
     ]
-    assert lines[1].startswith("L40S: Does not fit") and "A100 80GB: Fits" in lines[2]
+    assert lines[1].startswith("L40S: does not start") and "A100 80GB: starts" in lines[2]
     assert lines[-1].startswith("vllm serve Qwen/Qwen3-32B ")
 
 

@@ -87,6 +87,7 @@ def test_a_file_that_reads_variables_comes_with_them(kind: ArtifactKind) -> None
     assert list(render_kinds(deployment(), [kind])) == ["env", kind]
 
 
+@pytest.mark.design("4: no file is written for what does not start")
 def test_a_plan_that_would_fail_gets_no_files() -> None:
     with pytest.raises(PlanRefused, match="No files are written") as refused:
         generated(model="Qwen/Qwen3-32B", gpu="L4", gpus=1)

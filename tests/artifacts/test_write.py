@@ -46,6 +46,7 @@ def test_a_link_counts_as_a_file_and_is_replaced_itself(tmp_path: Path) -> None:
     assert not (folder / "b.yaml").is_symlink()
 
 
+@pytest.mark.design("6: bad input never writes or loses anything")
 @pytest.mark.parametrize("failing", [1, 2, 3])
 def test_a_failure_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.cases import FIELDS, PATH, StartupCase, load_cases
 
 from vllm_preflight.hardware.catalog import gpu_names
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 
 
 @pytest.fixture(scope="module")

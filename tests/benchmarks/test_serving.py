@@ -15,7 +15,7 @@ from benchmarks.serving_fit import PRIORS, Residual, priors, residuals, spreads_
 from benchmarks.serving_runs import Run, comparable, run_of
 
 from vllm_preflight.hardware.catalog import find_gpu
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.performance.coefficients import METRICS, load_coefficients
 
 

@@ -13,6 +13,7 @@ from vllm_preflight.launch.flags import all_flags, human_readable_int
 from vllm_preflight.launch.versions import parse_version
 
 
+@pytest.mark.design("4: a literal command is parsed with vLLM's flag names and aliases")
 @pytest.mark.parametrize(
     ("words", "fields"),
     [

@@ -21,6 +21,7 @@ Models = dict[str, Architecture]
 Gpus = dict[str, Gpu]
 
 
+@pytest.mark.design("4: unspecified arguments take vLLM's own defaults")
 def test_an_h100_server_takes_vllms_defaults(resolve: Resolve) -> None:
     launch = resolve()
     assert launch.problems == ()

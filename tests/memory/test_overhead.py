@@ -11,6 +11,7 @@ from vllm_preflight.base.units import BYTES_TO_GIB, gib_to_bytes
 from vllm_preflight.memory.overhead import compute_overhead, overhead_terms
 
 
+@pytest.mark.design("3: compute_overhead gives its known answers")
 @pytest.mark.parametrize(
     ("vram_gib", "tp_size", "fixed_gib", "expected_gib"),
     [

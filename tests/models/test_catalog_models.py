@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vllm_preflight.models.catalog import CatalogEntry, catalog_entry, catalog_ids
+from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, catalog_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_reader import states_length
 from vllm_preflight.models.parameters import count_parameters

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
-from vllm_preflight.models.catalog import catalog_entry, catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.config_reader import READERS, read_architecture
 from vllm_preflight.models.parameters import count_parameters
 
@@ -45,6 +45,9 @@ def test_reads_a_plain_config() -> None:
     assert not found.tied_embeddings
 
 
+@pytest.mark.design(
+    "4: an architecture that is not understood is refused with the config keys that matter"
+)
 def test_an_unknown_type_is_refused_however_plain_it_looks() -> None:
     error = refusal({**LLAMA, "model_type": "mystery"})
     assert "'mystery'" in error.message

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.parameters import ParameterCount, count_parameters
 

@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub import constants
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, PreflightError, UnknownModel
-from vllm_preflight.models.catalog import catalog_entry, catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.model_ids import is_model_id
 from vllm_preflight.models.sources import forget_models, load_model
 

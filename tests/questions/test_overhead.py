@@ -17,6 +17,7 @@ def overhead(**fields: Any) -> OverheadReport:
     return overhead_report(validate_request(OverheadRequest, fields))
 
 
+@pytest.mark.design("3: compute_overhead gives its known answers")
 @pytest.mark.parametrize(
     ("fields", "gib", "method"),
     [

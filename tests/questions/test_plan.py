@@ -143,6 +143,7 @@ def test_the_overhead_is_the_simulated_launchs() -> None:
     assert (fixed.overhead_method, fixed.overhead_gib) == ("fixed", 3.5)
 
 
+@pytest.mark.design("4: fits and the risk are views of the verdict")
 def test_fits_and_the_risk_are_views_of_the_verdict() -> None:
     for gpus, concurrency in ((1, 8), (1, 4_000), (2, 64)):
         answer = plan("Qwen/Qwen3-32B", gpus=gpus, concurrency=concurrency)
@@ -151,6 +152,7 @@ def test_fits_and_the_risk_are_views_of_the_verdict() -> None:
         assert answer.feasibility.oom_risk == "low"
 
 
+@pytest.mark.design("3: all terms cover the same thing, the whole tensor-parallel group")
 def test_all_terms_cover_the_group() -> None:
     four = plan(
         "Qwen/Qwen3-32B", gpus=4, tensor_parallel_size=4, vram_gb=80,
@@ -162,6 +164,7 @@ def test_all_terms_cover_the_group() -> None:
     assert four.overhead_gib == 6.4 + 0.75
 
 
+@pytest.mark.design("3: the context is max_model_len when given, else prompt_tokens + gen_tokens")
 def test_the_context_is_max_model_len_when_given_else_the_workloads() -> None:
     typical = plan("Qwen/Qwen3-32B", prompt_tokens=1000, gen_tokens=24).feasibility
     assert (typical.context_tokens, typical.decided_by) == (1024, "typical_length")
@@ -179,6 +182,7 @@ def test_an_open_number_is_as_few_as_needed() -> None:
     assert answer.hardware.gpus == 2
 
 
+@pytest.mark.design("4: GPUs that are given are used")
 def test_gpus_that_are_there_are_used() -> None:
     for count in (2, 4, 8):
         answer = plan("Qwen/Qwen3-32B", gpus=count, concurrency=32)
@@ -187,6 +191,7 @@ def test_gpus_that_are_there_are_used() -> None:
     assert crowd.config.data_parallel_size > 1
 
 
+@pytest.mark.design("4: no command is printed for what does not start")
 def test_what_cannot_start_says_so_on_the_gpus_there_are() -> None:
     answer = plan("meta-llama/Llama-3.1-405B-Instruct-FP8", gpus=2)
     assert answer.verdict.outcome == "does_not_start"
@@ -197,18 +202,19 @@ def test_what_cannot_start_says_so_on_the_gpus_there_are() -> None:
 def test_two_machines_get_a_line_each() -> None:
     answer = plan("deepseek-ai/DeepSeek-R1", gpus=16, nodes=2, concurrency=4)
     assert answer.verdict.outcome == "carries"
-    head, worker = answer.artifacts.node_commands or ()
+    head, worker = answer.artifacts.node_commands or ["", ""]
     assert head == answer.artifacts.serve_command
     assert "--headless" in worker and "--headless" not in head
     staged = plan(
         "deepseek-ai/DeepSeek-R1", gpus=16, nodes=2,
         tensor_parallel_size=8, pipeline_parallel_size=2,
     )  # fmt: skip
-    head, worker = staged.artifacts.node_commands or ()
+    head, worker = staged.artifacts.node_commands or ["", ""]
     assert "--node-rank 0" in head and "--node-rank 1 --headless" in worker
     assert "--nnodes 2" in head
 
 
+@pytest.mark.design("2: what the user pins is kept")
 def test_what_is_pinned_is_kept() -> None:
     pins: dict[str, Any] = {
         "max_model_len": 9000,

@@ -81,6 +81,7 @@ def test_an_open_number_shows_the_checkpoint_for_fewer_cards() -> None:
     assert again.verdict.outcome == "carries"
 
 
+@pytest.mark.design("4: a remedy is proved by the engine")
 @pytest.mark.parametrize("length", [33_000, 36_000, 40_000])
 def test_what_makes_a_launch_start_is_safe(length: int) -> None:
     answer = check("Qwen/Qwen3-32B", max_model_len=length)
@@ -90,8 +91,9 @@ def test_what_makes_a_launch_start_is_safe(length: int) -> None:
     for text in told:
         words = text.removeprefix("Start with ").removesuffix(".").split()
         pairs = zip(words[::2], words[1::2], strict=True)
-        fields = {flag[2:].replace("-", "_"): value for flag, value in pairs}
-        again = check("Qwen/Qwen3-32B", **{"max_model_len": length, **fields})
+        fields: dict[str, Any] = {"max_model_len": length}
+        fields |= {flag[2:].replace("-", "_"): value for flag, value in pairs}
+        again = check("Qwen/Qwen3-32B", **fields)
         assert (again.verdict.start_probability or 0) >= 0.95, text
 
 

@@ -22,6 +22,7 @@ def words(answer: PlanResponse) -> list[str]:
     return answer.artifacts.serve_command.split()
 
 
+@pytest.mark.design("4: a flag is written only where it has a reason")
 def test_a_launch_that_needs_nothing_gets_no_flag() -> None:
     assert words(plan(concurrency=16)) == ["vllm", "serve", "Qwen/Qwen3-8B"]
 
@@ -39,8 +40,12 @@ def test_else_it_is_the_longest_that_surely_starts_in_whole_steps(gpu: str) -> N
     assert (answer.verdict.start_probability or 0) >= 0.95
     length = answer.config.max_model_len
     assert length % 1024 == 0 and length < answer.model.max_position
-    settings = {"max_num_seqs": answer.config.max_num_seqs, "gpu": gpu}
-    longer = StartupRequest(model="Qwen/Qwen3-8B", max_model_len=length + 2 * 1024, **settings)
+    longer = StartupRequest(
+        model="Qwen/Qwen3-8B",
+        gpu=gpu,
+        max_model_len=length + 2 * 1024,
+        max_num_seqs=answer.config.max_num_seqs,
+    )
     assert (predict_startup(longer).verdict.start_probability or 0) < 0.95
 
 
@@ -50,6 +55,7 @@ def test_a_length_that_is_asked_for_is_kept() -> None:
     assert answer.config.explanations["max_model_len"] == "as asked"
 
 
+@pytest.mark.design("4: a length is never below the workload")
 def test_never_shorter_than_the_workload() -> None:
     for prompt in (1_000, 20_000, 30_000):
         answer = plan("Qwen/Qwen3-32B", prompt_tokens=prompt, gen_tokens=500, gpus=1)

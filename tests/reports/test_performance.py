@@ -50,6 +50,7 @@ def test_a_concise_answer_keeps_figures_and_drops_curve_and_terms() -> None:
     assert short.tpot_ms == speed(full).tpot_ms and short.interval == speed(full).interval
 
 
+@pytest.mark.design("4: every answer is a list of terms with their source")
 def test_every_term_says_where_it_is_from() -> None:
     terms = speed(plan(tensor_parallel_size=2)).terms or []
     names = {term.name for term in terms}

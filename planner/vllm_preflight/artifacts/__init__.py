@@ -1,1 +1,1 @@
-"""Files that run a checked plan: shell, containers, Kubernetes, a benchmark, a profile."""
+"""Which files run a checked plan: shell, container, Kubernetes, benchmark, profile."""

@@ -1,1 +1,1 @@
-"""What a log says beside its prediction: which launch it was, term by term, as a story."""
+"""What a log says beside its prediction: which launch, term by term, as a story."""

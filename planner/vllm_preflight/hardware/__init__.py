@@ -1,1 +1,1 @@
-"""GPUs: the catalogue of facts and detection through NVML."""
+"""Which GPUs there are: by the catalogue of facts, NVML or a cluster."""

@@ -1,1 +1,1 @@
-"""A vLLM launch: its arguments and the defaults vLLM fills in."""
+"""Which launch a command means, with the defaults vLLM fills in."""

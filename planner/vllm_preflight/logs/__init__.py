@@ -1,1 +1,1 @@
-"""Reading vLLM's start-up logs: their numbers, their settings and how they ended."""
+"""What a vLLM log prints: its numbers, its settings and how it ended."""

@@ -1,1 +1,1 @@
-"""Memory: weights, KV cache, overhead and the start-up budget."""
+"""Whether it starts, and how many bytes are left for the KV cache."""

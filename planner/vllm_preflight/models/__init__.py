@@ -1,1 +1,1 @@
-"""Model facts: where configs come from and what they say."""
+"""What a model is: where its config comes from and what it says."""

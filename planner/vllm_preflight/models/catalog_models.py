@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.models.catalog import CatalogEntry
+from vllm_preflight.models.catalog.entries import CatalogEntry
 from vllm_preflight.models.config_reader import read_architecture, states_key, states_length
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.parameters import count_parameters

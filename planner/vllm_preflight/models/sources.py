@@ -27,7 +27,7 @@ from threading import Lock
 from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
-from vllm_preflight.models.catalog import catalog_entry, ids_named, nearest_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, ids_named, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME
 from vllm_preflight.models.hub import read_hub

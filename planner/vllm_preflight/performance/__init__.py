@@ -1,1 +1,1 @@
-"""How fast a launch serves: step times, the stationary state, and an estimate with bounds."""
+"""How fast a launch serves, and between which bounds."""

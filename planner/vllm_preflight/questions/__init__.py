@@ -1,1 +1,1 @@
-"""The questions people ask, one module each, from the request to the answer."""
+"""What people ask: one module a question, from the request to its answer."""

@@ -1,1 +1,1 @@
-"""Choices: parallel layout, settings with their reasons, and remedies that were tried."""
+"""What to run: layouts, settings with their reasons, and remedies that were tried."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization_requests import requested
 from vllm_preflight.models.sources import load_model

@@ -48,22 +48,23 @@ def fit_workload(model: Model, request: PlanRequest) -> PlanRequest:
         InvalidRequest: the lengths that were given are longer than the model takes.
     """
     limit = request.max_model_len or model.architecture.max_position
-    if request.prompt_tokens + request.gen_tokens <= limit and not generates_nothing(model):
-        return request
     given = request.model_fields_set & set(_LENGTHS)
+    prompt, output = request.prompt_tokens, request.gen_tokens
     if generates_nothing(model) and "gen_tokens" not in given:
-        prompt = request.prompt_tokens if "prompt_tokens" in given else min(limit, 512)
-        if prompt <= limit:
-            return request.model_copy(update={"prompt_tokens": prompt, "gen_tokens": 0})
-    if given or request.max_model_len is not None:
+        prompt, output = prompt if "prompt_tokens" in given else min(prompt, limit), 0
+    elif not given and request.max_model_len is None and prompt + output > limit:
+        output = limit // 3
+        prompt = limit - output
+    if prompt + output > limit:
+        why = " as max_model_len says" if request.max_model_len else ""
         raise InvalidRequest(
-            f"prompt_tokens + gen_tokens is {request.prompt_tokens + request.gen_tokens:,}, but "
-            f"{model.id} takes at most {limit:,} tokens"
-            f"{' as max_model_len says' if request.max_model_len else ''}.",
+            f"prompt_tokens + gen_tokens is {prompt + output:,}, but {model.id} takes at most "
+            f"{limit:,} tokens{why}.",
             "Lower one of them.",
         )
-    output = limit // 3
-    return request.model_copy(update={"prompt_tokens": limit - output, "gen_tokens": output})
+    if (prompt, output) == (request.prompt_tokens, request.gen_tokens):
+        return request
+    return request.model_copy(update={"prompt_tokens": prompt, "gen_tokens": output})
 
 
 def demand_of(model: Model, request: PlanRequest) -> Demand:

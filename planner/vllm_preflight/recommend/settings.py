@@ -20,6 +20,8 @@ from vllm_preflight.recommend.layouts import Layout
 
 # Recommended lengths are multiples of this.
 LENGTH_STEP = 1024
+# Shares of the first guess by which a length is then shortened.
+_SHORTENED = (0.0, 0.03, 0.08, 0.2, 0.4)
 # A limit is worth writing when it frees more than this share of the cache's tokens.
 _WORTH = 0.05
 # Sequences that serve a burst of chats; vLLM's own default on smaller cards.
@@ -29,7 +31,13 @@ _FEW_SEQUENCES = (128, 64, 32, 16, 8)
 _SMALL_STEP_TOKENS = 2048
 # No limit of batch or length frees weights, or changes what vLLM refuses.
 _BEYOND_SETTINGS = frozenset(
-    {"invalid_arguments", "unsupported", "not_modelled", "weights_do_not_fit"}
+    {
+        "invalid_arguments",
+        "unsupported",
+        "not_modelled",
+        "weights_do_not_fit",
+        "free_memory_below_request",
+    }
 )
 # Memory that others use is left to them, and this much more.
 _SHARED_MARGIN = 0.01
@@ -195,23 +203,21 @@ class _Trial:
 
     def shorter(self, base: Settled) -> Settled:
         """The longest length that surely starts, never below the demand's; else `base`."""
-        launch = base.startup.launch
+        launch, failure = base.startup.launch, base.startup.failure
         if self.request.max_model_len is not None or base.is_sure:
             return base
-        longest = self.surely_admitted(base.startup)
-        while longest >= self.demand.context:
-            tried = self.settled(
-                base.settings.with_field(
-                    "max_model_len",
-                    longest,
-                    f"the longest that surely starts; the model takes {launch.max_model_len:,}",
-                )
-            )
+        if failure is not None and failure.kind != "kv_cache_too_small":
+            return base
+        first = self.surely_admitted(base.startup)
+        reason = f"the longest that surely starts; the model takes {launch.max_model_len:,}"
+        # A shorter launch may take a little more beside the cache than was guessed.
+        for share in _SHORTENED:
+            length = self.rounded(int(first * (1 - share)))
+            if length < self.demand.context:
+                break
+            tried = self.settled(base.settings.with_field("max_model_len", length, reason))
             if tried.is_sure:
                 return tried
-            if longest == self.demand.context:
-                break
-            longest = max(self.demand.context, self.rounded(longest - LENGTH_STEP))
         return base
 
     def surely_admitted(self, startup: Startup) -> int:

@@ -85,8 +85,10 @@ def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
     if kind == "free_memory_below_request":
         free = min(launch.free_bytes or 0, startup.gpu.visible_bytes)
         share = int(free / startup.gpu.visible_bytes * 100) / 100
-        fewer = {"gpu_memory_utilization": share}
-        yield [Fix(fewer), Fix({**fewer, "max_model_len": _whole(startup.longest)})]
+        length = _whole(startup.longest)
+        if share > 0 and length > 0:
+            fewer = {"gpu_memory_utilization": share}
+            yield [Fix(fewer), Fix({**fewer, "max_model_len": length})]
         return
     if kind == "mamba_blocks_too_few":
         yield [Fix({"max_num_seqs": startup.kv_low.num_blocks})]
@@ -96,7 +98,8 @@ def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
         yield [Fix({"kv_cache_memory_bytes": None})]
     length = _whole(startup.kv_low.estimated_max_model_len)
     if 0 < length < launch.max_model_len:
-        yield [Fix({"max_model_len": length}), Fix({"max_model_len": length - LENGTH_STEP})]
+        shorter = max(1, length - LENGTH_STEP)
+        yield [Fix({"max_model_len": length}), Fix({"max_model_len": shorter})]
     yield [
         Fix({"max_num_seqs": sequences})
         for sequences in _FEWER_SEQUENCES

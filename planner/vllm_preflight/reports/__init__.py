@@ -1,1 +1,1 @@
-"""From the engine's results to the parts of an answer."""
+"""How the engine's results become the parts of an answer."""

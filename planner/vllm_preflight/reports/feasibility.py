@@ -51,6 +51,12 @@ def feasibility(
         return requests_at_once(architecture, launch, low, length) * replicas
 
     longest = max(demand.context, architecture.max_position)
+    warnings: list[str] = []
+    if found.overhead_bytes >= found.vram_target_alloc_bytes:
+        warnings.append(
+            f"The overhead alone ({bytes_to_gib(found.overhead_bytes)} GiB) is more than vLLM may "
+            f"use ({bytes_to_gib(found.vram_target_alloc_bytes)} GiB)."
+        )
     report = FeasibilityReport(
         fits=choice.carries,
         oom_risk=oom_risk(startup.start_probability),
@@ -72,6 +78,7 @@ def feasibility(
         max_context_at_concurrency=longest_at_once(architecture, launch, low, each, longest)
         if startup.starts
         else 0,
+        warnings=warnings,
     )
     return report, _terms(request, model, choice, budget, found, each, overhead)
 

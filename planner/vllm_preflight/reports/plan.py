@@ -166,8 +166,11 @@ def _next_steps(
             "workload better."
         )
     if not verdict.good:
+        failure = choice.startup.failure
         if remedies:
             steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
+        elif failure is not None and failure.remedies:
+            steps += [f"Try {remedy}." for remedy in failure.remedies]
         elif verdict.outcome == "does_not_start":
             steps.append("Nothing that was tried makes it start; take a smaller model.")
         return steps

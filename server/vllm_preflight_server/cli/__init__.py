@@ -1,1 +1,1 @@
-"""The command line: one module a command, and the terminal's drawing."""
+"""What people type and see: one module a command, and the terminal's drawing."""

@@ -34,8 +34,8 @@ MODEL is a Hugging Face id, a folder with a config.json, or a catalogue id. Mode
 the catalogue need no network.
 
 exit codes:
-  0  it fits, it starts, or the question was answered
-  1  it does not fit, or does not start
+  0  it starts (requests may wait), or the question was answered
+  1  it does not start, is refused by vLLM, or may fail (borderline)
   2  bad usage: an option, value or file that cannot be what it says
   3  the model is unknown, unsupported, or the Hub cannot be reached
   4  the GPU is unknown, or none was detected

@@ -1,1 +1,1 @@
-"""The MCP server: tools, schemas, resources, prompts and extensions."""
+"""What assistants see: tools, schemas, resources, prompts and extensions."""

@@ -9,7 +9,7 @@ from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.inspect import InspectRequest
 from vllm_preflight.hardware.catalog import find_gpu, gpu_names, load_catalog, nearest_gpus
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.models.catalog import catalog_entry, catalog_ids, nearest_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids, nearest_ids
 
 # MCP allows no more values in one completion.
 MOST_COMPLETIONS = 100

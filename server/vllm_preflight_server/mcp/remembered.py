@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from vllm_preflight.contract.request import RequestModel
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 
 T = TypeVar("T")
 MOST_KEPT = 256

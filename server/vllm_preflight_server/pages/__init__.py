@@ -1,1 +1,1 @@
-"""The page, pictures and figures that MCP, HTTP and reports share."""
+"""What is drawn: the page, pictures and figures that MCP, HTTP and reports share."""

@@ -1,1 +1,1 @@
-"""MCP over HTTP: sockets, authentication and limits."""
+"""Who may ask over HTTP, and how much: sockets, authentication, limits."""

@@ -16,7 +16,7 @@ from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Lora, Speculation, Version
 from vllm_preflight.memory.weights.weights import RankWeights, StageWeights, weights_per_rank
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization

@@ -8,7 +8,7 @@ import pytest
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder, Split
-from vllm_preflight.models.catalog import catalog_entry
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.families.multimodal import TEXT_READERS, WRAPPERS
 from vllm_preflight.models.parameters import count_parameters

@@ -34,7 +34,6 @@ def test_the_answer_is_what_the_tool_publishes(
     structured, schema = result.structured_content, tools["compare_hardware"].output_schema
     assert structured is not None and schema is not None
     jsonschema.validate(structured, schema)
-    assert ("frontier" in structured) == (detail == "full")
     assert structured["best"]["gpu"] in text_of(result)
     if detail == "concise":
         assert len(json.dumps(structured)) <= CONCISE_CHARACTERS
@@ -60,23 +59,23 @@ def test_prices_may_come_as_an_object(ask: Ask) -> None:
     assert best["cost_per_hour"] == pytest.approx(2.4 * best["gpus"])
 
 
-def test_the_command_lists_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_is_one_table_and_one_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SMALL) == 0
     shown = capsys.readouterr().out
     assert "vllm serve Qwen/Qwen3-8B" in shown
-    assert "Options that no other beats" in shown and "requests +---" in shown
+    assert len(shown.splitlines()) <= 24
 
 
 def test_json_is_the_whole_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["frontier"] and answer["options"]
+    assert answer["best"] and answer["options"]
 
 
 def test_the_exit_code_says_that_nothing_does(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["compare", "Qwen/Qwen3-32B", "--gpus", "T4", "--max-gpus", "1"]
     assert main([*arguments, "--concurrency", "500"]) == 1
-    assert "None of 1 kinds" in capsys.readouterr().out
+    assert "none of 1 kinds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

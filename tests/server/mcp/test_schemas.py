@@ -29,6 +29,7 @@ def test_both_eras_list_the_same_tools_in_the_same_order(era: Era) -> None:
     assert [tool.name for tool in anyio.run(session)] == NAMES
 
 
+@pytest.mark.design("5: schemas are flat and closed, optional rather than nullable")
 @pytest.mark.parametrize("name", NAMES)
 def test_input_schemas_are_flat_and_closed(tools: Mapping[str, Tool], name: str) -> None:
     schema = tools[name].input_schema
@@ -41,6 +42,7 @@ def test_input_schemas_are_flat_and_closed(tools: Mapping[str, Tool], name: str)
             assert "minimum" in member or "exclusiveMinimum" in member, field
 
 
+@pytest.mark.design("5: schemas are flat and closed, optional rather than nullable")
 @pytest.mark.parametrize("name", NAMES)
 def test_no_schema_has_what_clients_refuse(tools: Mapping[str, Tool], name: str) -> None:
     tool = tools[name]
@@ -68,6 +70,7 @@ def test_optional_arguments_state_a_default_or_need_none(
             assert member["default"] == json.loads(json.dumps(info.default))
 
 
+@pytest.mark.design("5: all four annotations are set")
 @pytest.mark.parametrize("name", NAMES)
 def test_tools_say_when_to_use_them_and_that_they_only_read(
     tools: Mapping[str, Tool], name: str
@@ -82,6 +85,7 @@ def test_tools_say_when_to_use_them_and_that_they_only_read(
     assert hints.idempotent_hint is True and hints.open_world_hint is not None
 
 
+@pytest.mark.design("5: tool definitions stay small")
 def test_definitions_stay_small(tools: Mapping[str, Tool]) -> None:
     sizes = {
         name: len(tool.model_dump_json(by_alias=True, exclude_none=True).encode())

@@ -35,6 +35,7 @@ WITH_DETAIL = [
 CONCISE_CHARACTERS = 6_000
 
 
+@pytest.mark.design("5: structured content and text are both complete")
 @pytest.mark.parametrize("case", HAPPY)
 @pytest.mark.parametrize("detail", ["concise", "full"])
 def test_an_answer_is_what_the_tool_publishes_in_both_channels(
@@ -58,6 +59,7 @@ def test_an_answer_is_what_the_tool_publishes_in_both_channels(
         ), (key, value)
 
 
+@pytest.mark.design("2: optional fields are left out, not null")
 @pytest.mark.parametrize("case", HAPPY)
 def test_an_answer_has_no_nulls(ask: Ask, case: str) -> None:
     name, arguments = HAPPY[case]

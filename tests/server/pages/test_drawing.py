@@ -16,6 +16,7 @@ from vllm_preflight_server.pages.panels import logarithmic_steps
 PLAN = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
 
 
+@pytest.mark.design("5: images are PNG")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -214,7 +214,7 @@ def test_the_command_line_writes_a_report(cli: Cli, tmp_path: Path) -> None:
     first = cli("plan", *words)
     assert first.returncode == 0 and str(target) in first.stderr
     written = target.read_text(encoding="utf-8")
-    assert '"summary": "Fits' in written and '"curve": [' in written
+    assert '"outcome": "carries"' in written and '"curve": [' in written
     assert list(tmp_path.iterdir()) == [target]
 
     target.write_text("mine", encoding="utf-8")
@@ -223,7 +223,7 @@ def test_the_command_line_writes_a_report(cli: Cli, tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == "mine"
 
     assert cli("check", *words, "--force").returncode == 0
-    assert "starts on 1 × H100" in target.read_text(encoding="utf-8")
+    assert '"outcome": "starts"' in target.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -129,6 +129,7 @@ def guarded() -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.design("5: every protocol revision the SDK speaks is served")
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_every_revision_is_served(server: Server, revision: str) -> None:
     answer = server.list_tools(revision)

@@ -1,1 +1,1 @@
-"""One reader per family of architectures, built from shared blocks."""
+"""How the config of each family of architectures is read."""

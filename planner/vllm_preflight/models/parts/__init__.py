@@ -1,1 +1,1 @@
-"""The building blocks that model families are made of."""
+"""Which building blocks the families of models are made of."""
