@@ -82,8 +82,6 @@ SHARED_FACTS = ("nominal_gib", "vram_mib", "compute_capability")
 # as of T4, A10, L4, L20 and L40S (B200 and B300: 93.3 %).
 INLINE_ECC = {"Tesla P4", "Tesla P40", "A2", "A16", "L2", "L40", "B100 192GB"}
 ECC_SHARE = 15 / 16
-# Sizes of which the other is sold too: the size must be said.
-MUST_SAY = {"RTX A2000 12GB": ["12gb"]}
 # Dense 16-bit tensor FLOPS with 32-bit accumulation over FP32 FLOPS, by generation: GeForce
 # and the others. As published for RTX 2080 Ti (53.8 / 13.45), T4 (65 / 8.1), V100 (125 /
 # 15.7), RTX 3090 (71 / 35.6), A6000 (154.8 / 38.7), RTX 4090 (165.2 / 82.6), L40S (362.1 /
@@ -151,8 +149,6 @@ def read_row(row: Json) -> Iterator[Json]:
     others = [name for name in row["nvml_names"] if name in OTHER_PRODUCTS]
     entry: Json = {"name": name, "vendor": row["vendor"]}
     entry["nvml_names"] = [name for name in row["nvml_names"] if name not in others]
-    if name in MUST_SAY:
-        entry["must_say"] = MUST_SAY[name]
     entry["aliases"] = ALIASES.get(name, [])
     entry.update({ours: row[theirs] for ours, theirs in FIELDS.items() if row[theirs] is not None})
     sources = {key: plain(row["source"][FIELDS[key]]) for key in FIELDS if key in entry}

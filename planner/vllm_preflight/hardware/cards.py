@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
@@ -88,8 +89,22 @@ def leaves_open(name: str, choices: list[str]) -> UnknownGpu:
 def unknown(name: str) -> UnknownGpu:
     """The error for a name that means no card, with names that are near, if any are."""
     shown = shorten(name)
+    message = f'No GPU called "{shown}" is in the catalogue.'
+    if other_size := _of_other_size(name):
+        return UnknownGpu(
+            message,
+            f"{other_size} has another size; for a card that was changed give vram_gb too, the "
+            f"GiB that CUDA shows: gpu={other_size!r}, vram_gb=….",
+        )
     said = f"Nearest names: {', '.join(near)}. " if (near := neighbours(name)) else ""
-    return UnknownGpu(f'No GPU called "{shown}" is in the catalogue.', f"{said}{_NO_HELP}")
+    return UnknownGpu(message, f"{said}{_NO_HELP}")
+
+
+def _of_other_size(name: str) -> str | None:
+    """The one card that `name` would be without the memory size it says; None elsewhere."""
+    text, sizes = re.subn(r"[\s-]*\b\d+\s*(?:g|gb|gib)\b", "", name[:LONGEST_NAME], flags=re.I)
+    found = matching_cards(squash(text)) if sizes and squash(text) else []
+    return found[0].name if len(found) == 1 else None
 
 
 def shorten(name: str) -> str:
@@ -99,7 +114,7 @@ def shorten(name: str) -> str:
 
 def neighbours(text: str, n: int = 3) -> tuple[str, ...]:
     """At most `n` catalogue names that `text` may have been meant for; often none."""
-    core = "".join(word for word in split_words(text[:LONGEST_NAME]) if word not in _BRAND_WORDS)
+    core = _core(split_words(text[:LONGEST_NAME]), _BRAND_WORDS)
     if len(core) < _TELLING_LETTERS - 1:
         return ()
     likeness = {entry.gpu.name: _likeness(core, entry, spelled) for entry, spelled in _spellings()}
@@ -133,19 +148,23 @@ def nearest_gpus(text: str, n: int = 3) -> tuple[str, ...]:
 
 
 _BRAND_WORDS = ANYWHERE.union(*BRANDS.values())
+# Letters that are typed and read for digits.
+_LOOKALIKES = str.maketrans("oil", "011")
+
+
+def _core(words: Iterable[str], without: Collection[str]) -> str:
+    return "".join(word for word in words if word not in without).translate(_LOOKALIKES)
 
 
 def _likeness(core: str, entry: Entry, spellings: tuple[Spelling, ...]) -> float:
     """How like `core`, a name without brands, is to a card's telling words, up to 1."""
     own = spellings[0].required
-    telling = [
-        word for word in own if len(word) >= _TELLING_LETTERS and re.search(r"\d", word)
-    ]
+    telling = [word for word in own if len(word) >= _TELLING_LETTERS and re.search(r"\d", word)]
     if telling and all(word in core for word in telling):
         # The card's own number is said: another variant of it, or another size.
         return 0.9 + 0.1 * sum(len(word) for word in own if word in core) / len(core)
     ways = [
-        "".join(word for word in split_words(way) if word in spelled.required)
+        _core((word for word in split_words(way) if word in spelled.required), ())
         for way, spelled in zip(
             (entry.gpu.name, *entry.gpu.nvml_names, *entry.aliases), spellings, strict=True
         )

@@ -18,6 +18,7 @@ _PREFIXES = ("ml.", "standard_", "ecs.")
 # A machine type with GPUs attached: "n1-standard-8+T4".
 _ATTACHED = re.compile(r"[a-z]\d[a-z]?-(?:standard|highmem|highcpu|custom)-[\d-]+\s*\+\s*(.+)")
 _NEAR = 0.75
+_SHORTEST_FAMILY = 2
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,22 @@ def other_chip(text: str) -> str | None:
     """The accelerator, no GPU, of an instance type that has one; None elsewhere."""
     key = _key(text)
     return next((chip for prefix, chip in _table().other_chips if key.startswith(prefix)), None)
+
+
+def family(text: str) -> tuple[Instance, ...]:
+    """The instance types of which `text` is the beginning: "g6e" of g6e.xlarge, ….
+
+    Fewest GPUs first; none where the text is no such beginning.
+    """
+    key = _key(text)
+    if len(key) < _SHORTEST_FAMILY or not re.search(r"[a-z].*\d", key):
+        return ()
+    sizes = [
+        instance
+        for known, instance in _table().instances.items()
+        if known.startswith((f"{key}.", f"{key}-", f"{key} ", f"{key}_"))
+    ]
+    return tuple(sorted(sizes, key=lambda instance: instance.gpus or 0))
 
 
 def near_instances(text: str, n: int = 3) -> tuple[str, ...]:

@@ -73,7 +73,9 @@ def profiles_of(gpu: Gpu) -> tuple[Profile, ...]:
         return ()
     whole = _whole_gb(gpu)
     return tuple(
-        Profile(compute, round(whole * memory / slices)) for compute, memory in _PROFILES[slices]
+        # Halves round up: an eighth of 180 GB is 23.
+        Profile(compute, int(whole * memory / slices + 0.5))
+        for compute, memory in _PROFILES[slices]
     )
 
 
@@ -145,5 +147,11 @@ def _part(gpu: Gpu, profile: Profile, memory: float, compute: float) -> Gpu:
 
 
 def _whole_gb(gpu: Gpu) -> float:
-    """The memory that profile names are shares of: what NVML shows, in GiB."""
-    return gpu.vram_mib / 1024 if gpu.vram_mib else gpu.visible_bytes / BYTES_TO_GIB
+    """The memory that profile names are shares of: the card's nominal size, in GB.
+
+    What NVML shows instead where that is much less (B300: 269 of 288).
+    """
+    shown = gpu.vram_mib / 1024 if gpu.vram_mib else gpu.visible_bytes / BYTES_TO_GIB
+    named = re.search(r"(\d+)GB", gpu.name)
+    nominal = float(named[1]) if named else shown
+    return nominal if abs(nominal - shown) <= 0.05 * shown else shown

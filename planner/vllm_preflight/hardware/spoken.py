@@ -17,6 +17,7 @@ from vllm_preflight.hardware.cards import (
     find_card,
     leaves_open,
     matching_cards,
+    neighbours,
     shorten,
     unknown,
 )
@@ -25,6 +26,7 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.instances import (
     Instance,
     attached_gpus,
+    family,
     find_instance,
     near_instances,
     other_chip,
@@ -37,7 +39,10 @@ from vllm_preflight.hardware.mig import (
     profiles_of,
 )
 from vllm_preflight.hardware.names import form_of, squash
+from vllm_preflight.hardware.weakest import weakest
 
+# Longer than any line of lspci; a longer text is no name.
+_LONGEST = 160
 _WORDS = {
     "one": 1,
     "single": 1,
@@ -67,6 +72,8 @@ _COUNTED = tuple(
         # RTX 3090 x2, H100x8, H100 (x8), H100 (8x)
         rf"{_CARD}\s*\(?\s*[x×*]\s*{_N}\s*\)?",
         rf"{_CARD}\s*\(\s*{_N}\s*[x×*]?\s*\)",
+        # H100 8x
+        rf"{_CARD}\s+{_N}\s*[x×*]",
         # H100 8-GPU, gpu-h100-sxm_8gpu-128vcpu-1600gb
         rf"{_CARD}[\s_-]+{_N}[\s-]?gpus?\b(?:-\d+vcpu-\d+gb)?",
         # gpu_8x_h100_sxm5, h100-80gb.8x
@@ -104,6 +111,8 @@ def read_hardware_name(name: str) -> NamedHardware:
     Raises:
         UnknownGpu: no such card or instance, or several that differ; the hint names them.
     """
+    if len(name) > _LONGEST:
+        raise unknown(name)
     text = re.sub(r"\((?:R|TM|C)\)|[®™]", " ", name, flags=re.IGNORECASE)
     text = re.sub(r"\s+", " ", text).strip()
     if keyed := _KEYED.fullmatch(text):
@@ -124,13 +133,12 @@ def _mixed(parts: list[str], error: UnknownGpu) -> NamedHardware:
     except UnknownGpu as of_part:
         # A part that is open has its own choices; of one that is nothing the whole is said.
         raise (of_part if "leaves open" in of_part.message else error) from None
-    least = min(kinds, key=lambda kind: kind.gpu.visible_bytes).gpu
-    total = sum(kind.gpus or 1 for kind in kinds)
+    least = weakest([kind.gpu for kind in kinds])
     names = sorted({kind.gpu.name for kind in kinds})
     notes = [note for kind in kinds for note in kind.notes]
     if len(names) > 1:
         notes.append(f"The GPUs differ ({', '.join(names)}); the smallest, {least.name}, decides.")
-    return NamedHardware(least, total, notes=tuple(notes))
+    return NamedHardware(least, sum(kind.gpus or 1 for kind in kinds), notes=tuple(notes))
 
 
 def _one_kind(text: str) -> NamedHardware:
@@ -157,7 +165,9 @@ def _one_kind(text: str) -> NamedHardware:
                 "Name the instance type alone, and give nodes for more of them.",
             )
         return replace(found, gpus=count or found.gpus)
-    if near := near_instances(text):
+    if of_family := family(text):
+        return _of_family(text, of_family)
+    if not neighbours(text) and (near := near_instances(text)):
         raise UnknownGpu(
             f'No GPU or instance type called "{shorten(text)}" is known.',
             f"Nearest instance types: {', '.join(near)}.",
@@ -188,6 +198,15 @@ def _of_instance(instance: Instance) -> NamedHardware:
         return NamedHardware(gpu, instance=instance)
     note = f"{instance.id} ({instance.provider}) has {instance.gpus} × {gpu.name}."
     return NamedHardware(gpu, instance.gpus, instance, (note,))
+
+
+def _of_family(text: str, instances: tuple[Instance, ...]) -> NamedHardware:
+    """The GPU of a family of instance types, where all its sizes have the same."""
+    if len({instance.gpu for instance in instances}) > 1:
+        raise leaves_open(text, [instance.id for instance in instances[:4]])
+    sizes = ", ".join(f"{instance.id} has {instance.gpus}" for instance in instances)
+    gpu = find_card(instances[0].gpu)
+    return NamedHardware(gpu, notes=(f"{shorten(text)} instances have {gpu.name}: {sizes}.",))
 
 
 def _kind(text: str) -> NamedHardware:
@@ -242,15 +261,20 @@ def _part(text: str, profile: Profile, card: str) -> tuple[Gpu, tuple[str, ...]]
             "the oldest generation are taken, and no speed is estimated. Name the card too.",
         )
     cards = matching_cards(squash(card)) or [find_card(card)]
-    parts = [part for gpu in cards if (part := instance_of(gpu, profile))]
-    forms = {form for part in parts if (form := form_of(part.name)) is not None}
-    likely = [part for part in parts if form_of(part.name) in (None, min(forms, default=None))]
-    if len(likely) == 1:
-        return likely[0], ()
-    if likely:
-        raise leaves_open(text, [part.name for part in likely])
-    have = list(dict.fromkeys(p.name for gpu in cards for p in profiles_of(gpu)))
+    parts = _usual([part for gpu in cards if (part := instance_of(gpu, profile))])
+    if len(parts) == 1:
+        return parts[0], ()
+    if parts:
+        raise leaves_open(text, [part.name for part in parts])
+    usual = _usual(cards)
+    have = list(dict.fromkeys(p.name for gpu in usual for p in profiles_of(gpu)))
     raise UnknownGpu(
-        f"{cards[0].name} has no MIG profile {profile.name}.",
+        f"{usual[0].name} has no MIG profile {profile.name}.",
         f"It has {', '.join(have)}." if have else "MIG does not split it.",
     )
+
+
+def _usual(gpus: list[Gpu]) -> list[Gpu]:
+    """Those of the usual form, where their names say one."""
+    forms = {form for gpu in gpus if (form := form_of(gpu.name)) is not None}
+    return [gpu for gpu in gpus if form_of(gpu.name) in (None, min(forms, default=None))]
