@@ -27,7 +27,7 @@ RTX_PRO_6000, P100 = "RTX PRO 6000 Blackwell Server", "Tesla P100 PCIe 16GB"
 
 
 class Provider(NamedTuple):
-    """A cloud or maker: its families map an id with a place for the size to a card and GPUs by size."""
+    """A cloud or maker: families map an id, with a place for sizes, to a card and GPUs by size."""
 
     name: str
     source: str
@@ -338,10 +338,9 @@ def render(table: dict[str, Any]) -> str:
     """JSON with one entry a line, so that a change shows as its own line."""
     lists = [
         f'"{key}": [\n'
-        + ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in value)
+        + ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in table[key])
         + "\n]"
-        for key, value in table.items()
-        if isinstance(value, list)
+        for key in ("sources", "instances", "accelerators", "other_chips")
     ]
     return f'{{\n"schema_version": {table["schema_version"]},\n' + ",\n".join(lists) + "\n}\n"
 

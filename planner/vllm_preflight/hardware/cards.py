@@ -90,21 +90,21 @@ def unknown(name: str) -> UnknownGpu:
     """The error for a name that means no card, with names that are near, if any are."""
     shown = shorten(name)
     message = f'No GPU called "{shown}" is in the catalogue.'
-    if other_size := _of_other_size(name):
+    if card := card_of_other_size(name):
         return UnknownGpu(
             message,
-            f"{other_size} has another size; for a card that was changed give vram_gb too, the "
-            f"GiB that CUDA shows: gpu={other_size!r}, vram_gb=….",
+            f"{card.name} has another size; for a card that was changed give vram_gb too, the "
+            f"GiB that CUDA shows: gpu={card.name!r}, vram_gb=….",
         )
     said = f"Nearest names: {', '.join(near)}. " if (near := neighbours(name)) else ""
     return UnknownGpu(message, f"{said}{_NO_HELP}")
 
 
-def _of_other_size(name: str) -> str | None:
+def card_of_other_size(name: str) -> Gpu | None:
     """The one card that `name` would be without the memory size it says; None elsewhere."""
     text, sizes = re.subn(r"[\s-]*\b\d+\s*(?:g|gb|gib)\b", "", name[:LONGEST_NAME], flags=re.I)
     found = matching_cards(squash(text)) if sizes and squash(text) else []
-    return found[0].name if len(found) == 1 else None
+    return found[0] if len(found) == 1 else None
 
 
 def shorten(name: str) -> str:

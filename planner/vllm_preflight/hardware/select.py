@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from vllm_preflight.base.errors import InvalidRequest, NoGpuDetected, UnknownGpu
 from vllm_preflight.base.units import BYTES_TO_MIB, gib_to_bytes
 from vllm_preflight.contract.inputs import HardwareInput
+from vllm_preflight.hardware.cards import card_of_other_size
 from vllm_preflight.hardware.detect import as_gpu, detect_gpus, smallest
 from vllm_preflight.hardware.fleet.fleet import fleet_source, read_fleet, share_of
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.hardware.spoken import NamedHardware, read_hardware_name
 
 # A card of which only the memory is known counts as an Ampere: the oldest generation
@@ -72,7 +74,7 @@ def select_hardware(request: HardwareInput) -> Hardware:
     gpu, notes = hardware.gpu, list(hardware.notes)
     if request.vram_gb is not None:
         gpu = replace(gpu, visible_bytes=gib_to_bytes(request.vram_gb), visible_basis="given")
-    if gpu.vendor not in {"NVIDIA", "unknown"}:
+    if not platform_of(gpu).modelled:
         notes.append(
             f"{gpu.name} is no NVIDIA GPU: memory rules are those of vLLM on CUDA, its kernels' "
             "own block sizes and workspaces are not modelled."
@@ -115,7 +117,9 @@ def _named(request: HardwareInput) -> Hardware:
     except UnknownGpu:
         if request.vram_gb is None:
             raise
-        described = Gpu(request.gpu, "unknown", gib_to_bytes(request.vram_gb), "given")
+        size = gib_to_bytes(request.vram_gb)
+        # A card that was changed is the card, with the memory that is given.
+        described = card_of_other_size(request.gpu) or Gpu(request.gpu, "unknown", size, "given")
         named = NamedHardware(described)
     gpus, notes = _counted(request, named)
     nodes = request.nodes or _machines(named.gpu, gpus)

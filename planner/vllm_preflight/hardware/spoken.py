@@ -257,8 +257,8 @@ def _part(text: str, profile: Profile, card: str) -> tuple[Gpu, tuple[str, ...]]
             return gpu, ()
         some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
         return gpu, (
-            f"{len(names)} cards have the MIG profile {profile.name} ({some}): the least memory and "
-            "the oldest generation are taken, and no speed is estimated. Name the card too.",
+            f"{len(names)} cards have the MIG profile {profile.name} ({some}): the least memory "
+            "and the oldest generation are taken, and no speed is estimated. Name the card too.",
         )
     cards = matching_cards(squash(card)) or [find_card(card)]
     parts = _usual([part for gpu in cards if (part := instance_of(gpu, profile))])
