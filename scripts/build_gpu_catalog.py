@@ -76,7 +76,7 @@ HALVED = ("nominal_gib", "bandwidth_gb_s", "fp16_tflops")
 # Other products under a row's NVML names: the memory is equal, the speed is not known.
 OTHER_PRODUCTS = {"NVIDIA H20-3e": "H20-3e 141GB", "NVIDIA L20X": "L20X 141GB"}
 # What a card is rather than how large or fast.
-SHAPE = ("must_say", "unified", "node_size")
+SHAPE = ("must_say", "unified", "node_size", "nvlink_domain")
 SHARED_FACTS = ("nominal_gib", "vram_mib", "compute_capability")
 # Nominal size known only, and ECC inside the memory on by default: NVML then shows 15/16,
 # as of T4, A10, L4, L20 and L40S (B200 and B300: 93.3 %).

@@ -88,6 +88,7 @@ def _gpu(entry: dict[str, Any], sources: list[str]) -> Gpu:
         architecture=generation if generation and generation.startswith("gfx") else None,
         unified=entry.get("unified", False),
         node_size=entry.get("node_size"),
+        nvlink_domain=entry.get("nvlink_domain"),
     )
 
 

@@ -142,6 +142,7 @@ def _part(gpu: Gpu, profile: Profile, memory: float, compute: float) -> Gpu:
         sources={**gpu.sources, "visible_mib": f"{shared}, less 0.2 GiB (NVIDIA MIG User Guide)"},
         nvml_names=(),
         node_size=1,
+        nvlink_domain=None,
         mig_profile=profile.name,
     )
 

@@ -80,11 +80,11 @@ def link_between(gpu: Gpu, gpus: int, interconnect: str, node_size: int | None =
     """The link `gpus` GPUs of one tensor-parallel group reach each other by.
 
     `interconnect` is "nvlink", "pcie" or "unknown": then NVLink where the card has it.
-    A group larger than `node_size` is linked by the network.
+    A group larger than `node_size` is linked by the network, unless NVLink reaches so far.
     """
     if gpus == 1:
         return Link("none", 0.0)
-    if node_size is not None and gpus > node_size:
+    if node_size is not None and gpus > max(node_size, gpu.nvlink_domain or 0):
         return Link("network", _NETWORK_GB_S)
     pcie = _pcie(gpu)
     if gpu.nvlink_gb_s and interconnect != "pcie":

@@ -117,7 +117,7 @@ def _gpu_hours(value: object) -> dict[str, float]:
         named = read_hardware_name(str(name))
         if named.gpus is not None and named.gpus > 1:
             raise InvalidRequest(
-                f"gpu_hour is the price of one GPU, but {str(name)[:60]!r} is {named.gpus} of them.",
+                f"gpu_hour is the price of one GPU, but {str(name)[:60]!r} is {named.gpus}.",
                 f"Divide it by {named.gpus} and name the GPU: {named.gpu.name!r}.",
             )
         gpu = named.gpu.name
