@@ -63,7 +63,7 @@ ALIASES = {
     # Equal memory; the entry states no FLOPS, in which the two differ.
     "RTX PRO 6000 Blackwell Workstation": ["RTX PRO 6000 Blackwell Max-Q Workstation"],
     "H20-3e 141GB": ["H20 141GB"],
-    "H100 SXM5 80GB": ["H100 Mega 80GB"],
+    "H100 SXM5 80GB": ["H100 Mega"],
     "Quadro RTX 8000": ["Q RTX 8000"],
     "GB200": ["GB200 NVL72", "GB200 Superchip"],
     "GB300": ["GB300 NVL72", "GB300 Superchip"],

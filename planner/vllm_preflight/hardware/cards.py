@@ -18,6 +18,7 @@ from vllm_preflight.hardware.names import (
     board_words,
     form_of,
     memory_words,
+    sizes_in,
     spelling,
     split_words,
     squash,
@@ -193,8 +194,8 @@ def _unsized(entry: Entry) -> tuple[Spelling, ...]:
 def _spelled(entry: Entry, must_say: tuple[str, ...]) -> tuple[Spelling, ...]:
     gpu, capability = entry.gpu, entry.gpu.compute_capability
     also = memory_words(f"{entry.nominal_gib:g}") | board_words(gpu.name, capability)
-    sizes = tuple(word for word in must_say if word[0].isdigit())
-    # An alias says by itself which card it is, but not which size.
     ways = [(name, must_say) for name in (gpu.name, *gpu.nvml_names)]
-    ways += [(name, sizes) for name in entry.aliases]
+    # An alias says by itself which card it is; a size it has is part of that.
+    sizes = tuple(word for word in must_say if word[0].isdigit())
+    ways += [(name, (*sizes, *sizes_in(name))) for name in entry.aliases]
     return tuple(spelling(name, gpu.vendor, capability, also, said) for name, said in ways)

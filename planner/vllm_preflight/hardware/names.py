@@ -136,6 +136,11 @@ def split_words(name: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", name.lower())
 
 
+def sizes_in(name: str) -> list[str]:
+    """The memory sizes a name says: "H20 141GB" gives 141gb."""
+    return [word for word in split_words(name) if MEMORY_WORD.fullmatch(word)]
+
+
 def memory_words(size: str) -> set[str]:
     """The ways to say a size: "80gb", "80g", "80gib", "80"."""
     return {size, f"{size}g", f"{size}gb", f"{size}gib"}

@@ -58,21 +58,29 @@ _WORDS = {
 }
 _N = r"(?P<n>[1-9]\d{0,3})"
 _CARD = r"(?P<card>.*[A-Za-z0-9].*)"
-# Ways to write a count, each with the card's name beside it.
+# Ways to write a count, each with the card's name beside it. Those with a mark of their
+# own, or a bare number in front, are counts before they are sizes ("16 T4", "L4:24").
+_MARKED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # 4×L40S, 4 * L40S
+        rf"{_N}\s*[×*]\s*{_CARD}",
+        rf"{_CARD}\s*\(?\s*[×*]\s*{_N}\s*\)?",
+        # H100:8, A100:80GB:4
+        rf"{_CARD}:\s*{_N}",
+        # 8 H100
+        rf"(?P<n>[1-9]\d?)[\s-]+(?=[A-Za-z]){_CARD}",
+    )
+)
 _COUNTED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # 2x RTX 3090, 8 x H100, 4×L40S, 8 GPUs of H100
-        rf"{_N}\s*[x×*]\s*{_CARD}",
+        # 2x RTX 3090, 8 x H100, 8 GPUs of H100
+        rf"{_N}\s*x\s*{_CARD}",
         rf"{_N}[\s-]*gpus?\b[\s:]*(?:of\s+)?{_CARD}",
-        # 8 H100
-        rf"(?P<n>[1-9]\d?)[\s-]+(?=[A-Za-z]){_CARD}",
-        # H100:8, A100:80GB:4
-        rf"{_CARD}:\s*{_N}",
-        # RTX 3090 x2, H100x8, H100 (x8), H100 (8x)
-        rf"{_CARD}\s*\(?\s*[x×*]\s*{_N}\s*\)?",
+        # RTX 3090 x2, H100x8, H100 (x8), H100 (8x), H100 8x
+        rf"{_CARD}\s*\(?\s*x\s*{_N}\s*\)?",
         rf"{_CARD}\s*\(\s*{_N}\s*[x×*]?\s*\)",
-        # H100 8x
         rf"{_CARD}\s+{_N}\s*[x×*]",
         # H100 8-GPU, gpu-h100-sxm_8gpu-128vcpu-1600gb
         rf"{_CARD}[\s_-]+{_N}[\s-]?gpus?\b(?:-\d+vcpu-\d+gb)?",
@@ -176,20 +184,19 @@ def _one_kind(text: str) -> NamedHardware:
 
 
 def _readings(text: str) -> Iterator[tuple[int | None, str]]:
-    """A text as (count, card): as it is first, then by each way to write a count."""
-    yield None, text
-    counted = [
-        (int(match["n"]), match["card"].strip(" -_,:"))
-        for pattern in _COUNTED
-        if (match := pattern.fullmatch(text))
-    ]
+    """A text as (count, card), the surest reading first."""
+    marked, counted = _counts(text, _MARKED), _counts(text, _COUNTED)
     if match := _WORDED.fullmatch(text):
         counted.append((_WORDS[match["n"].lower()], match["card"]))
-    yield from counted
-    for count, card in [(None, text), *counted]:
-        # "2 H100s"
-        if card.lower().endswith("s"):
-            yield count, card[:-1]
+    readings = [*marked, (None, text), *counted]
+    yield from readings
+    # "2 H100s"
+    yield from ((count, card[:-1]) for count, card in readings if card.lower().endswith("s"))
+
+
+def _counts(text: str, patterns: tuple[re.Pattern[str], ...]) -> list[tuple[int | None, str]]:
+    matches = (pattern.fullmatch(text) for pattern in patterns)
+    return [(int(match["n"]), match["card"].strip(" -_,:")) for match in matches if match]
 
 
 def _of_instance(instance: Instance) -> NamedHardware:
