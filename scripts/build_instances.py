@@ -218,7 +218,8 @@ PROVIDERS = (
             "gpu-6000adax{}": ("RTX 6000 Ada", {"1-48gb": 1}),
             "gpu-4000adax{}": ("RTX 4000 Ada", {"1-20gb": 1}),
             "gpu-mi300x{}": ("Instinct MI300X", {"1-192gb": 1, "8-1536gb": 8}),
-            "gpu-mi325x{}": ("Instinct MI325X", {"8-2048gb": 8}),
+            "gpu-mi325x{}": ("Instinct MI325X", {"1-256gb": 1, "8-2048gb": 8}),
+            "gpu-mi350x{}": ("Instinct MI350X", {"1-288gb": 1, "8-2304gb": 8}),
         },
     ),
     Provider(

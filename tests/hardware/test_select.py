@@ -187,7 +187,7 @@ def test_of_different_gpus_the_smallest_decides(monkeypatch: pytest.MonkeyPatch)
     hardware = chosen()
     assert hardware.capability == (8, 9)
     assert hardware.gpu.visible_bytes < 24 * BYTES_TO_GIB
-    assert any("the smallest, NVIDIA L4, decides" in note for note in hardware.notes)
+    assert any("the weakest, L4, decides" in note for note in hardware.notes)
 
 
 def test_no_more_gpus_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

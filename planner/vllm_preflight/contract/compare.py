@@ -26,7 +26,8 @@ class CompareRequest(RequestModel, frozen=True):
     )
     gpus: Annotated[str, Field(max_length=2_000), BeforeValidator(_names)] = Field(
         default="",
-        description="Names, comma-separated, or all. Default: data-centre and workstation cards.",
+        description="Names or instance types, comma-separated, or all. Default: data-centre and "
+        "workstation cards.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
         default=8, description="Most GPUs of one kind."

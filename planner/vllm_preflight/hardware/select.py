@@ -8,11 +8,12 @@ from vllm_preflight.base.errors import InvalidRequest, NoGpuDetected, UnknownGpu
 from vllm_preflight.base.units import BYTES_TO_MIB, gib_to_bytes
 from vllm_preflight.contract.inputs import HardwareInput
 from vllm_preflight.hardware.cards import card_of_other_size
-from vllm_preflight.hardware.detect import as_gpu, detect_gpus, smallest
+from vllm_preflight.hardware.detect import as_gpu, detect_gpus
 from vllm_preflight.hardware.fleet.fleet import fleet_source, read_fleet, share_of
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.hardware.spoken import NamedHardware, read_hardware_name
+from vllm_preflight.hardware.weakest import weakest
 
 # A card of which only the memory is known counts as an Ampere: the oldest generation
 # with bfloat16, so nothing is promised that needs newer kernels.
@@ -182,17 +183,17 @@ def _detected(request: HardwareInput) -> Hardware:
             f"gpus is {request.gpus}, but this machine has {len(detection.gpus)}.",
             "Ask for at most as many, or name the GPU to plan for other machines.",
         )
-    least = smallest(detection.gpus)
+    least = weakest([as_gpu(gpu) for gpu in detection.gpus])
     notes = [] if detection.reason is None else [detection.reason]
     names = sorted({gpu.name for gpu in detection.gpus})
     if len(names) > 1:
-        notes.append(f"The GPUs differ ({', '.join(names)}); the smallest, {least.name}, decides.")
+        notes.append(f"The GPUs differ ({', '.join(names)}); the weakest, {least.name}, decides.")
     linked = all(gpu.nvlink_peers for gpu in detection.gpus) and len(detection.gpus) > 1
     interconnect = request.interconnect
     if interconnect == "unknown":
         interconnect = "nvlink" if linked else "pcie"
     return Hardware(
-        as_gpu(least),
+        least,
         request.gpus or len(detection.gpus),
         request.nodes or 1,
         interconnect,

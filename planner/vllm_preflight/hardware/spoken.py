@@ -135,7 +135,7 @@ def read_hardware_name(name: str) -> NamedHardware:
 
 
 def _mixed(parts: list[str], error: UnknownGpu) -> NamedHardware:
-    """Several kinds of GPU in one machine: as many as all, each like the smallest."""
+    """Several kinds of GPU in one machine: as many as all, each like the weakest."""
     try:
         kinds = [_one_kind(part.strip()) for part in parts]
     except UnknownGpu as of_part:
@@ -145,7 +145,7 @@ def _mixed(parts: list[str], error: UnknownGpu) -> NamedHardware:
     names = sorted({kind.gpu.name for kind in kinds})
     notes = [note for kind in kinds for note in kind.notes]
     if len(names) > 1:
-        notes.append(f"The GPUs differ ({', '.join(names)}); the smallest, {least.name}, decides.")
+        notes.append(f"The GPUs differ ({', '.join(names)}); the weakest, {least.name}, decides.")
     return NamedHardware(least, sum(kind.gpus or 1 for kind in kinds), notes=tuple(notes))
 
 
