@@ -3,9 +3,13 @@
     python scripts/build_gpu_catalog.py --shared ../shared --date 2026-11-24
     python scripts/build_gpu_catalog.py --shared ../shared --residuals
 
-Reads `data/gpus.jsonl` and our own `hardware/visible_memory.json` (totals that CUDA or
-ROCm showed to real start-ups) and writes `hardware/gpus.json`: facts only, every field
-with its source, sources kept once in a table.
+Reads `data/gpus.jsonl`, our own `scripts/gpu_additions.json` (cards and facts which that
+table lacks) and `hardware/visible_memory.json` (totals that CUDA or ROCm showed to real
+start-ups) and writes `hardware/gpus.json`: facts only, every field with its source,
+sources kept once in a table.
+
+Where only the FP32 rate of an addition is published, the dense 16-bit rate of the tensor
+cores with 32-bit accumulation follows from it (`TENSOR_PER_FP32`).
 
 What CUDA shows (`visible_mib`), in this order:
 
@@ -14,7 +18,8 @@ What CUDA shows (`visible_mib`), in this order:
 3. derived from the nominal size: the same rule, after 0.45 % that NVML does not show from
    Hopper on, and a sixteenth where the card ships with inline ECC on (`INLINE_ECC`).
    Known NVML totals follow their nominal size so within 1.4 % (V100), most within 0.1 %;
-4. other vendors: the driver's total, else the nominal size; ROCm shows 99.5 % or more.
+4. memory shared with the CPU: the share of the nominal size that GB10 shows at least;
+5. other vendors: the driver's total, else the nominal size; ROCm shows 99.5 % or more.
 
 `--residuals` prints every known pair of NVML and visible total beside the rule.
 """
@@ -37,6 +42,7 @@ Json = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "planner/vllm_preflight/hardware"
 TARGET = FOLDER / "gpus.json"
 VISIBLE = FOLDER / "visible_memory.json"
+ADDITIONS = Path(__file__).with_name("gpu_additions.json")
 
 # Our key and the table's, in the order they are written.
 FIELDS = {
@@ -57,18 +63,34 @@ ALIASES = {
     # Equal memory; the entry states no FLOPS, in which the two differ.
     "RTX PRO 6000 Blackwell Workstation": ["RTX PRO 6000 Blackwell Max-Q Workstation"],
     "H20-3e 141GB": ["H20 141GB"],
-    "Ascend 910B1": ["Ascend 910B"],
+    "H100 SXM5 80GB": ["H100 Mega"],
+    "Quadro RTX 8000": ["Q RTX 8000"],
+    "GB200": ["GB200 NVL72", "GB200 Superchip"],
+    "GB300": ["GB300 NVL72", "GB300 Superchip"],
+    # What HGX and DGX pages say of the whole memory, of which 180 GB are usable.
+    "B200 SXM 180GB": ["B200 SXM 192GB"],
 }
 # A card that ROCm shows as two devices: figures of the card are halved.
 TWO_DEVICES = {"Instinct MI250": "Instinct MI250 GCD", "Instinct MI250X": "Instinct MI250X GCD"}
 HALVED = ("nominal_gib", "bandwidth_gb_s", "fp16_tflops")
 # Other products under a row's NVML names: the memory is equal, the speed is not known.
 OTHER_PRODUCTS = {"NVIDIA H20-3e": "H20-3e 141GB", "NVIDIA L20X": "L20X 141GB"}
+# What a card is rather than how large or fast.
+SHAPE = ("must_say", "unified", "node_size", "nvlink_domain")
 SHARED_FACTS = ("nominal_gib", "vram_mib", "compute_capability")
 # Nominal size known only, and ECC inside the memory on by default: NVML then shows 15/16,
 # as of T4, A10, L4, L20 and L40S (B200 and B300: 93.3 %).
-INLINE_ECC = {"Tesla P40", "A2", "A16", "L40", "B100 192GB"}
+INLINE_ECC = {"Tesla P4", "Tesla P40", "A2", "A16", "L2", "L40", "B100 192GB"}
 ECC_SHARE = 15 / 16
+# Dense 16-bit tensor FLOPS with 32-bit accumulation over FP32 FLOPS, by generation: GeForce
+# and the others. As published for RTX 2080 Ti (53.8 / 13.45), T4 (65 / 8.1), V100 (125 /
+# 15.7), RTX 3090 (71 / 35.6), A6000 (154.8 / 38.7), RTX 4090 (165.2 / 82.6), L40S (362.1 /
+# 91.6), RTX 5090 (209.5 / 104.8).
+TENSOR_PER_FP32 = {7: (4, 8), 8: (2, 4), 12: (2, 4)}
+# What GB10 shows of its 128 GiB, the low end of what start-ups printed.
+UNIFIED_SHOWN = 119.7 / 128
+# Generations whose workstation and Jetson parts keep the data centre's ratio.
+FULL_RATE = {"7.0", "8.7"}
 # NVML's total over the nominal size for compute capability 9.0 and later: 0.9951 to 0.9958.
 SHOWN_SINCE_HOPPER = 0.9955
 
@@ -82,7 +104,7 @@ def main() -> None:
     with (arguments.shared / "data/gpus.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     totals = json.loads(VISIBLE.read_text(encoding="utf-8"))["totals"]
-    catalog = build(rows, totals, arguments.date)
+    catalog = build(rows, totals, arguments.date, read_additions())
     if arguments.residuals:
         print_residuals(catalog["gpus"], totals)
         return
@@ -90,15 +112,24 @@ def main() -> None:
     print(f"{len(catalog['gpus'])} GPUs, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
 
 
-def build(rows: Sequence[Json], totals: Sequence[Json], date: str) -> Json:
-    """The whole catalogue; a measured total for a card it lacks is an error."""
+def read_additions() -> Json:
+    return json.loads(ADDITIONS.read_text(encoding="utf-8"))
+
+
+def build(rows: Sequence[Json], totals: Sequence[Json], date: str, additions: Json) -> Json:
+    """The whole catalogue; a measured total or a fact for a card it lacks is an error."""
     measured = {name: row for row in totals if row["platform"] == "linux" for name in row["gpus"]}
     entries = [
-        with_visible(entry, measured)
+        {**entry, "date": date}
         for row in rows
         if row["memory_gb_marketing"]  # without it (shared system memory) nothing can be said
         for entry in read_row(row)
     ]
+    by_name = {entry["name"]: entry for entry in entries}
+    for row in additions["facts"]:
+        supplement(by_name[row["name"]], row)
+    entries += [read_addition(row) for row in additions["cards"]]
+    entries = [with_visible(entry, measured) for entry in entries]
     missing = {name for row in totals for name in row["gpus"]} - {e["name"] for e in entries}
     if missing:
         raise ValueError(f"visible_memory.json names cards the table lacks: {sorted(missing)}")
@@ -106,7 +137,8 @@ def build(rows: Sequence[Json], totals: Sequence[Json], date: str) -> Json:
     number = {source: index for index, source in enumerate(sources)}
     for entry in entries:
         entry["sources"] = {key: number[source] for key, source in entry["sources"].items()}
-        entry["date"] = date
+        # Last, so that a line ends with how old it is.
+        entry["date"] = entry.pop("date")
     return {"schema_version": 1, "sources": sources, "gpus": entries}
 
 
@@ -141,6 +173,37 @@ def read_row(row: Json) -> Iterator[Json]:
         }
 
 
+def read_addition(row: Json) -> Json:
+    """The entry of a card that the shared table lacks."""
+    entry = {key: row[key] for key in ("name", "vendor", "nvml_names", "aliases")}
+    entry |= {"sources": {}, "date": row["date"]}
+    supplement(entry, row)
+    return entry
+
+
+def supplement(entry: Json, row: Json) -> None:
+    """Put facts into an entry that has none of them yet; what is there already stands."""
+    facts, sources = dict(row["facts"]), dict(row["sources"])
+    if (fp32 := facts.pop("fp32_tflops", None)) is not None:
+        capability = entry.get("compute_capability") or facts["compute_capability"]
+        ratio = tensor_ratio(entry["name"], capability)
+        facts["fp16_tflops"] = round(fp32 * ratio, 1)
+        sources["fp16_tflops"] = f"{sources.pop('fp32_tflops')}: {ratio} x the FP32 rate"
+    for key, value in facts.items():
+        if key not in entry:
+            entry[key] = value
+            entry["sources"][key] = sources[key]
+    entry |= {key: row[key] for key in SHAPE if key in row}
+
+
+def tensor_ratio(name: str, capability: str) -> int:
+    """Dense 16-bit tensor FLOPS of a card over its FP32 FLOPS."""
+    geforce, other = TENSOR_PER_FP32[int(capability.partition(".")[0])]
+    if capability in FULL_RATE:
+        return TENSOR_PER_FP32[7][1]
+    return geforce if name.startswith("GeForce") else other
+
+
 def plain(text: str) -> str:
     """A source's own name for itself, without numbers only an index understands."""
     text = re.sub(r"public file \d+(, \d+)*", "nvidia-smi output in public files", text)
@@ -154,6 +217,9 @@ def with_visible(entry: Json, measured: dict[str, Json]) -> Json:
         mib, basis = round(row["value"] * 1024, 1), "measured"
         spread = "" if row["low"] == row["high"] else f", {row['low']} to {row['high']} GiB"
         source = f"{row['source']}{spread}"
+    elif entry.get("unified"):
+        mib, basis = entry["nominal_gib"] * 1024 * UNIFIED_SHOWN, "derived"
+        source = "the nominal size times the share of it that GB10 shows"
     elif entry["vendor"] != "NVIDIA":
         mib, basis = entry.get("vram_mib") or entry["nominal_gib"] * 1024, "derived"
         source = "the driver's total" if "vram_mib" in entry else "the nominal size"

@@ -79,6 +79,10 @@ CATALOG_SCHEMA: dict[str, Any] = {
                     "pcie_gen": {"enum": [3, 4, 5, 6]},
                     "visible_mib": POSITIVE,
                     "visible_basis": {"enum": ["measured", "derived"]},
+                    "must_say": {"type": "array", "items": TEXT, "minItems": 1},
+                    "unified": {"const": True},
+                    "node_size": {"type": "integer", "minimum": 1},
+                    "nvlink_domain": {"type": "integer", "minimum": 8},
                     "note": TEXT,
                     "sources": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "date": DATE,
@@ -130,6 +134,7 @@ def test_data_files_follow_their_schemas() -> None:
 def test_every_figure_has_a_source_and_every_source_is_used() -> None:
     data = read("gpus.json")
     identity = {"name", "vendor", "nvml_names", "aliases", "visible_basis", "note"}
+    identity |= {"must_say", "unified", "node_size", "nvlink_domain"}
     used: set[int] = set()
     for entry in data["gpus"]:
         figures = set(entry) - identity - {"sources", "date"}
@@ -154,7 +159,9 @@ def test_memory_figures_agree_with_each_other() -> None:
         nominal_mib = entry["nominal_gib"] * 1024
         total = gpu.vram_mib or nominal_mib
         assert 0.92 * nominal_mib <= total <= 1.02 * nominal_mib, gpu.name
-        assert 0.9 * total <= gpu.visible_bytes / BYTES_TO_MIB <= total, gpu.name
+        # Of a small memory the driver's reserve is a larger part, beside that of ECC.
+        share = 0.9 if nominal_mib > 10_000 else 0.88
+        assert share * total <= gpu.visible_bytes / BYTES_TO_MIB <= total, gpu.name
 
 
 def test_ranges_of_measured_totals_hold_their_value() -> None:
@@ -275,8 +282,16 @@ def test_every_catalogue_and_nvml_name_finds_its_card() -> None:
     for gpu in load_catalog():
         assert find_gpu(gpu.name) is gpu
         for nvml_name in gpu.nvml_names:
-            assert find_gpu(nvml_name) is gpu
             assert gpu in gpus_with_nvml_name(nvml_name)
+            if len(gpus_with_nvml_name(nvml_name)) == 1:
+                assert find_gpu(nvml_name) is gpu
+
+
+def test_nvml_gives_one_name_to_cards_of_several_sizes() -> None:
+    found = {gpu.name for gpu in gpus_with_nvml_name("NVIDIA GeForce RTX 3060")}
+    assert found == {"GeForce RTX 3060 12GB", "GeForce RTX 3060 8GB"}
+    found = {gpu.name for gpu in gpus_with_nvml_name("NVIDIA GeForce RTX 4060 Ti")}
+    assert found == {"GeForce RTX 4060 Ti 8GB", "GeForce RTX 4060 Ti 16GB"}
 
 
 @given(st.data())
@@ -302,18 +317,18 @@ def test_an_open_memory_size_is_refused_with_the_choices(
     with pytest.raises(UnknownGpu) as caught:
         find_gpu(asked)
     assert all(size in caught.value.message for size in sizes)
-    assert "memory size" in caught.value.hint
+    assert "gpu=" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("asked", "nearest"),
     [
         ("h1oo", "H100"),
-        ("rtx 4090 laptop", "GeForce RTX 4090"),
+        ("rtx 4090 laptop 17", "GeForce RTX 4090 Laptop"),
         ("RTX 6000", "RTX PRO 6000"),
-        ("GH200 144GB", "GH200 96GB"),
-        ("RTX 3060 8GB", "GeForce RTX 3060 12GB"),
-        ("", "Tesla"),
+        ("GH200 288GB", "GH200"),
+        ("RTX 3070 16GB", "GeForce RTX 3070"),
+        ("", ""),
         ("x" * 5000, ""),
         ("日本", ""),
     ],
@@ -323,11 +338,6 @@ def test_an_unknown_card_is_refused_with_near_names(asked: str, nearest: str) ->
         find_gpu(asked)
     assert nearest in caught.value.hint
     assert "vram_gb" in caught.value.hint
-
-
-def test_a_count_before_the_name_is_told_apart() -> None:
-    with pytest.raises(UnknownGpu, match="gpu=H100, gpus=2"):
-        find_gpu("2x H100")
 
 
 def test_nearest_names_complete_what_was_typed() -> None:
@@ -380,7 +390,8 @@ def test_the_catalogue_is_what_the_script_writes(builder: ModuleType, shared_dir
     lines = (shared_dir / "data/gpus.jsonl").read_text(encoding="utf-8").splitlines()
     totals = read("visible_memory.json")["totals"]
     date = read("gpus.json")["gpus"][0]["date"]
-    built = builder.build([json.loads(line) for line in lines], totals, date)
+    rows = [json.loads(line) for line in lines]
+    built = builder.build(rows, totals, date, builder.read_additions())
     assert builder.render(built) == (FOLDER / "gpus.json").read_text(encoding="utf-8")
 
 
@@ -396,4 +407,39 @@ def test_the_rule_is_the_least_squares_fit(builder: ModuleType) -> None:
 def test_a_measured_total_for_no_card_is_an_error(builder: ModuleType) -> None:
     totals = [{"gpus": ["No such card"], "platform": "linux"}]
     with pytest.raises(ValueError, match="No such card"):
-        builder.build([], totals, "2026-11-24")
+        builder.build([], totals, "2026-11-24", {"cards": [], "facts": []})
+
+
+# Dense 16-bit tensor TFLOPS over FP32 TFLOPS, as published.
+@pytest.mark.parametrize(
+    ("name", "capability", "fp16", "fp32"),
+    [
+        ("GeForce RTX 2080 Ti", "7.5", 53.8, 13.45),
+        ("T4", "7.5", 65.0, 8.14),
+        ("Tesla V100 SXM2 16GB", "7.0", 125.0, 15.67),
+        ("GeForce RTX 3090", "8.6", 71.0, 35.58),
+        ("RTX A6000", "8.6", 154.8, 38.71),
+        ("GeForce RTX 4090", "8.9", 165.2, 82.58),
+        ("L40S", "8.9", 362.1, 91.61),
+        ("GeForce RTX 5090", "12.0", 209.5, 104.8),
+        ("Jetson AGX Orin 64GB", "8.7", 42.5, 5.325),
+    ],
+)
+def test_tensor_rates_follow_from_fp32_as_published(
+    builder: ModuleType, name: str, capability: str, fp16: float, fp32: float
+) -> None:
+    assert builder.tensor_ratio(name, capability) * fp32 == pytest.approx(fp16, rel=0.015)
+
+
+def test_additions_never_change_what_the_table_says(builder: ModuleType) -> None:
+    entry: dict[str, Any] = {
+        "name": "L4",
+        "compute_capability": "8.9",
+        "fp16_tflops": 121.0,
+        "sources": {},
+    }
+    sources = {"pcie_gen": "a page", "fp16_tflops": "another"}
+    row = {"facts": {"fp16_tflops": 1.0, "pcie_gen": 4}, "sources": sources}
+    builder.supplement(entry, row)
+    assert entry["fp16_tflops"] == 121.0
+    assert entry["pcie_gen"] == 4 and entry["sources"] == {"pcie_gen": "a page"}

@@ -14,7 +14,7 @@ from vllm_preflight.contract.compare import CompareReport, CompareRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.questions.check import predict_startup
-from vllm_preflight.questions.compare import chosen_gpus, compare_hardware
+from vllm_preflight.questions.compare import chosen_gpus, compare_hardware, most_gpus
 from vllm_preflight.questions.plan import plan_deployment
 
 PRICES = {
@@ -141,7 +141,7 @@ def test_what_nobody_would_wait_for_is_left_out() -> None:
 
 
 def test_speed_is_estimated_where_the_card_is_known() -> None:
-    report = compare(gpus="H100, RTX A2000", quantization="fp8", concurrency=1)
+    report = compare(gpus="H100, RTX A2000 12GB", quantization="fp8", concurrency=1)
     speeds = {row.gpu: row.output_tokens_per_s for row in report.options}
     assert (speeds["H100 SXM5 80GB"] or 0) > 1
 
@@ -151,6 +151,20 @@ def test_gpus_are_named_as_people_do() -> None:
     assert [gpu.name for gpu in gpus] == ["H100 SXM5 80GB", "GeForce RTX 4090"]
     assert warnings == ["Left out, as only vLLM's rules on CUDA are known: Instinct MI300X."]
     assert len(chosen_gpus("all")[0]) > len(chosen_gpus("")[0]) > 10
+
+
+def test_instance_types_and_counts_name_the_card_and_how_many_there_are() -> None:
+    gpus, warnings = chosen_gpus("g6e.12xlarge, 2x RTX 3090")
+    assert [gpu.name for gpu in gpus] == ["L40S", "GeForce RTX 3090"]
+    assert warnings == ["g6e.12xlarge (AWS) has 4 × L40S."]
+    assert most_gpus("g6e.12xlarge, 2x RTX 3090", 8) == 4
+    assert most_gpus("p5.48xlarge", 2) == 2
+    assert most_gpus("g6e.12xlarge, H100", 8) == most_gpus("all", 8) == most_gpus("", 8) == 8
+
+
+def test_a_list_of_names_is_taken_as_their_text() -> None:
+    request = validate_request(CompareRequest, {"model": "m", "gpus": ["H100", "2x3090"]})
+    assert request.gpus == "H100,2x3090"
 
 
 def test_names_that_mean_nothing_are_refused() -> None:

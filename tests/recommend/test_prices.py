@@ -28,6 +28,13 @@ def test_names_are_understood_and_prices_multiply() -> None:
     assert prices.cost("L4", 1) is None
 
 
+def test_the_price_of_an_instance_is_not_taken_for_one_gpus() -> None:
+    with pytest.raises(InvalidRequest, match=r"'p5\.48xlarge' is 8") as caught:
+        read_prices({**GOOD, "gpu_hour": {"p5.48xlarge": 55}})
+    assert "Divide it by 8" in caught.value.hint
+    assert read_prices({**GOOD, "gpu_hour": {"g5.xlarge": 1}}).cost("A10G", 2) == 2
+
+
 def test_the_age_is_said_and_an_old_list_warned_of() -> None:
     prices = read_prices(GOOD)
     assert prices.note(date(2026, 11, 24)).endswith("23 days old.")

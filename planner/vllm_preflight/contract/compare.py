@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.inputs import PUBLISHED_KV_DTYPES, KvCacheDtype
 from vllm_preflight.contract.request import JsonText, RequestModel, Tokens
 from vllm_preflight.contract.verdict import Verdict
+
+
+def _names(value: object) -> object:
+    """A list of names as the one text they are elsewhere; models send either."""
+    if isinstance(value, list):
+        return ",".join(map(str, cast(list[object], value)))
+    return value
 
 
 class CompareRequest(RequestModel, frozen=True):
@@ -18,9 +25,10 @@ class CompareRequest(RequestModel, frozen=True):
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B."
     )
-    gpus: Annotated[str, Field(max_length=2_000)] = Field(
+    gpus: Annotated[str, Field(max_length=2_000), BeforeValidator(_names)] = Field(
         default="",
-        description="Names, comma-separated, or all. Default: cards that are for rent or sale.",
+        description="Names or instance types, comma-separated, or all. Default: those for rent or "
+        "sale.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
         default=8, description="Most GPUs of one kind; 16 and 32 are machines of 8."

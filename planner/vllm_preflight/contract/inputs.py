@@ -97,7 +97,8 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="GPU name, such as H100; auto: this machine's; fleet:ray or fleet:kubernetes.",
+        description="Such as H100, 2x RTX 3090 or p5.48xlarge; auto: this machine's; fleet:ray or "
+        "fleet:kubernetes.",
     )
     gpus: Count | None = Field(
         default=None,

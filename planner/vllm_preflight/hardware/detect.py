@@ -57,7 +57,8 @@ def as_gpu(detected: DetectedGpu) -> Gpu:
     """
     if detected.mig_instances:
         first = detected.mig_instances[0]
-        return _bare(first.name, first.total_mib, detected)
+        part = _bare(first.name, first.total_mib, detected)
+        return replace(part, node_size=1, mig_profile=first.name)
     match = catalog_match(detected)
     if match is None:
         gpu = _bare(detected.name, detected.total_mib, detected)
@@ -65,7 +66,8 @@ def as_gpu(detected: DetectedGpu) -> Gpu:
         capability = detected.compute_capability or match.compute_capability
         gpu = replace(match, vram_mib=detected.total_mib, compute_capability=capability)
     if detected.unified:
-        return _showing(gpu, detected.total_mib * BYTES_TO_MIB, "the system's memory")
+        shared = replace(gpu, unified=True)
+        return _showing(shared, detected.total_mib * BYTES_TO_MIB, "the system's memory")
     if detected.shows_total:
         return _showing(gpu, detected.total_mib * BYTES_TO_MIB, "NVML's total, as under WSL")
     if match and match.visible_basis == "measured" and _is_same_memory(match, detected):

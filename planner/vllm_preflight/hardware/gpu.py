@@ -31,6 +31,11 @@ class Gpu:
         pcie_gen: PCIe generation.
         sources: field name to where its value comes from.
         nvml_names: names NVML gives this card.
+        architecture: AMD's name of the instruction set, such as "gfx942"; None elsewhere.
+        unified: the memory is the system's, shared with the CPU and all it runs.
+        node_size: most of these GPUs in one machine, None where that is open.
+        nvlink_domain: GPUs that NVLink joins across machines, None where it ends with one.
+        mig_profile: the MIG profile this is an instance of, such as "3g.40gb".
     """
 
     name: str
@@ -45,6 +50,11 @@ class Gpu:
     pcie_gen: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
     nvml_names: tuple[str, ...] = ()
+    architecture: str | None = None
+    unified: bool = False
+    node_size: int | None = None
+    nvlink_domain: int | None = None
+    mig_profile: str | None = None
 
     @property
     def device_name(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.models.quantization import WeightScheme
 
 GpuClass = Literal[
@@ -18,8 +19,7 @@ _PCIE_GB_S = {3: 16.0, 4: 32.0, 5: 64.0, 6: 128.0}
 _ASSUMED_PCIE = 4
 # One-way GB/s per GPU between machines: a 400 Gb/s card each, the usual of servers.
 _NETWORK_GB_S = 50.0
-# First capability whose tensor cores take FP8, and the one that takes FP4.
-_FP8_CAPABILITY = (8, 9)
+# First capability whose tensor cores take FP4.
 _FP4_CAPABILITY = (10, 0)
 # FP8 and FP4 double and quadruple the 16-bit rate wherever hardware takes them.
 _DOUBLE, _QUADRUPLE = 2.0, 4.0
@@ -65,7 +65,7 @@ def missing_facts(gpu: Gpu) -> tuple[str, ...]:
 def gpu_class(gpu: Gpu) -> GpuClass:
     """The class whose efficiencies a GPU shares."""
     capability = gpu.compute_capability
-    if gpu.vendor == "AMD":
+    if platform_of(gpu).name == "rocm":
         return "instinct"
     if capability is None or capability < (8, 0):
         return "older"
@@ -80,11 +80,11 @@ def link_between(gpu: Gpu, gpus: int, interconnect: str, node_size: int | None =
     """The link `gpus` GPUs of one tensor-parallel group reach each other by.
 
     `interconnect` is "nvlink", "pcie" or "unknown": then NVLink where the card has it.
-    A group larger than `node_size` is linked by the network.
+    A group larger than `node_size` is linked by the network, unless NVLink reaches so far.
     """
     if gpus == 1:
         return Link("none", 0.0)
-    if node_size is not None and gpus > node_size:
+    if node_size is not None and gpus > max(node_size, gpu.nvlink_domain or 0):
         return Link("network", _NETWORK_GB_S)
     pcie = _pcie(gpu)
     if gpu.nvlink_gb_s and interconnect != "pcie":
@@ -97,7 +97,7 @@ def machine_of(gpu: Gpu, link: Link, exchange: Link) -> Machine:
     tflops = gpu.dense_tflops
     capability = gpu.compute_capability
     flops16 = tflops["fp16"] * 1e12
-    eight = gpu.vendor == "AMD" or (capability is not None and capability >= _FP8_CAPABILITY)
+    eight = platform_of(gpu).fp8_format is not None
     four = capability is not None and capability >= _FP4_CAPABILITY
     flops8 = tflops.get("fp8", tflops["fp16"] * _DOUBLE) * 1e12 if eight else flops16
     flops4 = tflops.get("fp4", tflops["fp16"] * _QUADRUPLE) * 1e12 if four else flops16

@@ -11,6 +11,8 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.market import offered_gpus
+from vllm_preflight.hardware.platforms import platform_of
+from vllm_preflight.hardware.spoken import read_hardware_name
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.comparison import compare_cards
@@ -44,7 +46,7 @@ def compare_hardware(
         model,
         gpus,
         plan_request(request, model),
-        max_gpus=request.max_gpus,
+        max_gpus=most_gpus(request.gpus, request.max_gpus),
         objective=request.optimise,
         prices=prices,
         progress=progress,
@@ -68,22 +70,38 @@ def chosen_gpus(names: str) -> tuple[tuple[Gpu, ...], list[str]]:
         UnknownGpu: a name is in the catalogue under nothing.
         InvalidRequest: none of the GPUs named is NVIDIA's.
     """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = _split(names)
     if not wanted:
         return tuple(map(find_gpu, offered_gpus())), []
     if [name.lower() for name in wanted] == ["all"]:
-        return tuple(gpu for gpu in load_catalog() if gpu.vendor == "NVIDIA"), []
-    found = list(dict.fromkeys(find_gpu(name).name for name in wanted))
-    gpus = [find_gpu(name) for name in found]
-    others = [gpu.name for gpu in gpus if gpu.vendor != "NVIDIA"]
-    kept = tuple(gpu for gpu in gpus if gpu.vendor == "NVIDIA")
+        return tuple(gpu for gpu in load_catalog() if platform_of(gpu).name == "cuda"), []
+    named = [read_hardware_name(name) for name in wanted]
+    gpus = list({kind.gpu.name: kind.gpu for kind in named}.values())
+    notes = [note for kind in named for note in kind.notes]
+    kept = tuple(gpu for gpu in gpus if platform_of(gpu).modelled)
+    others = [gpu.name for gpu in gpus if gpu not in kept]
     if not kept:
         raise InvalidRequest(
             f"{', '.join(others)} cannot be compared: the search knows vLLM's rules on CUDA.",
             "Name NVIDIA GPUs, or ask plan_deployment for one other GPU.",
         )
-    left_out = f"Left out, as only vLLM's rules on CUDA are known: {', '.join(others)}."
-    return kept, [left_out] if others else []
+    if others:
+        notes.append(f"Left out, as only vLLM's rules on CUDA are known: {', '.join(others)}.")
+    return kept, notes
+
+
+def most_gpus(names: str, max_gpus: int) -> int:
+    """GPUs of one kind to try at most: no more than the largest of the names has.
+
+    `max_gpus` where one of them says no number.
+    """
+    counts = [read_hardware_name(name).gpus for name in _split(names) if name.lower() != "all"]
+    there = [count for count in counts if count is not None]
+    return min(max_gpus, max(there)) if there and len(there) == len(counts) else max_gpus
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _price_warnings(gpus: tuple[Gpu, ...], prices: PriceList | None) -> list[str]:

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.hardware.spoken import read_hardware_name
 
 # Rental prices change within months.
 STALE_DAYS = 90
@@ -114,7 +114,13 @@ def _gpu_hours(value: object) -> dict[str, float]:
                 "above 0.",
                 _HINT,
             )
-        gpu = find_gpu(str(name)).name
+        named = read_hardware_name(str(name))
+        if named.gpus is not None and named.gpus > 1:
+            raise InvalidRequest(
+                f"gpu_hour is the price of one GPU, but {str(name)[:60]!r} is {named.gpus}.",
+                f"Divide it by {named.gpus} and name the GPU: {named.gpu.name!r}.",
+            )
+        gpu = named.gpu.name
         if prices.setdefault(gpu, float(price)) != float(price):
             raise InvalidRequest(f"{gpu} has two prices.", "Give one.")
     return prices

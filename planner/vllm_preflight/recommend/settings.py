@@ -125,7 +125,7 @@ class _Trial:
         settings = Settings()
         if self.request.gpu_memory_utilization is not None:
             return settings
-        gpu, free = self.bench.hardware.gpu, self.bench.hardware.free_bytes
+        gpu, free = self.bench.hardware.gpu, self.bench.hardware.usable_bytes
         if self.request.free_vram_gb is not None:
             free = int(self.request.free_vram_gb * 2**30)
         if free is None:

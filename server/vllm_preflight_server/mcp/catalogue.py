@@ -30,6 +30,8 @@ def gpu_facts(name: str) -> dict[str, Any]:
         "dense_tflops": dict(gpu.dense_tflops),
         "nvlink_gb_s": gpu.nvlink_gb_s,
         "pcie_gen": gpu.pcie_gen,
+        "unified_memory": gpu.unified or None,
+        "node_size": gpu.node_size,
         "nvml_names": list(gpu.nvml_names),
         "sources": dict(gpu.sources),
     }

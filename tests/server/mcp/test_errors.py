@@ -29,7 +29,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {
     "huge": ({"max_model_len": 10**15}, ("max_model_len is", "less than or equal to"), 2),
     "text for a number": ({"concurrency": "many"}, ("concurrency is 'many'", "whole number"), 2),
     "not a number": ({"headroom_gb": "NaN"}, ("headroom_gb is 'NaN'", "finite"), 2),
-    "unknown GPU": ({"gpu": "H9000"}, ('"H9000"', "Nearest names", "vram_gb"), 4),
+    "unknown GPU": ({"gpu": "H1000"}, ('"H1000"', "Nearest names", "vram_gb"), 4),
     "GPU with two memories": ({"gpu": "A100"}, ('"A100"', "40GB", "80GB"), 4),
     "none of a named GPU": ({"gpus": 0}, ("gpus is", "greater than or equal to 1"), 2),
     "unknown dtype": ({"dtype": "int3"}, ("dtype is 'int3'", "bfloat16"), 2),

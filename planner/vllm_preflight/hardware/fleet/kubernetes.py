@@ -16,6 +16,7 @@ from vllm_preflight.hardware.detect import as_gpu
 from vllm_preflight.hardware.detected import DetectedGpu
 from vllm_preflight.hardware.fleet.nodes import Fleet, FleetNode
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.hardware.mig import find_profile
 
 RESOURCE = "nvidia.com/gpu"
 _MIG = "nvidia.com/mig-"
@@ -97,6 +98,8 @@ def _read(item: Mapping[str, Any]) -> tuple[FleetNode | None, str | None]:
     product = labels.get(_PRODUCT, "")
     if product.endswith("-SHARED") or int(labels.get(_REPLICAS) or 1) > 1:
         return None, f"Node {name} shares its GPUs between pods; a plan is for whole ones."
+    if find_profile(product):
+        return None, f"Node {name} offers MIG instances, which are left out."
     if not product:
         return None, f"Node {name} does not say which GPU it has (no label {_PRODUCT})."
     gpu = _gpu(product, labels)
