@@ -127,6 +127,12 @@ def _variants(model: Model) -> list[Model]:
     return variants
 
 
+def storage_free_name(identifier: str) -> str:
+    """A model's name without the words that only say how its weights are stored."""
+    words = re.split(r"[-_/ ]+", identifier.rpartition("/")[2].lower())
+    return "-".join(word for word in words if word and word not in _STORAGE_WORDS)
+
+
 def _words(name: str) -> frozenset[str]:
     return frozenset(word for word in re.split(r"[-_/ ]+", name.lower()) if word)
 
