@@ -10,6 +10,7 @@ from vllm_preflight.base.errors import InvalidRequest, PreflightError, Unsupport
 from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest, StartupResponse
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.render import render_command
@@ -167,7 +168,8 @@ def _summary(model: Model, hardware: Hardware, startup: Startup) -> str:
     launch, kv = startup.launch, startup.kv
     where = f"{launch.world_size * launch.data_parallel_size} × {hardware.gpu.name}"
     if startup.failure is not None:
-        return f"Does not start on {where} ({startup.failure.kind}): {startup.failure.message}"
+        outcome = "Not modelled" if startup.failure.kind == "not_modelled" else "Does not start"
+        return f"{outcome} on {where} ({startup.failure.kind}): {startup.failure.message}"
     if kv.tokens is None or kv.max_concurrency is None:
         return f"{model.id} starts on {where}; it keeps no KV cache."
     return (
@@ -190,19 +192,26 @@ def _unsupported(
     hardware: Hardware,
     error: UnsupportedArchitecture,
 ) -> StartupResponse:
+    version = parse_version(request.vllm_version)
+    refused = refused_config(error.config, version, trust_remote_code=request.trust_remote_code)
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
+    failure = Failure(
+        kind="not_modelled",
+        message=f"{error.message}{keys} Nothing is predicted rather than guessed.",
+    )
+    if refused is not None:
+        failure = Failure(
+            kind=refused.kind, message=refused.message, remedies=list(refused.remedies)
+        )
     return StartupResponse(
-        summary=f"Unsupported: {error.message}",
+        summary=f"{'Not modelled' if refused is None else 'Does not start'}: {failure.message}",
         hardware=hardware_report(hardware, None),
         arguments={"model": request.model},
         startup=StartupReport(
-            vllm_version=format_version(parse_version(request.vllm_version)),
+            vllm_version=format_version(version),
             starts=False,
-            failure=Failure(
-                kind="unsupported",
-                message=f"{error.message}{keys} Nothing is predicted rather than guessed.",
-                remedies=[],
-            ),
+            start_probability=None if refused is None else 0.0,
+            failure=failure,
         ),
         command=_command(request, parsed),
         warnings=[*parsed.warnings],

@@ -118,7 +118,7 @@ def startup_remedies(
 def _startup_changes(request: StartupRequest, startup: Startup) -> Iterator[list[Change]]:
     """Kinds of changes worth trying, each as its choices from the mildest on."""
     launch, failure = startup.launch, startup.failure
-    if failure is None or failure.kind in {"invalid_arguments", "unsupported"}:
+    if failure is None or failure.kind in {"invalid_arguments", "unsupported", "not_modelled"}:
         return
     if failure.kind == "free_memory_below_request":
         free = min(launch.free_bytes or 0, startup.gpu.visible_bytes)

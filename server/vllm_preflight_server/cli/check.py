@@ -52,7 +52,7 @@ def check(arguments: Sequence[str]) -> int:
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_startup)
     failure = answer.startup.failure
-    if failure is not None and failure.kind == "unsupported":
+    if failure is not None and failure.kind == "not_modelled":
         return UnsupportedArchitecture.exit_code
     return 0 if answer.startup.starts else 1
 
@@ -62,7 +62,7 @@ def show_startup(answer: Answer) -> None:
     console = open_console()
     startup = answer["startup"]
     verdict = "starts" if startup["starts"] else "does not start"
-    if startup.get("failure", {}).get("kind") == "unsupported":
+    if startup.get("failure", {}).get("kind") == "not_modelled":
         verdict = "not understood"
     name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
     print_title(

@@ -112,11 +112,17 @@ def print_startup(console: Console, startup: Answer) -> None:
     failure = startup.get("failure")
     if failure is not None:
         stops = f"vLLM {startup['vllm_version']} would stop ({failure['kind']}):"
-        unsupported = failure["kind"] == "unsupported"
-        print_line(console, "Not predicted:" if unsupported else stops, "bold")
+        unsaid = failure["kind"] == "not_modelled"
+        print_line(console, "Not predicted:" if unsaid else stops, "bold")
         print_line(console, f"  {failure['message']}")
         for remedy in failure.get("remedies", []):
             print_line(console, f"  starts with {remedy}")
+        if unsaid and "weights_gib" in startup:
+            print_line(
+                console,
+                f"  weights {startup['weights_gib']:,.2f} GiB per GPU; KV cache "
+                f"{startup['kv_bytes_per_token']:,} bytes per token and GPU",
+            )
     if "available_kv_cache_gib" not in startup:
         return
     # A refused launch prints less than this; the figures say why it is refused.
