@@ -34,7 +34,7 @@ REQUEST_BYTES = {
     # 10 full and 52 sliding layers (window 1024) of 16 heads of 128.
     "google/gemma-3-27b-it": ("H100", 1, (10 * 4096 + 52 * 1024) * 2 * 16 * 128 * 2),
     "mistralai/Mixtral-8x7B-Instruct-v0.1": ("H100", 2, 32 * 4096 * 2 * 8 * 128 * 2),
-    "meta-llama/Llama-3.1-405B-Instruct-FP8": ("H200", 8, 126 * 4096 * 2 * 8 * 128 * 2),
+    "meta-llama/Llama-3.3-70B-Instruct": ("H200", 8, 80 * 4096 * 2 * 8 * 128 * 2),
 }
 # Qwen3-Next on 2 GPUs: 12 full layers of 2 heads of 256, 36 delta-rule layers whose state a
 # rank keeps once per request: 16 × 128 × 128 numbers and 3 rows of 4,096 for the convolution.
@@ -77,7 +77,7 @@ def _weights_of_vllm(repository: Path) -> dict[tuple[str, int], float]:
         ("deepseek-ai/DeepSeek-R1", 8),
         ("openai/gpt-oss-120b", 1),
         ("mistralai/Mixtral-8x7B-v0.1", 2),
-        ("meta-llama/Llama-3.1-405B-Instruct-FP8", 8),
+        ("nvidia/Llama-3.1-70B-Instruct-FP8", 8),
     ],
 )
 def test_weights_are_what_vllm_loads(
@@ -162,7 +162,7 @@ def test_tensor_parallelism_is_the_smallest_that_fits() -> None:
 
 
 def test_tensor_parallelism_stays_inside_the_gpus_there_are() -> None:
-    answer = plan("meta-llama/Llama-3.1-405B-Instruct-FP8", "H100", gpus=2)
+    answer = plan("deepseek-ai/DeepSeek-V3", "H100", gpus=2)
     assert not answer.feasibility.fits
     assert answer.config.tensor_parallel_size == 2
     assert answer.hardware.gpus == 2
@@ -224,15 +224,15 @@ def test_remedies_make_it_fit(model: str, gpu: str, fields: dict[str, Any]) -> N
     assert answer.next_steps == [f"Plan again with {answer.remedies[0].change}."]
     for remedy in answer.remedies:
         changed = {**fields, "gpu": gpu, **_fields_of(remedy.change)}
-        again = plan(model, **changed)
+        again = plan(**{"model": model, **changed})
         assert again.feasibility.fits, remedy
         assert again.startup is not None and again.startup.starts, remedy
 
 
 def _fields_of(change: str) -> dict[str, Any]:
     """A remedy's text as the fields it means, read as a person would."""
-    if change.startswith("an AWQ"):
-        return {"quantization": "awq"}
+    if change.startswith("the checkpoint "):
+        return {"model": change.removeprefix("the checkpoint ")}
     fields: dict[str, Any] = {}
     for part in change.split("--")[1:]:
         name, _, value = part.strip().partition(" ")

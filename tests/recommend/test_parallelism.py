@@ -59,7 +59,7 @@ def layout(model: str, **fields: Any) -> tuple[int, int, bool]:
 
 @pytest.mark.design("3: a tensor-parallel group is by default no larger than the node")
 def test_a_node_of_eight_is_assumed() -> None:
-    assert layout("meta-llama/Llama-3.1-405B-Instruct-FP8") == (8, 1, True)
+    assert layout("MiniMaxAI/MiniMax-M2") == (8, 1, True)
     assert layout("deepseek-ai/DeepSeek-R1") == (8, 1, False)
 
 

@@ -102,7 +102,9 @@ class Remedy(Report):
 class Artifacts(Report):
     """Things to run."""
 
-    serve_command: str = Field(description="vllm serve, quoted for a POSIX shell.")
+    serve_command: str | None = Field(
+        default=None, description="vllm serve, quoted for a POSIX shell; none for a what-if."
+    )
 
 
 class PlanResponse(Report):

@@ -73,7 +73,10 @@ def resolve_launch(
         request, architecture, gpu, extra or {}, environment or {}, config or {}, notes
     )
     unknown = refused_class(
-        inputs.config, notes.version, trust_remote_code=request.trust_remote_code
+        inputs.config,
+        notes.version,
+        trust_remote_code=request.trust_remote_code,
+        model_impl=inputs.text("model_impl"),
     )
     if unknown is not None:
         notes.problems.append(unknown)

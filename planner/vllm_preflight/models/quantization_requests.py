@@ -102,6 +102,13 @@ _REQUESTED: Mapping[str, Quantization] = {
 REQUESTABLE = ("auto", "none", *_REQUESTED)
 
 
+def is_what_if(name: str) -> bool:
+    """Whether a word names a kind of checkpoint, not something done to 16-bit weights."""
+    name = name.lower()
+    found = _REQUESTED.get(_SAME.get(name, name))
+    return found is not None and not found.online
+
+
 def requested(quantization: Quantization, method: str | None) -> Quantization:
     """The quantisation in effect when a user asks for `method`.
 

@@ -37,7 +37,7 @@ def generate_artifacts(
     hardware = profile.hardware or select_hardware(request)
     model = load_model(request.model, revision=request.revision, progress=progress)
     plan = plan_deployment(request, model=model, hardware=hardware, progress=progress)
-    _check(plan)
+    command = _checked_command(plan)
     deployment = describe_deployment(request, plan, hardware)
     files = {KINDS[kind].file: text for kind, text in render_kinds(deployment, kinds).items()}
     if "profile" in kinds:
@@ -46,7 +46,7 @@ def generate_artifacts(
         files[PROFILE_FILE] = write_profile(saved, plan.summary)
     return ArtifactsReport(
         summary=plan.summary,
-        serve_command=plan.artifacts.serve_command,
+        serve_command=command,
         files=files,
         skipped=_skipped(deployment, kinds),
         warnings=plan.warnings,
@@ -54,10 +54,16 @@ def generate_artifacts(
     )
 
 
-def _check(plan: PlanResponse) -> None:
+def _checked_command(plan: PlanResponse) -> str:
+    """The command of a plan that works out; raises PlanRefused for any other."""
     startup = plan.startup
+    if plan.artifacts.serve_command is None:
+        raise PlanRefused(
+            f"No files are written for a checkpoint that nobody named. {plan.warnings[-1]}",
+            "Name the quantised checkpoint, or leave quantization at auto.",
+        )
     if plan.feasibility.fits and (startup is None or startup.starts):
-        return
+        return plan.artifacts.serve_command
     remedies = plan.remedies or []
     hint = f"Plan with {remedies[0].change}." if remedies else "Plan with other GPUs or limits."
     raise PlanRefused(f"No files are written for a plan that would fail. {plan.summary}", hint)

@@ -22,6 +22,7 @@ from vllm_preflight.recommend.remedies import Change, larger_gpus, more_gpus, pl
 from vllm_preflight.recommend.settings import recommend_settings
 from vllm_preflight.recommend.sizing import Sizing, resolve_for, startup_request
 from vllm_preflight.recommend.tradeoffs import weigh_settings
+from vllm_preflight.recommend.what_if import planned_checkpoint
 from vllm_preflight.reports.performance import estimate_speed
 from vllm_preflight.reports.plan import plan_response
 
@@ -47,6 +48,7 @@ def plan_deployment(
     """
     hardware = hardware or select_hardware(request)
     model = model or load_model(request.model, revision=request.revision, progress=progress)
+    model, request = planned_checkpoint(model, request)
     model = override_parameters(model, request.params_b)
     sizing = choose_layout(model, hardware, request)
     config = recommend_settings(model, hardware, request, sizing)
@@ -157,6 +159,11 @@ def _try(model: Model, hardware: Hardware, request: PlanRequest, change: Change)
         changed = request.model_copy(update=dict(change.fields))
         if "gpu" in change.fields or "gpus" in change.fields:
             hardware = select_hardware(changed)
+        other, changed = planned_checkpoint(model, changed)
+        if other.supposed:
+            return None
+        text = change.text if other.id == model.id else f"the checkpoint {other.id}"
+        model = other
         sizing = choose_layout(model, hardware, changed)
         if not sizing.feasibility.fits:
             return None
@@ -168,7 +175,7 @@ def _try(model: Model, hardware: Hardware, request: PlanRequest, change: Change)
         return None
     headroom = sizing.feasibility.headroom_bytes / 2**30
     return Remedy(
-        change=change.text,
+        change=text,
         effect=f"fits on {sizing.gpus} GPU{'s' * (sizing.gpus > 1)} with {headroom:.2f} GiB "
         f"left, {config.max_model_len:,} tokens per request",
     )

@@ -1,7 +1,7 @@
 """What vLLM refuses of a precision on a GPU or a layout, as rules with their sources.
 
-`constraints.json` holds what depends on compute capability and on how quantised weights
-divide; heads, layers, attention back ends and removed methods are refusals of
+`constraints.json` holds what depends on a scheme's kernels and on how quantised weights
+divide; heads, layers, methods, attention back ends and GPUs of a release are refusals of
 `launch.resolve`, which a search asks as well.
 """
 
@@ -28,10 +28,10 @@ from vllm_preflight.models.weight_scheme import Quantization, WeightScheme
 class Rule:
     """One thing vLLM refuses.
 
-    It applies to quantisation `methods`, weight `schemes` and `kv_cache_dtypes` (empty:
-    any, but a rule that names KV dtypes is only about them), and is broken below
-    `minimum_capability`, from `below_capability` on, or where what `divides` names does
-    not divide a rank's share ("group_size", "block"). Releases from `until` on accept it.
+    It applies to quantisation `methods` and weight `schemes` (empty: any), and is broken
+    below `minimum_capability`, from `below_capability` on, or where what `divides` names
+    does not divide a rank's share ("group_size", "block"). Releases from `until` on accept
+    it.
     """
 
     id: str
@@ -39,7 +39,6 @@ class Rule:
     source: str
     methods: frozenset[str] = frozenset()
     schemes: frozenset[str] = frozenset()
-    kv_cache_dtypes: frozenset[str] = frozenset()
     minimum_capability: ComputeCapability | None = None
     below_capability: ComputeCapability | None = None
     divides: str | None = None
@@ -70,7 +69,7 @@ def load_rules() -> tuple[Rule, ...]:
 def broken_by_gpu(quantization: Quantization, capability: ComputeCapability) -> Rule | None:
     """The first rule that weights of this quantisation break on such a GPU, or None."""
     for rule in load_rules():
-        if rule.kv_cache_dtypes or rule.divides or not rule.covers(quantization):
+        if rule.divides or not rule.covers(quantization):
             continue
         if not rule.allows(capability):
             return rule
@@ -94,15 +93,6 @@ def refused_precision(
         f"The quantization method {effective.method} is not supported for the current GPU of "
         f"compute capability {major}.{minor}: {rule.says}."
     )
-
-
-def broken_by_kv_cache(kv_cache_dtype: str, capability: ComputeCapability) -> Rule | None:
-    """The rule that a KV cache of this resolved dtype breaks on such a GPU, or None."""
-    for rule in load_rules():
-        named = any(kv_cache_dtype.startswith(name) for name in rule.kv_cache_dtypes)
-        if named and not rule.allows(capability):
-            return rule
-    return None
 
 
 @lru_cache(maxsize=4096)
@@ -163,7 +153,6 @@ def _read(entry: dict[str, Any]) -> Rule:
         source=entry["source"],
         methods=frozenset(entry.get("methods", ())),
         schemes=frozenset(entry.get("schemes", ())),
-        kv_cache_dtypes=frozenset(entry.get("kv_cache_dtypes", ())),
         minimum_capability=_pair(entry.get("minimum_capability")),
         below_capability=_pair(entry.get("below_capability")),
         divides=entry.get("divides"),

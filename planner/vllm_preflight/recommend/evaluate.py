@@ -31,11 +31,7 @@ from vllm_preflight.recommend.candidates import (
     Workload,
     gpu_classes,
 )
-from vllm_preflight.recommend.constraints import (
-    broken_by_division,
-    broken_by_gpu,
-    broken_by_kv_cache,
-)
+from vllm_preflight.recommend.constraints import broken_by_division, broken_by_gpu
 from vllm_preflight.recommend.options import Attempt, Choice, Found, Option, startup_request_of
 from vllm_preflight.recommend.variants import Precision
 
@@ -187,9 +183,8 @@ class _Judge:
             effect = launch.kv_cache_dtype
             if effect in resolved or launch.problems:
                 continue
-            if broken_by_kv_cache(effect, self.capability) is None:
-                resolved.add(effect)
-                accepted.append(dtype)
+            resolved.add(effect)
+            accepted.append(dtype)
         return accepted
 
     def settings(self, layout: Layout, dtype: str, gpus: Sequence[Gpu]) -> None:

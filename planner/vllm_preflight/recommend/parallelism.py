@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.refusals import divides_model
@@ -58,7 +58,10 @@ def choose_layout(model: Model, hardware: Hardware, request: PlanRequest) -> Siz
         if result.feasibility.fits:
             break
     assert result is not None
-    if problems := result.launch.problems:
+    problems = [item for item in result.launch.problems if item.kind != "not_modelled"]
+    if result.launch.problems and not problems:
+        raise UnsupportedArchitecture(" ".join(item.message for item in result.launch.problems))
+    if problems:
         longest = model.architecture.max_position
         if request.max_model_len is None and result.context > longest:
             raise InvalidRequest(

@@ -92,7 +92,7 @@ def _precision_changes(
             "--quantization fp8 --kv-cache-dtype fp8",
             {"quantization": "fp8", "kv_cache_dtype": "fp8"},
         )
-    yield Change("an AWQ checkpoint of the model (--quantization awq)", {"quantization": "awq"})
+    yield Change("an AWQ checkpoint of the model", {"quantization": "awq"})
 
 
 def startup_remedies(

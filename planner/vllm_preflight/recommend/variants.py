@@ -59,7 +59,7 @@ def precisions(model: Model, quantization: str = "auto") -> tuple[Precision, ...
     own = model.quantization
     found = [Precision(model)]
     seen = {own.label if own.method != "none" else "none"}
-    for variant in _variants(model):
+    for variant in variants(model):
         label = variant.quantization.label if variant.quantization.method != "none" else "none"
         if label not in seen:
             seen.add(label)
@@ -69,10 +69,11 @@ def precisions(model: Model, quantization: str = "auto") -> tuple[Precision, ...
     return tuple(found)
 
 
-def _variants(model: Model) -> list[Model]:
+def variants(model: Model) -> list[Model]:
+    """The catalogue's other checkpoints of a model: same name and dimensions."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
-    variants: list[Model] = []
+    found: list[Model] = []
     for identifier in catalog_ids():
         other = _words(identifier.rpartition("/")[2])
         if identifier == model.id or not words <= other or other - words - _STORAGE_WORDS:
@@ -83,8 +84,8 @@ def _variants(model: Model) -> list[Model]:
             # One the engine does not understand is no choice.
             continue
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
-            variants.append(variant)
-    return variants
+            found.append(variant)
+    return found
 
 
 def _words(name: str) -> frozenset[str]:

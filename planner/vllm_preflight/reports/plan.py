@@ -66,7 +66,7 @@ def plan_response(
         performance=performance_report(speed, streaming=request.streaming)
         if isinstance(speed, Performance)
         else None,
-        artifacts=Artifacts(serve_command=command.text),
+        artifacts=Artifacts(serve_command=None if model.supposed else command.text),
         remedies=list(remedies) or None,
         terms=report_terms(_terms(request, model, hardware, sizing)),
         warnings=warnings,

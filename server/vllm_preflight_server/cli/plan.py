@@ -118,7 +118,8 @@ def show_plan(answer: Answer) -> None:
     if "performance" in answer:
         console.print()
         print_speed(console, answer["performance"])
-    print_section(console, "Run", [answer["artifacts"]["serve_command"]])
+    command = answer["artifacts"].get("serve_command")
+    print_section(console, "Run", [command] if command else [])
     print_section(console, "Why", _reasons(config["explanations"], answer.get("tradeoffs", [])))
     remedies = [f"{item['change']}: {item['effect']}" for item in answer.get("remedies", [])]
     print_section(console, "What would make it fit", remedies)

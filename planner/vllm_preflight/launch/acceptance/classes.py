@@ -39,10 +39,15 @@ _CONVERTS_CLASSIFIERS_SINCE: Version = (0, 9, 0)
 # The first release that accepts classes which only take an attention implementation.
 _SETTABLE_SINCE: Version = (0, 30, 0)
 _DRAFTER = "speculative_decoding"
+_OWN_MODULES = "transformers_supported"
 
 
 def refused_class(
-    config: Mapping[str, Any], version: Version, *, trust_remote_code: bool = False
+    config: Mapping[str, Any],
+    version: Version,
+    *,
+    trust_remote_code: bool = False,
+    model_impl: str | None = None,
 ) -> LaunchProblem | None:
     """Why the release does not run the class that a config names; None where it does.
 
@@ -54,7 +59,14 @@ def refused_class(
     if not names:
         return None
     remote = trust_remote_code and _names_a_model(config.get("auto_map"))
-    return _judged(names, version, remote)
+    found = _judged(names, version, remote)
+    if found is None and model_impl == "transformers" and _group(names[0], version) != _OWN_MODULES:
+        return LaunchProblem(
+            f"With --model-impl transformers vLLM runs {names[0]} in the modules of transformers, "
+            "whose buffers and graphs are not modelled here.",
+            kind="not_modelled",
+        )
+    return found
 
 
 @lru_cache(maxsize=1024)

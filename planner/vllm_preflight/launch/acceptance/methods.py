@@ -98,6 +98,16 @@ def method_facts(method: str, version: Version) -> Span | None:
     return span_of(table("quantization")["methods"].get(method, ()), version)
 
 
+def loads_16_bit(method: str, facts: Span) -> bool:
+    """Whether a method takes a 16-bit checkpoint, and quantises it while loading.
+
+    bitsandbytes does without the file that its class looks for.
+    """
+    if facts.get("online") or method == "bitsandbytes":
+        return True
+    return not (facts.get("files") or facts.get("needs_config"))
+
+
 def _chosen(
     asked: str, stored: str, section: ConfigView | None, inputs: LaunchInputs
 ) -> Chosen | LaunchProblem:
@@ -166,13 +176,12 @@ def _refused(
             "versions of vLLM. To bypass, set `--allow-deprecated-quantization`.",
             ("--allow-deprecated-quantization",),
         )
-    if not chosen.stored and (facts.get("files") or facts.get("needs_config")):
-        if not facts.get("online") and method != "bitsandbytes":
-            return LaunchProblem(
-                f"Cannot find the config file for {method}: the checkpoint is not quantised, and "
-                f"{method} loads only what already is.",
-                _online_remedies(version),
-            )
+    if not chosen.stored and not loads_16_bit(method, facts):
+        return LaunchProblem(
+            f"Cannot find the config file for {method}: the checkpoint is not quantised, and "
+            f"{method} loads only what already is.",
+            _online_remedies(version),
+        )
     if _below(facts, inputs):
         capability = inputs.gpu.compute_capability
         assert capability is not None

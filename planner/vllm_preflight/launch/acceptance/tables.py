@@ -13,6 +13,8 @@ from vllm_preflight.launch.versions import parse_version
 
 Span = Mapping[str, Any]
 
+_MINORS_AHEAD = 2
+
 
 @cache
 def table(name: str) -> Mapping[str, Any]:
@@ -22,14 +24,27 @@ def table(name: str) -> Mapping[str, Any]:
 
 
 def span_of(spans: Sequence[Span], version: Version) -> Span | None:
-    """The entry that covers a release; `until` is the last release that has it."""
+    """The entry that covers a release; `until` is the last release that has it.
+
+    A version that is no release, such as 0.17.2, is a build of the main branch: it may
+    have what came with one of the next two minor releases (vLLM branches off before it
+    releases; a start-up of 0.17.2rc1.dev133 ran a class of 0.19.0).
+    """
     for span in spans:
         until = span.get("until")
         if parse_version(span["since"]) <= version and (
             until is None or version <= parse_version(until)
         ):
             return span
-    return None
+    if version in _releases():
+        return None
+    soon = (version[0], version[1] + _MINORS_AHEAD, 0)
+    return next((span for span in spans if version < parse_version(span["since"]) <= soon), None)
+
+
+@cache
+def _releases() -> frozenset[Version]:
+    return frozenset(map(parse_version, table("registry")["releases"]))
 
 
 def names_in(spans: Mapping[str, Sequence[Span]], version: Version) -> list[str]:
