@@ -132,21 +132,20 @@ def sweep(step: int) -> Iterator[tuple[str, str, str, str, str, str | None]]:
                     yield identifier, method, name, release, found, fact
 
 
-def refused_starts() -> Iterator[tuple[str, str]]:
-    """Start-ups that served, yet are refused: (id, why)."""
+def real_starts() -> Iterator[tuple[str, str | None]]:
+    """Start-ups that served: (id, why it is refused or None)."""
     for case in load_cases():
-        if not case.starts or case.excluded or case.model is None:
+        if not case.starts:
             continue
         try:
             launch: Launch = inputs_of(case).launch
         except (PreflightError, ValueError):
             continue
-        if launch.problems:
-            yield case.id, launch.problems[0].message
+        yield case.id, launch.problems[0].message if launch.problems else None
 
 
-def refused_plans(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
-    """Launches that vLLM 0.33 planned, yet are refused: (model, why)."""
+def real_plans(rows: Iterable[Row]) -> Iterator[tuple[str, str | None]]:
+    """Launches that vLLM 0.33 planned: (model, why it is refused or None)."""
     for row in rows:
         model = catalogued(row["model"])
         if row.get("failed") or isinstance(model, str):
@@ -157,8 +156,7 @@ def refused_plans(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
             yield row["model"], str(error)
             continue
         problems = [item for item in launch.problems if not _assumed(item, row, model)]
-        if problems:
-            yield row["model"], problems[0].message
+        yield row["model"], problems[0].message if problems else None
 
 
 def _assumed(problem: LaunchProblem, row: Row, model: Model) -> bool:
@@ -205,11 +203,15 @@ def main() -> int:
         f"{launches:,} launches, {1000 * spent / launches:.2f} ms each; {len(wrong)} pass wrongly"
     )
     rows = shared_rows(options.shared) if options.shared else compact_rows()
-    real = [*refused_starts(), *refused_plans(rows)]
-    print(f"{len(real)} launches that vLLM started or planned are refused")
-    for line in [*wrong[:20], *(f"{name}: {why}" for name, why in real[:20])]:
+    starts, plans = list(real_starts()), list(real_plans(rows))
+    refused = [f"{name}: {why}" for name, why in (*starts, *plans) if why is not None]
+    print(
+        f"of {len(starts)} start-ups that served and {len(plans):,} launches that vLLM planned, "
+        f"{len(refused)} are refused"
+    )
+    for line in [*wrong[:20], *refused[:20]]:
         print(f"  {line}")
-    return int(bool(wrong or real))
+    return int(bool(wrong or refused))
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ def test_every_argument_the_plan_reckons_with_is_served() -> None:
     plan = plan_deployment(request)
     arguments = serve_arguments(request, plan.config)
     assert (asked.keys() - {"model", "gpu"}) <= arguments.keys()
+    assert plan.artifacts.serve_command is not None
     fields = parse_command(plan.artifacts.serve_command).fields
     assert {name: fields[name] for name in arguments} == arguments
 

@@ -89,6 +89,7 @@ def test_a_deprecated_checkpoint_starts_with_the_flag_vllm_names() -> None:
         ({"model_type": "pixtral", "architectures": ["PixtralForConditionalGeneration"]},
          "not_modelled"),
         ({"model_type": "foo", "architectures": ["FooForCausalLM"]}, "unsupported"),
+        ({"quantization": {"group_size": 64, "bits": 4}}, "unsupported"),
         ({"quantization_config": {"quant_method": "hqq"}}, "unsupported"),
         ({"quantization_config": {"quant_method": "exl3"}}, "unsupported"),
         ({"quantization_config": {"quant_method": "torchao"}}, "not_modelled"),

@@ -7,7 +7,7 @@ utils/torch_utils.py (resolve_kv_cache_dtype_string).
 from __future__ import annotations
 
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.acceptance.kv_cache import check_kv_cache_dtype, check_kv_cache_kernels
+from vllm_preflight.launch.acceptance.kv_cache import check_attention_kernels, check_kv_cache_dtype
 from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
@@ -15,6 +15,7 @@ from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
     Cache,
+    CompressedCache,
     IndexerCache,
     LatentCache,
 )
@@ -144,7 +145,8 @@ def resolve_kv_cache_dtype(
         dtype = "fp8_ds_mla"
     if sparse and major == 12:
         dtype = "fp8_ds_mla"
-    check_kv_cache_kernels(dtype, gpu, notes)
+    latent = any(isinstance(cache, LatentCache | CompressedCache) for cache in caches)
+    check_attention_kernels(dtype, latent, sparse, gpu, notes)
     if dtype.startswith("fp8"):
         _check_fp8_kernels(architecture, caches, gpu, notes)
     return dtype

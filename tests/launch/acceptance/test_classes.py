@@ -129,5 +129,5 @@ def test_configs_nobody_sizes_are_refused_by_their_names_alone() -> None:
     found = refused_config(hqq, NEWEST)
     assert found is not None and found.message.startswith("Unknown quantization method: hqq.")
     assert refused_config(hqq, (0, 10, 0)) is None
-    speculator = {**unknown, "speculators_config": {}}
+    speculator: dict[str, Any] = {**unknown, "speculators_config": {}}
     assert refused_config(speculator, NEWEST) is None

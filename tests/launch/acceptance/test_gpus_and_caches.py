@@ -89,3 +89,29 @@ def test_every_dtype_of_the_newest_release_can_be_asked_for() -> None:
     assert len(newest) == 22
     for dtype in newest:
         assert StartupRequest(model="m", kv_cache_dtype=dtype).kv_cache_dtype == dtype  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "taken"),
+    [
+        ("H200", "0.11.0", True),
+        ("B200", "0.33.0", True),
+        ("A100 SXM4 80GB", "0.33.0", False),
+        ("L40S", "0.33.0", False),
+        ("RTX PRO 6000 Server", "0.23.0", False),
+        ("RTX PRO 6000 Server", "0.24.0", True),
+    ],
+)
+def test_sparse_latent_attention_has_kernels_on_some_gpus(
+    gpu: str, version: str, taken: bool
+) -> None:
+    launch = launch_of(model="deepseek-ai/DeepSeek-V3.2", gpu=gpu, version=version)
+    found = any("use_sparse=True" in problem.message for problem in launch.problems)
+    assert found is not taken
+
+
+def test_the_layout_of_latent_attention_is_for_latent_attention() -> None:
+    (problem,) = launch_of(kv_cache_dtype="fp8_ds_mla").problems
+    assert "use_mla=False" in problem.message
+    latent = launch_of(model="deepseek-ai/DeepSeek-V3.2", kv_cache_dtype="fp8_ds_mla", gpu="H200")
+    assert latent.problems == ()

@@ -174,7 +174,7 @@ def test_sparsity_left_compressed_tensors(version: str, refused: bool) -> None:
     assert ("without sparsity" in message_of(section={**PACKED, **SPARSE}, version=version)) is (
         refused
     )
-    dense = {**PACKED, "sparsity_config": {"format": "dense", "targets": []}}
+    dense: dict[str, Any] = {**PACKED, "sparsity_config": {"format": "dense", "targets": []}}
     assert message_of(section=dense, version=version) == ""
 
 

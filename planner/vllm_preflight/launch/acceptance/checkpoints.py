@@ -6,7 +6,11 @@ utils/marlin_utils.py and compressed_tensors/compressed_tensors.py of the wheels
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vllm_preflight.launch.launch import LaunchProblem, Version
+from vllm_preflight.models.config_files import as_object
 from vllm_preflight.models.config_view import ConfigView
 
 _MARLIN_GROUPS = (-1, 32, 64, 128)
@@ -29,6 +33,19 @@ def fits_marlin(method: str, section: ConfigView) -> bool:
         return bits == _AWQ_BITS and section.get("zero_point") is not None
     known = section.get("desc_act") is not None
     return known and (bits, section.get("sym")) in _MARLIN_GPTQ
+
+
+def refused_format(config: Mapping[str, Any]) -> LaunchProblem | None:
+    """Why vLLM loads no checkpoint of this program; MLX packs weights under other names."""
+    packed = as_object(config.get("quantization"))
+    if "bits" not in packed or "group_size" not in packed or "quant_method" in packed:
+        return None
+    return LaunchProblem(
+        "The checkpoint is packed by MLX (quantization: bits, group_size), and vLLM has no method "
+        "that loads it.",
+        ("the model's original checkpoint",),
+        kind="unsupported",
+    )
 
 
 def refused_layout(method: str, section: ConfigView, version: Version) -> LaunchProblem | None:

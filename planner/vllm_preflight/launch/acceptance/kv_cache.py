@@ -1,7 +1,7 @@
 """Which KV cache dtypes a release takes, and which of them are sized here.
 
 Source: vLLM config/cache.py (CacheDType) of the wheels named in quantization.json;
-v1/attention/backends/flashinfer.py and triton_attn.py for the GPUs.
+v1/attention/backends/flashinfer.py, triton_attn.py and mla/*sparse*.py for the GPUs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.acceptance.tables import names_in, releases_with, table
-from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.notes import Notes
 
 # Layouts whose bytes per token are described in memory.kv.pages.
@@ -21,6 +21,9 @@ _FP8_LEFT_TURING: Version = (0, 24, 0)
 # FlashInfer's NVFP4: datacentre Blackwell first, then every generation from Ampere on.
 _NVFP4_EVERYWHERE_SINCE: Version = (0, 32, 0)
 _NVFP4_FIRST, _NVFP4_LATER = frozenset({10}), frozenset({8, 9, 10, 12})
+# Sparse latent attention: Hopper and datacentre Blackwell first, then the other Blackwells.
+_SPARSE_ON_SM120_SINCE: Version = (0, 24, 0)
+_SPARSE_FIRST, _SPARSE_LATER = frozenset({9, 10}), frozenset({9, 10, 12})
 
 
 def check_kv_cache_dtype(dtype: str, notes: Notes) -> bool:
@@ -47,11 +50,30 @@ def check_kv_cache_dtype(dtype: str, notes: Notes) -> bool:
     return True
 
 
-def check_kv_cache_kernels(dtype: str, gpu: Gpu, notes: Notes) -> None:
-    """Refuse a resolved dtype that no attention back end of the release has on this GPU."""
+def check_attention_kernels(dtype: str, latent: bool, sparse: bool, gpu: Gpu, notes: Notes) -> None:
+    """Refuse what no attention back end of the release does on this GPU.
+
+    `dtype` is the resolved KV cache dtype; `latent` says that the model has latent
+    attention, `sparse` that it picks its tokens with an indexer.
+    """
+    if dtype == "fp8_ds_mla" and not latent:
+        notes.refuse(
+            "No valid attention backend found for cuda with kv_cache_dtype=fp8_ds_mla, "
+            "use_mla=False.",
+            "--kv-cache-dtype fp8",
+        )
     if gpu.compute_capability is None:
         return
     major, minor = gpu.compute_capability
+    newest = notes.version >= _SPARSE_ON_SM120_SINCE
+    if sparse and major not in (_SPARSE_LATER if newest else _SPARSE_FIRST):
+        notes.problems.append(
+            LaunchProblem(
+                "No valid attention backend found for cuda with use_mla=True, use_sparse=True on "
+                f"compute capability {major}.{minor}.",
+                kind="unsupported",
+            )
+        )
     if dtype.startswith("fp8") and major < 8 and notes.version >= _FP8_LEFT_TURING:
         notes.refuse(
             f"FP8 KV cache is not supported by the Triton attention backend on {gpu.device_name} "

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vllm_preflight.launch.acceptance.checkpoints import fits_marlin, refused_layout
+from vllm_preflight.launch.acceptance.checkpoints import fits_marlin, refused_format, refused_layout
 from vllm_preflight.launch.acceptance.tables import Span, releases_with, span_of, table
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import LaunchProblem, Version
@@ -59,7 +59,8 @@ def check_quantization(inputs: LaunchInputs, dtype: str) -> str | None:
     stored = stored_method(section)
     if asked == "auto" or (asked == "none" and not stored):
         asked = ""
-    chosen = _chosen(asked, stored, section, inputs)
+    foreign = None if stored else refused_format(inputs.config)
+    chosen = foreign or _chosen(asked, stored, section, inputs)
     if isinstance(chosen, LaunchProblem):
         inputs.notes.problems.append(chosen)
         return None
