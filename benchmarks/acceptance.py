@@ -34,7 +34,7 @@ from vllm_preflight.launch.acceptance.tables import table
 from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 

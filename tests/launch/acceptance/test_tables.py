@@ -12,7 +12,7 @@ import pytest
 from vllm_preflight.launch.acceptance.classes import class_group
 from vllm_preflight.launch.acceptance.tables import names_in, releases_with, span_of, table
 from vllm_preflight.launch.versions import NEWEST_KNOWN, OLDEST_KNOWN, parse_version
-from vllm_preflight.models.catalog import catalog_ids
+from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.sources import load_model
 
 # Classes that a catalogue entry's source names and no release has ever had: the entries'

@@ -7,13 +7,15 @@ _try_resolve_transformers) of the wheels named in registry.json.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from vllm_preflight.launch.acceptance.tables import releases_with, span_of, table
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.versions import format_version
+from vllm_preflight.models.config_files import as_object
+from vllm_preflight.models.config_view import ConfigView
 
 # Endings that vLLM exchanges for one another when it looks for the class to convert.
 _ENDINGS = (
@@ -54,8 +56,7 @@ def refused_class(
     A config without `architectures` is not judged. A class that only transformers' own
     modules, or code of the repository, may run is not modelled rather than refused.
     """
-    named = config.get("architectures")
-    names = tuple(str(name) for name in named) if isinstance(named, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    names = ConfigView(config).architectures
     if not names:
         return None
     remote = trust_remote_code and _names_a_model(config.get("auto_map"))
@@ -104,11 +105,6 @@ def class_group(name: str, version: Version) -> str | None:
     return None if span is None else span["group"]
 
 
-def class_spans(name: str) -> Sequence[Mapping[str, Any]]:
-    """The releases that have a class: group, since, until."""
-    return _spans().get(name, ())
-
-
 def _spans() -> Mapping[str, Any]:
     return table("registry")["classes"]
 
@@ -148,9 +144,7 @@ def _said_before(name: str, version: Version) -> str | None:
 
 def _names_a_model(auto_map: object) -> bool:
     """Whether the repository brings a model class of its own."""
-    if not isinstance(auto_map, Mapping):
-        return False
-    return any(str(key).startswith("AutoModel") for key in auto_map)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return any(key.startswith("AutoModel") for key in as_object(auto_map))
 
 
 def _in_transformers(name: str, version: Version) -> bool:
