@@ -17,6 +17,7 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.quantization_requests import requested
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.coefficients import Coefficients, Metric
 from vllm_preflight.performance.estimate import Performance, performance_of
@@ -75,13 +76,12 @@ def run_of(case: ServingCase) -> Run:
         ValueError: it would not start, or a fact is missing.
     """
     assert case.gpu and case.input_len and case.output_len
-    model = _model(case.model or "")
+    model = _model(case.model or "", case.quantization)
     gpu = find_gpu(case.gpu)
     fields: dict[str, Any] = {
         "model": case.model,
         "gpu": gpu.name,
         "vllm_version": case.version,
-        "quantization": case.quantization or "auto",
     }
     startup = _started(model, gpu, case, fields)
     workload = Workload(
@@ -112,19 +112,18 @@ def _started(model: Model, gpu: Gpu, case: ServingCase, fields: Mapping[str, Any
     startup: Startup | None = None
     for changes in attempts:
         given: dict[str, Any] = {**changes, **known, **fields}
-        startup = simulate_startup(
-            model,
+        launch = resolve_launch(
+            StartupRequest(**given),
+            model.architecture,
             gpu,
-            gpu.compute_capability or _CAPABILITY,
-            resolve_launch(
-                StartupRequest(**given),
-                model.architecture,
-                gpu,
-                extra=extra,
-                config=model.config,
-                checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
-            ),
+            extra=extra,
+            config=model.config,
+            checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
         )
+        # What was measured was accepted: builds, vendors and checkpoints are its own.
+        launch = replace(launch, problems=())
+        capability = gpu.compute_capability or _CAPABILITY
+        startup = simulate_startup(model, gpu, capability, launch)
         if startup.starts:
             break
     assert startup is not None
@@ -132,8 +131,10 @@ def _started(model: Model, gpu: Gpu, case: ServingCase, fields: Mapping[str, Any
 
 
 @cache
-def _model(name: str) -> Model:
-    return load_model(name, source="catalog")
+def _model(name: str, quantization: str | None) -> Model:
+    """The model of the catalogue in the precision that was served, whoever quantised it."""
+    model = load_model(name, source="catalog")
+    return replace(model, quantization=requested(model.quantization, quantization))
 
 
 def comparable(cases: list[ServingCase]) -> tuple[list[Run], dict[str, str]]:

@@ -22,7 +22,7 @@ from vllm_preflight.artifacts.request import GenerateRequest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.hardware.catalog import load_catalog
+from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.questions.plan import plan_deployment
 
@@ -89,7 +89,7 @@ def test_planning_again_gives_the_same_bytes(fields: dict[str, Any]) -> None:
 
 
 def test_planning_again_on_detected_gpus_gives_the_same_bytes_anywhere() -> None:
-    gpu = load_catalog()[0]
+    gpu = find_gpu("H100")
     hardware = Hardware(gpu, 2, 1, "nvlink", free_bytes=gpu.visible_bytes - 2**30)
     asked = request(gpu="auto")
     again = read_profile(write_profile(Profile(asked, hardware), "plan"))

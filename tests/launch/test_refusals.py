@@ -34,4 +34,5 @@ def test_bitsandbytes_left_between_two_releases(version: str, refused: bool, sto
         config={**model.config, **(section if stored else {})},
     )
     messages = [problem.message for problem in launch.problems]
-    assert ("Unknown quantization method: bitsandbytes." in messages) is refused
+    unknown = "Unknown quantization method: bitsandbytes."
+    assert any(message.startswith(unknown) for message in messages) is refused

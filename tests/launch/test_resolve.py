@@ -360,12 +360,12 @@ def test_a_sentence_transformer_pools_whatever_its_class_unless_told(
     assert not resolve(embedder, extra={"runner": "generate"}).pooling
 
 
-def test_none_sizes_a_quantised_checkpoint_in_16_bit_and_says_so(resolve: Resolve) -> None:
+def test_none_is_no_word_of_vllms_for_a_quantised_checkpoint(resolve: Resolve) -> None:
     config = {"quantization_config": {"quant_method": "fp8"}}
     launch = resolve(quantization="none", config=config, checkpoint_kv_cache_dtype="fp8")
-    assert launch.quantization == "none"
-    assert launch.kv_cache_dtype == "auto"
-    assert any("vLLM has no such value" in warning for warning in launch.warnings)
+    (problem,) = launch.problems
+    assert problem.message.startswith("Unknown quantization method: none.")
+    assert launch.quantization is None
     plain = resolve(quantization="none")
     assert (plain.quantization, plain.warnings) == (None, ())
 

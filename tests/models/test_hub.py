@@ -425,3 +425,11 @@ def test_modules_of_sentence_transformers_ask_for_pooling(repository: FakeReposi
     repository.files["modules.json"] = b"[{"
     with pytest.raises(HubUnavailable, match=r"modules\.json of org/llama is not valid JSON"):
         read_hub("org/llama", None, silent)
+
+
+def test_the_hubs_sentence_transformers_file_sets_the_length(repository: FakeRepository) -> None:
+    stated = {"max_seq_length": 256, "do_lower_case": False}
+    repository.files["sentence_bert_config.json"] = json.dumps(stated).encode()
+    model = read_hub("org/llama", None, silent)
+    assert model.architecture.max_position == model.architecture.position_limit == 256
+    assert any("at most 256 tokens" in note for note in model.notes)

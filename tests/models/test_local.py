@@ -254,6 +254,24 @@ def test_modules_of_sentence_transformers_ask_for_pooling(
     assert fingerprint(folder) != before
 
 
+@pytest.mark.parametrize(
+    ("name", "stated", "longest"),
+    [
+        ("sentence_bert_config.json", {"max_seq_length": 256}, 256),
+        ("sentence_xlm-roberta_config.json", {"max_seq_length": 1_000_000}, 1_000_000),
+        ("sentence_bert_config.json", {"do_lower_case": True}, None),
+        ("sentence_bert_config.json", {"max_seq_length": "long"}, None),
+    ],
+)
+def test_a_sentence_transformers_file_sets_the_length(
+    folder: Path, name: str, stated: object, longest: int | None
+) -> None:
+    before, mark = load_folder(folder, silent).architecture.max_position, fingerprint(folder)
+    write_json(folder / name, stated)
+    assert load_folder(folder, silent).architecture.max_position == (longest or before)
+    assert fingerprint(folder) != mark
+
+
 def test_damaged_or_foreign_modules_are_refused(folder: Path, tmp_path: Path) -> None:
     modules = folder / "modules.json"
     modules.write_text("[{", encoding="utf-8")

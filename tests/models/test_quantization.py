@@ -257,9 +257,9 @@ def test_mixing_schemes_is_refused():
         requested(read(quant_method="awq"), "fp8")
 
 
-def test_unknown_requests_are_refused_and_gguf_is_not_modelled():
-    with pytest.raises(InvalidRequest, match="nonsense"):
-        requested(Quantization(), "nonsense")
+def test_methods_nobody_sizes_are_not_modelled():
+    with pytest.raises(UnsupportedArchitecture, match="humming"):
+        requested(Quantization(), "humming")
     with pytest.raises(UnsupportedArchitecture):
         requested(Quantization(), "gguf")
 

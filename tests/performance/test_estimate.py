@@ -28,7 +28,7 @@ LAUNCHES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Qwen/Qwen3.5-35B-A3B", {"gpu": "H200"}),
     ("Qwen/Qwen3-32B-FP8", {"gpu": "RTX 4090", "tensor_parallel_size": 4}),
     ("Qwen/Qwen3-32B-AWQ", {"gpu": "A100 80GB", "vllm_version": "0.11.0"}),
-    ("meta-llama/Llama-3.1-70B-Instruct", {"gpu": "MI300X", "pipeline_parallel_size": 2}),
+    ("meta-llama/Llama-3.1-70B-Instruct", {"gpu": "H200", "pipeline_parallel_size": 2}),
 )
 # Rounding of floats, not of answers.
 EVEN = 1 + 1e-6

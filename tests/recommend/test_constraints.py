@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.models.sources import load_model
@@ -17,7 +15,6 @@ from vllm_preflight.recommend.checkpoints import checkpoints
 from vllm_preflight.recommend.constraints import (
     broken_by_division,
     broken_by_gpu,
-    broken_by_kv_cache,
     load_rules,
 )
 
@@ -36,32 +33,10 @@ def test_every_rule_says_what_and_where_from() -> None:
 def test_the_file_has_no_field_nobody_reads(repository: Path) -> None:
     path = repository / "planner/vllm_preflight/recommend/constraints.json"
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    known = {"id", "says", "source", "methods", "schemes", "kv_cache_dtypes", "until"}
+    known = {"id", "says", "source", "methods", "schemes", "until"}
     known |= {"minimum_capability", "below_capability", "divides"}
     for entry in data["rules"]:
         assert set(entry) <= known, entry["id"]
-
-
-@pytest.mark.parametrize(
-    ("model", "capability", "rule"),
-    [
-        ("Qwen/Qwen3-32B-AWQ", (7, 0), "awq_gpu"),
-        ("Qwen/Qwen3-32B-AWQ", (7, 5), None),
-        ("Qwen/Qwen3-32B-FP8", (7, 0), "fp8_gpu"),
-        ("Qwen/Qwen3-32B-FP8", (8, 0), None),
-        ("openai/gpt-oss-20b", (7, 5), "mxfp4_gpu"),
-        ("openai/gpt-oss-20b", (8, 0), None),
-        ("nvidia/Qwen3-235B-A22B-NVFP4", (7, 0), "nvfp4_gpu"),
-        ("nvidia/Qwen3-235B-A22B-NVFP4", (8, 0), None),
-        ("Qwen/Qwen3-8B", (6, 1), "vllm_gpu"),
-        ("Qwen/Qwen3-8B", (7, 0), None),
-    ],
-)
-def test_quantised_weights_need_a_capability(
-    model: str, capability: tuple[int, int], rule: str | None
-) -> None:
-    broken = broken_by_gpu(load_model(model).quantization, capability)
-    assert (broken and broken.id) == rule
 
 
 def test_int8_activations_end_with_blackwell() -> None:
@@ -70,23 +45,6 @@ def test_int8_activations_end_with_blackwell() -> None:
     assert broken is not None and broken.id == "int8_activations_gpu"
     assert broken_by_gpu(int8, (9, 0)) is None
     assert broken_by_gpu(Quantization(), (10, 0)) is None
-
-
-@pytest.mark.parametrize(
-    ("dtype", "capability", "kept"),
-    [
-        ("auto", (7, 5), True),
-        ("fp8", (7, 5), False),
-        ("fp8_e4m3", (8, 0), True),
-        ("nvfp4", (9, 0), False),
-        ("nvfp4", (10, 3), True),
-        ("nvfp4", (12, 0), False),
-    ],
-)
-def test_kv_cache_dtypes_need_a_back_end(
-    dtype: str, capability: tuple[int, int], kept: bool
-) -> None:
-    assert (broken_by_kv_cache(dtype, capability) is None) == kept
 
 
 def test_fp8_blocks_had_to_divide_experts_before_uneven_shares() -> None:
@@ -115,10 +73,8 @@ def test_no_rule_excludes_what_vllm_was_seen_to_start(shared_dir: Path) -> None:
             major, minor = str(case["cc"]).split(".")
             version: Version = tuple(map(int, case["vllm"].split(".")[:3]))  # type: ignore[assignment]
             capability = (int(major), int(minor))
-            resolved = str(case["kv_cache_dtype_resolved"])
             rules = (
                 broken_by_gpu(model.quantization, capability),
-                broken_by_kv_cache(resolved, capability),
                 broken_by_division(
                     model, "auto", version, case["tp"], case["tp"], bool(case["ep"] > 1)
                 ),

@@ -16,7 +16,9 @@ which value, and a `hint` saying what to do. The CLI's exit codes follow
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 
 class PreflightError(Exception):
@@ -50,7 +52,8 @@ class UnknownModel(PreflightError):
 class UnsupportedArchitecture(PreflightError):
     """The config was read, but its architecture or scheme is not understood.
 
-    `keys` names the config keys that matter for the decision.
+    `keys` names the config keys that matter for the decision, `config` is what was read:
+    a release's registry may know that vLLM refuses it too.
     """
 
     code = "unsupported_architecture"
@@ -59,6 +62,17 @@ class UnsupportedArchitecture(PreflightError):
     def __init__(self, message: str, hint: str = "", keys: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)
         self.keys = keys
+        self.config: Mapping[str, Any] = {}
+
+
+@contextmanager
+def naming_config(config: Mapping[str, Any]) -> Generator[None]:
+    """Give an UnsupportedArchitecture raised inside the config that was read."""
+    try:
+        yield
+    except UnsupportedArchitecture as error:
+        error.config = error.config or config
+        raise
 
 
 class HubUnavailable(PreflightError):

@@ -28,6 +28,19 @@ KvCacheDtype = Literal[
     "fp16",
     "int8",
     "nvfp4",
+    "nvfp4_ds_mla",
+    "nvfp4_4over6",
+    "turboquant_k8v4",
+    "turboquant_4bit_nc",
+    "turboquant_k3v4_nc",
+    "turboquant_3bit_nc",
+    "octave_k3v4",
+    "octave_k3v3",
+    "octave_k3v3_compact",
+    "ultraquant_4bit",
+    "int4_per_token_head",
+    "int8_per_token_head",
+    "fp8_per_token_head",
 ]
 
 
@@ -42,7 +55,6 @@ PUBLISHED_KV_DTYPES: list[JsonValue] = [
     "fp8_ds_mla",
     "bfloat16",
     "float16",
-    "int8",
     "nvfp4",
 ]
 

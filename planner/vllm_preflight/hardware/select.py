@@ -75,12 +75,7 @@ def select_hardware(request: HardwareInput) -> Hardware:
     gpu, notes = hardware.gpu, list(hardware.notes)
     if request.vram_gb is not None:
         gpu = replace(gpu, visible_bytes=gib_to_bytes(request.vram_gb), visible_basis="given")
-    if not platform_of(gpu).modelled:
-        notes.append(
-            f"{gpu.name} is no NVIDIA GPU: memory rules are those of vLLM on CUDA, its kernels' "
-            "own block sizes and workspaces are not modelled."
-        )
-    if gpu.compute_capability is None:
+    if gpu.compute_capability is None and platform_of(gpu).modelled:
         notes.append(
             f"The compute capability of {gpu.name} is not known; "
             f"{_ASSUMED_CAPABILITY[0]}.{_ASSUMED_CAPABILITY[1]} is assumed."

@@ -7,6 +7,7 @@ utils/torch_utils.py (resolve_kv_cache_dtype_string).
 from __future__ import annotations
 
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.acceptance.kv_cache import check_attention_kernels, check_kv_cache_dtype
 from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
@@ -14,6 +15,7 @@ from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
     Cache,
+    CompressedCache,
     IndexerCache,
     LatentCache,
 )
@@ -135,12 +137,16 @@ def resolve_kv_cache_dtype(
         dtype = _auto_kv_dtype(architecture, major, checkpoint_kv_cache_dtype, notes)
     else:
         notes.given("kv_cache_dtype")
+        if not check_kv_cache_dtype(dtype, notes):
+            return "auto"
         if dtype == "fp8" and sparse and major != 10:
             dtype = "fp8_ds_mla"
     if architecture.model_type == "deepseek_v4" and (dtype == "auto" or dtype.startswith("fp8")):
         dtype = "fp8_ds_mla"
     if sparse and major == 12:
         dtype = "fp8_ds_mla"
+    latent = any(isinstance(cache, LatentCache | CompressedCache) for cache in caches)
+    check_attention_kernels(dtype, latent, sparse, gpu, notes)
     if dtype.startswith("fp8"):
         _check_fp8_kernels(architecture, caches, gpu, notes)
     return dtype

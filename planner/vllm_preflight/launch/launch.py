@@ -33,10 +33,15 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class LaunchProblem:
-    """Why vLLM refuses these arguments, in its own words, and what would be accepted."""
+    """Why vLLM refuses these arguments, in its own words, and what would be accepted.
+
+    "unsupported" is a model, checkpoint or GPU that the release does not run whatever the
+    arguments; "not_modelled" is what vLLM may run and nobody here can say.
+    """
 
     message: str
     remedies: tuple[str, ...] = ()
+    kind: Literal["invalid_arguments", "unsupported", "not_modelled"] = "invalid_arguments"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parallel sizes, model classes and quantisations that vLLM refuses whatever the memory.
+"""Parallel and block sizes that vLLM refuses whatever the memory.
 
 Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.py
 (QKVParallelLinear), layers/vocab_parallel_embedding.py, config/parallel.py.
@@ -6,20 +6,11 @@ Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from vllm_preflight.base.units import round_up
-from vllm_preflight.launch.defaults import model_fact
-from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
-from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.models.architecture import Architecture, AttentionCache
-from vllm_preflight.models.quantization import quantization_method, quantization_section
 
 _VOCAB_MULTIPLE = 64
-# First releases read that no longer have a method.
-_QUANTIZATION_REMOVED: Mapping[str, Version] = {"bitsandbytes": (0, 28, 0)}
 
 
 def check_parallel_sizes(
@@ -77,48 +68,6 @@ def check_parallel_sizes(
             f"layers ({len(architecture.layers)}).",
             "--pipeline-parallel-size 1",
         )
-
-
-def check_model_class(architecture: Architecture, notes: Notes) -> None:
-    """Note that the release no longer has the model's class.
-
-    Source: model_executor/models/registry.py of vLLM 0.33.
-    """
-    name = architecture.architecture
-    last: str | None = model_fact("removed_classes").get(name)
-    if last is not None and notes.version > parse_version(last):
-        notes.refuse(
-            f"Model architecture {name} was supported in vLLM until v{last}, and is not supported "
-            "anymore. Please use an older version of vLLM if you want to use this model "
-            "architecture.",
-            f"vLLM {last}",
-        )
-
-
-def check_quantization(requested: str, config: Mapping[str, Any], notes: Notes) -> str | None:
-    """The quantisation to run with, None for the checkpoint's own.
-
-    Notes that the release no longer has the one asked for or stored. "none" is a word of
-    this planner: the model in 16 bit, of a checkpoint that is not.
-    Source: model_executor/layers/quantization of vLLM 0.26 and 0.28.
-    """
-    section = quantization_section(config)
-    stored = quantization_method(section) if section is not None else ""
-    if requested == "none" and stored:
-        notes.warn(
-            "With quantization none the weights are sized in 16 bit, but this checkpoint is "
-            f"quantised ({stored}) and vLLM has no such value: serve the model's 16-bit "
-            "checkpoint to get what is shown."
-        )
-        return "none"
-    for method, removed in _QUANTIZATION_REMOVED.items():
-        if method in {requested, stored} and notes.version >= removed:
-            notes.refuse(
-                f"Unknown quantization method: {method}.",
-                "--quantization fp8" if requested == method else "a 16-bit checkpoint",
-                "vLLM 0.26",
-            )
-    return None if requested in {"auto", "none"} else requested
 
 
 def check_block_size(architecture: Architecture, block_size: int | None, notes: Notes) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from vllm_preflight.base.units import gib_to_bytes
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.acceptance.classes import refused_class
+from vllm_preflight.launch.acceptance.gpus import check_gpu
+from vllm_preflight.launch.acceptance.methods import check_quantization
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
     chunked_prefill,
@@ -30,18 +33,13 @@ from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
+from vllm_preflight.launch.lengths import resolve_max_model_len
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
-from vllm_preflight.launch.refusals import (
-    check_block_size,
-    check_model_class,
-    check_parallel_sizes,
-    check_quantization,
-)
+from vllm_preflight.launch.refusals import check_block_size, check_parallel_sizes
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 
-_LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 _RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 # Drafting methods the V1 runner can schedule asynchronously.
 _ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
@@ -74,8 +72,17 @@ def resolve_launch(
     inputs = LaunchInputs(
         request, architecture, gpu, extra or {}, environment or {}, config or {}, notes
     )
+    unknown = refused_class(
+        inputs.config,
+        notes.version,
+        trust_remote_code=request.trust_remote_code,
+        model_impl=inputs.text("model_impl"),
+    )
+    if unknown is not None:
+        notes.problems.append(unknown)
+    check_gpu(gpu, notes)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
-    max_model_len, auto_length = _max_model_len(inputs)
+    max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = (
         read_speculation(request.speculative_config, architecture, notes)
         if request.speculative_config
@@ -97,11 +104,10 @@ def resolve_launch(
     tp = notes.choose("tensor_parallel_size", request.tensor_parallel_size, 1, "vLLM's default")
     pp = notes.choose("pipeline_parallel_size", request.pipeline_parallel_size, 1, "vLLM's default")
     dcp = request.decode_context_parallel_size or 1
-    check_model_class(architecture, notes)
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
     check_block_size(architecture, request.block_size, notes)
-    quantization = check_quantization(request.quantization, config or {}, notes)
+    quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)
     runner = _model_runner(inputs)
     eager, graph_mode = cudagraph_mode(inputs)
@@ -178,40 +184,6 @@ def _utilization(inputs: LaunchInputs) -> float:
         return given
     notes.default("gpu_memory_utilization", f"vLLM {format_version(notes.version)}'s default")
     return float(notes.decisive("gpu_memory_utilization"))
-
-
-def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
-    """The longest request, and whether vLLM is to lower it to what fits."""
-    longest = inputs.architecture.max_position
-    asked = inputs.request.max_model_len
-    notes = inputs.notes
-    if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
-        if not notes.versioned("max_model_len_auto"):
-            notes.refuse(
-                f"vLLM {format_version(notes.version)} has no --max-model-len auto.",
-                f"--max-model-len {longest}",
-            )
-        notes.given("max_model_len")
-        return longest, True
-    known = inputs.architecture.max_position_known
-    if asked is None:
-        notes.default("max_model_len", "the model's own maximum" if known else "assumed")
-        return longest, False
-    notes.given("max_model_len")
-    if not known:
-        return asked, False
-    if asked > longest and not inputs.switch(_LONG_LENGTH_VARIABLE):
-        stated = inputs.config.get("model_max_length")
-        if not (isinstance(stated, int) and asked <= stated):
-            notes.refuse(
-                f"User-specified max_model_len ({asked}) is greater than the derived "
-                f"max_model_len (max_position_embeddings={longest} or model_max_length={stated} "
-                "in model's config.json). To allow overriding this maximum, set the env var "
-                f"{_LONG_LENGTH_VARIABLE}=1.",
-                f"--max-model-len {longest}",
-                f"{_LONG_LENGTH_VARIABLE}=1",
-            )
-    return asked, False
 
 
 def _model_runner(inputs: LaunchInputs) -> ModelRunner:

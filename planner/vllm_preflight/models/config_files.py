@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.base.units import BYTES_TO_MIB
+from vllm_preflight.models.architecture import Architecture
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
 # What sentence-transformers writes beside a checkpoint made to embed.
 MODULES_NAME = "modules.json"
+# Where it writes how long a text may be; vLLM takes the first that is there.
+SENTENCE_NAMES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 # The largest published config.json we know, with one entry per expert, has 2.4 MB.
 CONFIG_CAP = 16 * BYTES_TO_MIB
 MODULES_CAP = BYTES_TO_MIB
@@ -104,6 +111,24 @@ def asks_for_pooling(modules: bytes, name: str) -> bool:
     value = _parsed(modules, name, _REPAIR)
     entries = cast(list[object], value) if isinstance(value, list) else []
     return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
+
+
+def with_sentence_length(
+    architecture: Architecture, sentence: Mapping[str, Any]
+) -> tuple[Architecture, tuple[str, ...]]:
+    """The architecture with the length of a sentence-transformers file, and a note of it.
+
+    vLLM takes its `max_seq_length` instead of what the config says, longer or shorter
+    (0.33 config/model.py:_get_and_verify_max_len).
+    """
+    length = sentence.get("max_seq_length")
+    if type(length) is not int or length <= 0:
+        return architecture, ()
+    note = f"The repository's sentence-transformers file sets texts of at most {length:,} tokens."
+    limited = replace(
+        architecture, max_position=length, longest_position=0, max_position_known=True
+    )
+    return limited, (note,)
 
 
 def _parsed(data: bytes, name: str, hint: str) -> object:

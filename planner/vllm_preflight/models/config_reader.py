@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture, naming_config
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
@@ -67,6 +67,11 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         UnsupportedArchitecture: the model type is not known, keys are missing, or
             values cannot be what they say. Its `keys` name what matters.
     """
+    with naming_config(config):
+        return _read(config)
+
+
+def _read(config: Mapping[str, Any]) -> Architecture:
     view = ConfigView(config)
     model_type = view.model_type
     if not model_type:

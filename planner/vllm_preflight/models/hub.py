@@ -23,9 +23,11 @@ from vllm_preflight.models.config_files import (
     MODELOPT_NAME,
     MODULES_CAP,
     MODULES_NAME,
+    SENTENCE_NAMES,
     as_object,
     asks_for_pooling,
     with_modelopt,
+    with_sentence_length,
 )
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.hub_client import HubClient, HubRefusal
@@ -72,9 +74,11 @@ def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
         progress(f"reading {CONFIG_NAME} of {listing.model} from {client.host}")
         config = _config(client, listing)
         pooled = _pooled(client, listing)
+        sentence = _sentence(client, listing)
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture, said = with_sentence_length(architecture, sentence)
     stored, notes = _stored(client, listing, progress)
     return Model(
         id=listing.model,
@@ -88,7 +92,7 @@ def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
         checkpoint_bytes=stored.total_bytes if stored else None,
         bytes_by_dtype=stored.bytes_by_dtype if stored else {},
         gated=listing.gated,
-        notes=notes,
+        notes=(*said, *notes),
     )
 
 
@@ -159,6 +163,12 @@ def _pooled(client: HubClient, listing: _Listing) -> bool:
         return asks_for_pooling(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
     except InvalidRequest as error:
         raise HubUnavailable(error.message, "Give a local folder with a repaired copy.") from error
+
+
+def _sentence(client: HubClient, listing: _Listing) -> Mapping[str, Any]:
+    """What sentence-transformers says of lengths, empty where it says nothing."""
+    name = next((name for name in SENTENCE_NAMES if name in listing.sizes), None)
+    return {} if name is None else _json_file(client, listing, name)
 
 
 def _json_file(client: HubClient, listing: _Listing, name: str) -> dict[str, Any]:

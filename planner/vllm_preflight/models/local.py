@@ -19,10 +19,12 @@ from vllm_preflight.models.config_files import (
     MODELOPT_NAME,
     MODULES_CAP,
     MODULES_NAME,
+    SENTENCE_NAMES,
     asks_for_pooling,
     read_bounded,
     read_config,
     read_json_object,
+    with_sentence_length,
 )
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
@@ -42,7 +44,7 @@ from vllm_preflight.models.safetensors_files import StoredTensors, combined, rea
 
 Progress = Callable[[str], None]
 
-_READ = (CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME)
+_READ = (CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME, *SENTENCE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,18 @@ def read_folder(folder: Path) -> FolderFacts:
         read_bounded(modules, MODULES_CAP), str(modules)
     )
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    sentence = next((name for name in SENTENCE_NAMES if name in names), None)
+    said: tuple[str, ...] = ()
+    if sentence is not None:
+        stated = read_json_object(folder / sentence, MODULES_CAP)
+        architecture, said = with_sentence_length(architecture, stated)
     index: WeightIndex | None = None
     if INDEX_NAME in names:
         path = folder / INDEX_NAME
         index = read_index(read_json_object(path, INDEX_CAP), str(path))
     files = index.files if index else weight_files(names)
     absent = [name for name in files if name not in names] if index else missing_shards(files)
-    notes: list[str] = []
+    notes = [*said]
     stored: StoredTensors | None = None
     if not files:
         formats = other_formats(names)

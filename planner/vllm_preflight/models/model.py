@@ -29,6 +29,8 @@ class Model:
         checkpoint_bytes: bytes of all tensors, when known.
         bytes_by_dtype: bytes of tensors by safetensors dtype ("BF16"), empty when unknown.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
+        supposed: whether it is another quantisation of the model that nobody named: it can be
+            sized, but not served.
         weight_scale: factor on the weights' bytes, 1 unless a user gave the parameters.
         notes: what a reader of the answer should know about the facts.
     """
@@ -45,4 +47,5 @@ class Model:
     bytes_by_dtype: Mapping[str, int] = field(default_factory=dict[str, int])
     gated: bool | None = None
     weight_scale: float = 1.0
+    supposed: bool = False
     notes: tuple[str, ...] = ()

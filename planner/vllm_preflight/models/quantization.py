@@ -8,9 +8,10 @@ embedded catalogue. A scheme nobody here knows is refused with its keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import UnsupportedArchitecture, naming_config
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.quantization_groups import (
     algorithm_scheme,
@@ -21,6 +22,12 @@ from vllm_preflight.models.quantization_groups import (
     kv_dtype_of_scheme,
     members,
     patterns,
+)
+from vllm_preflight.models.quantization_modules import (
+    dynamic_rules,
+    extra_rules,
+    layer_rules,
+    quark_scheme,
 )
 from vllm_preflight.models.weight_scheme import (
     Quantization,
@@ -63,6 +70,11 @@ def read_quantization(config: Mapping[str, Any]) -> Quantization:
     Raises:
         UnsupportedArchitecture: the method or a number format is not known.
     """
+    with naming_config(config):
+        return _read(config)
+
+
+def _read(config: Mapping[str, Any]) -> Quantization:
     section = quantization_section(config)
     if section is None:
         return Quantization()
@@ -153,7 +165,9 @@ def _awq(section: ConfigView, config: ConfigView) -> Quantization:
 
 def _gptq(section: ConfigView, config: ConfigView) -> Quantization:
     del config
-    return _integer_groups(section, "gptq", not section.flag("sym", default=True))
+    read = _integer_groups(section, "gptq", not section.flag("sym", default=True))
+    assert read.default is not None
+    return replace(read, rules=(*dynamic_rules(section, read.default), *read.rules))
 
 
 def _auto_round(section: ConfigView, config: ConfigView) -> Quantization:
@@ -161,11 +175,9 @@ def _auto_round(section: ConfigView, config: ConfigView) -> Quantization:
     if section.text("data_type", default="int") not in {"int", "int_sym", "int_asym"}:
         raise unsupported(f"auto-round data type {section.text('data_type')!r}", "data_type")
     read = _integer_groups(section, "auto-round", not section.flag("sym", default=True))
-    rules: list[tuple[str, WeightScheme | None]] = list(read.rules)
-    for name, entry in members(section.section("extra_config")):
-        kept = entry.integer("bits", default=4) >= 16
-        rules.append((name, None if kept else read.default))
-    return Quantization(read.method, read.default, tuple(rules), label=read.label)
+    assert read.default is not None
+    rules = (*read.rules, *extra_rules(section, read.default))
+    return Quantization(read.method, read.default, rules, label=read.label)
 
 
 def _bitsandbytes(section: ConfigView, config: ConfigView) -> Quantization:
@@ -249,20 +261,11 @@ def _modelopt_mixed(section: ConfigView, config: ConfigView) -> Quantization:
 def _quark(section: ConfigView, config: ConfigView) -> Quantization:
     del config
     whole = section.section("global_quant_config")
-    weight = whole.section("weight") if whole else None
-    if weight is None:
+    scheme = quark_scheme(whole, "global_quant_config") if whole else None
+    if scheme is None:
         raise unsupported("Quark scheme without global weights", "global_quant_config.weight")
-    number = weight.text("dtype")
-    granularity = weight.text("qscheme")
-    if number == "fp4":
-        scheme = WeightScheme("mxfp4", bits=4, group_size=32)
-    elif number == "fp8_e4m3":
-        scheme = WeightScheme("fp8_tensor" if granularity == "per_tensor" else "fp8_channel")
-    elif number == "int8":
-        scheme = WeightScheme("int8_channel")
-    else:
-        raise unsupported(f"Quark number format {number!r}", "global_quant_config.weight.dtype")
-    return Quantization("quark", scheme, ignored(section), label=f"Quark {scheme.label}")
+    rules = (*ignored(section), *layer_rules(section))
+    return Quantization("quark", scheme, rules, label=f"Quark {scheme.label}")
 
 
 def _experts_int8(section: ConfigView, config: ConfigView) -> Quantization:

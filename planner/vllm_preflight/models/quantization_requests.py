@@ -25,6 +25,7 @@ _SAME: Mapping[str, str] = {
     "gpt_oss_mxfp4": "mxfp4",
     "deepseek_v4_fp8": "fp8",
     "fp8_per_tensor": "fp8",
+    "int8_per_channel_weight_only": "experts_int8",
     "auto_round": "auto-round",
     "inc": "auto-round",
     "compressed_tensors": "compressed-tensors",
@@ -37,6 +38,12 @@ _GROUPS = WeightScheme("int_group", bits=4, group_size=128, weight_only=True)
 _REQUESTED: Mapping[str, Quantization] = {
     "fp8": Quantization(
         "fp8", WeightScheme("fp8_tensor"), online=True, label="FP8 per tensor, quantised online"
+    ),
+    "fp8_per_channel": Quantization(
+        "fp8",
+        WeightScheme("fp8_channel"),
+        online=True,
+        label="FP8 per channel, quantised online",
     ),
     "fp8_per_block": Quantization(
         "fp8",
@@ -53,6 +60,13 @@ _REQUESTED: Mapping[str, Quantization] = {
         experts_only=True,
         online=True,
         label="INT8 experts, quantised online",
+    ),
+    "nvfp4_per_token": Quantization(
+        "nvfp4",
+        WeightScheme("nvfp4", bits=4, group_size=16),
+        experts_only=True,
+        online=True,
+        label="NVFP4 experts, quantised online",
     ),
     "bitsandbytes": Quantization(
         "bitsandbytes",
@@ -88,6 +102,13 @@ _REQUESTED: Mapping[str, Quantization] = {
 REQUESTABLE = ("auto", "none", *_REQUESTED)
 
 
+def is_what_if(name: str) -> bool:
+    """Whether a word names a kind of checkpoint, not something done to 16-bit weights."""
+    name = name.lower()
+    found = _REQUESTED.get(_SAME.get(name, name))
+    return found is not None and not found.online
+
+
 def requested(quantization: Quantization, method: str | None) -> Quantization:
     """The quantisation in effect when a user asks for `method`.
 
@@ -108,10 +129,8 @@ def requested(quantization: Quantization, method: str | None) -> Quantization:
         raise unsupported("quantisation GGUF", "quant_method")
     found = _REQUESTED.get(name)
     if found is None:
-        raise InvalidRequest(
-            f"The quantization {method!r} is not one this planner knows.",
-            f"Use one of {', '.join(REQUESTABLE)}.",
-        )
+        # Names that vLLM does not have either are refused before anything is sized.
+        raise unsupported(f"quantisation {method!r} of a 16-bit checkpoint", "quant_method")
     if quantization.method != "none":
         raise InvalidRequest(
             f"The checkpoint is quantised already ({quantization.label}), so vLLM refuses "

@@ -9,8 +9,9 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
 from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest, StartupResponse
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.contract.verdict import Verdict
+from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.render import render_command
@@ -184,16 +185,34 @@ def _unsupported(
     hardware: Hardware,
     error: UnsupportedArchitecture,
 ) -> StartupResponse:
+    version = parse_version(request.vllm_version)
+    refused = refused_config(error.config, version, trust_remote_code=request.trust_remote_code)
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
-    message = f"{error.message}{keys} Nothing is predicted rather than guessed."
+    sentence = f"not modelled: {error.message}"
+    outcome: Outcome = "not_modelled"
+    failure = Failure(
+        kind="not_modelled",
+        message=f"{error.message}{keys} Nothing is predicted rather than guessed.",
+    )
+    if refused is not None:
+        outcome = "refused"
+        sentence = f"refused: vLLM stops before it loads anything: {refused.message}"
+        failure = Failure(
+            kind=refused.kind, message=refused.message, remedies=list(refused.remedies)
+        )
     return StartupResponse(
-        verdict=Verdict(outcome="not_modelled", sentence=f"not modelled: {error.message}"),
+        verdict=Verdict(
+            outcome=outcome,
+            sentence=sentence,
+            start_probability=None if refused is None else 0.0,
+        ),
         hardware=hardware_report(hardware, None),
         arguments={"model": request.model},
         startup=StartupReport(
-            vllm_version=format_version(parse_version(request.vllm_version)),
+            vllm_version=format_version(version),
             starts=False,
-            failure=Failure(kind="not_modelled", message=message, remedies=[]),
+            start_probability=None if refused is None else 0.0,
+            failure=failure,
         ),
         command=_command(request, parsed),
         warnings=[*parsed.warnings],

@@ -10,7 +10,6 @@ from typing import Any
 from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.plan import (
-    Artifacts,
     PlanRequest,
     PlanResponse,
     Tradeoff,
@@ -23,12 +22,12 @@ from vllm_preflight.models.overrides import override_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.estimate import Performance
 from vllm_preflight.recommend.arguments import written_arguments
-from vllm_preflight.recommend.checkpoints import Asked, asked_checkpoint
 from vllm_preflight.recommend.choose import Choice, choose
 from vllm_preflight.recommend.demand import demand_of, fit_workload
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.remedies import find_alternatives, find_remedies
 from vllm_preflight.recommend.tradeoffs import weigh_settings
+from vllm_preflight.recommend.what_if import planned_checkpoint
 from vllm_preflight.reports.plan import plan_response
 
 Progress = Callable[[str], None]
@@ -42,16 +41,13 @@ class Plan:
     """A plan as the engine knows it: what was asked, of which model, and what was chosen.
 
     `request` has the lengths and the concurrency that were planned for; `arguments` are
-    those of `vllm serve` beside the model. `exists` is False for a checkpoint that is only
-    supposed, which has no command.
+    those of `vllm serve` beside the model.
     """
 
     request: PlanRequest
     model: Model
     choice: Choice
     arguments: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-    exists: bool = True
 
 
 def plan_deployment(
@@ -85,10 +81,7 @@ def answer_plan(plan: Plan, *, explain: bool = False) -> PlanResponse:
         plan.arguments,
         remedies,
         find_alternatives(model, request, choice),
-        plan.notes,
     )
-    if not plan.exists:
-        response = response.model_copy(update={"artifacts": Artifacts()})
     if explain and response.verdict.good:
         response = response.model_copy(update={"tradeoffs": _weigh(plan, response.config)})
     return response
@@ -108,12 +101,10 @@ def make_plan(
     hardware = hardware or select_hardware(request)
     model = model or load_model(request.model, revision=request.revision, progress=progress)
     model = override_parameters(model, request.params_b)
-    asked: Asked = asked_checkpoint(model, request.quantization)
-    model = asked.model
-    fitted = fit_workload(model, request.model_copy(update={"quantization": asked.quantization}))
-    fitted, choice = _choose(model, hardware, fitted)
+    model, request = planned_checkpoint(model, request)
+    fitted, choice = _choose(model, hardware, fit_workload(model, request))
     arguments = written_arguments(fitted, model, choice)
-    return Plan(fitted, model, choice, arguments, asked.notes, asked.exists)
+    return Plan(fitted, model, choice, arguments)
 
 
 def _choose(model: Model, hardware: Hardware, request: PlanRequest) -> tuple[PlanRequest, Choice]:

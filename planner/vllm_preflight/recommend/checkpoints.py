@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
@@ -59,7 +59,7 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
     own = model.quantization
     found = [Checkpoint(model)]
     seen = {own.label if own.method != "none" else "none"}
-    for variant in _variants(model):
+    for variant in variants(model):
         label = variant.quantization.label if variant.quantization.method != "none" else "none"
         if label not in seen:
             seen.add(label)
@@ -69,50 +69,11 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The checkpoint a plan is made for, from the precision that was asked for.
-
-    `quantization` is what vLLM is told. `exists` is False for a checkpoint that is only
-    supposed: it can be sized, not started.
-    """
-
-    model: Model
-    quantization: str
-    exists: bool = True
-    notes: tuple[str, ...] = ()
-
-
-def asked_checkpoint(model: Model, quantization: str) -> Asked:
-    """The checkpoint that `quantization` means for `model`.
-
-    A scheme that vLLM cannot make while it loads needs a checkpoint stored so: the
-    catalogue's where it has one, else one that is only supposed.
-
-    Raises:
-        InvalidRequest: no scheme of that name, or not for this checkpoint.
-    """
-    if quantization in ("auto", "none"):
-        return Asked(model, quantization)
-    wanted = requested(model.quantization, quantization)
-    if wanted.online or model.quantization.method == wanted.method:
-        return Asked(model, quantization)
-    for variant in _variants(model):
-        if variant.quantization.method == wanted.method:
-            note = f"Planned with {variant.id}, the checkpoint that is stored as {quantization}."
-            return Asked(variant, "auto", notes=(note,))
-    note = (
-        f"No {wanted.label} checkpoint of {model.id} is known here: this says what one would "
-        "come to. Find one on the Hub and plan with its id; vLLM cannot make it while loading."
-    )
-    supposed = replace(model, quantization=wanted, checkpoint_bytes=None)
-    return Asked(supposed, "auto", exists=False, notes=(note,))
-
-
-def _variants(model: Model) -> list[Model]:
+def variants(model: Model) -> list[Model]:
+    """The catalogue's other checkpoints of a model: same name and dimensions."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
-    variants: list[Model] = []
+    found: list[Model] = []
     for identifier in catalog_ids():
         other = _words(identifier.rpartition("/")[2])
         if identifier == model.id or not words <= other or other - words - _STORAGE_WORDS:
@@ -123,8 +84,8 @@ def _variants(model: Model) -> list[Model]:
             # One the engine does not understand is no choice.
             continue
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
-            variants.append(variant)
-    return variants
+            found.append(variant)
+    return found
 
 
 def storage_free_name(identifier: str) -> str:

@@ -1,8 +1,8 @@
 """What vLLM refuses of a precision on a GPU or a layout, as rules with their sources.
 
-`constraints.json` holds what depends on compute capability and on how quantised weights
-divide; heads, layers, attention back ends and removed methods are refusals of
-`launch.resolve`.
+`constraints.json` holds what depends on a scheme's kernels and on how quantised weights
+divide; heads, layers, methods, attention back ends and GPUs of a release are refusals of
+`launch.resolve`, which a search asks as well.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from vllm_preflight.models.weight_scheme import Quantization, WeightScheme
 class Rule:
     """One thing vLLM refuses.
 
-    It applies to quantisation `methods`, weight `schemes` and `kv_cache_dtypes` (empty:
-    any, but a rule that names KV dtypes is only about them), and is broken below
-    `minimum_capability`, from `below_capability` on, or where what `divides` names does
-    not divide a rank's share ("group_size", "block"). Releases from `until` on accept it.
+    It applies to quantisation `methods` and weight `schemes` (empty: any), and is broken
+    below `minimum_capability`, from `below_capability` on, or where what `divides` names
+    does not divide a rank's share ("group_size", "block"). Releases from `until` on accept
+    it.
     """
 
     id: str
@@ -39,7 +39,6 @@ class Rule:
     source: str
     methods: frozenset[str] = frozenset()
     schemes: frozenset[str] = frozenset()
-    kv_cache_dtypes: frozenset[str] = frozenset()
     minimum_capability: ComputeCapability | None = None
     below_capability: ComputeCapability | None = None
     divides: str | None = None
@@ -70,7 +69,7 @@ def load_rules() -> tuple[Rule, ...]:
 def broken_by_gpu(quantization: Quantization, capability: ComputeCapability) -> Rule | None:
     """The first rule that weights of this quantisation break on such a GPU, or None."""
     for rule in load_rules():
-        if rule.kv_cache_dtypes or rule.divides or not rule.covers(quantization):
+        if rule.divides or not rule.covers(quantization):
             continue
         if not rule.allows(capability):
             return rule
@@ -99,31 +98,19 @@ def refused_precision(
 def precision_problems(
     model: Model, launch: Launch, capability: ComputeCapability
 ) -> list[LaunchProblem]:
-    """What vLLM says against the launch's weights and KV cache on such GPUs, split so."""
+    """What vLLM says against the launch's quantised weights on such GPUs, split so."""
     problem = refused_precision(model, launch.quantization, capability)
     tensor = launch.tensor_parallel_size
-    rules = (
-        broken_by_division(
-            model,
-            launch.quantization or "auto",
-            launch.version,
-            tensor,
-            tensor * launch.data_parallel_size,
-            launch.enable_expert_parallel,
-        ),
-        broken_by_kv_cache(launch.kv_cache_dtype, capability),
+    uneven = broken_by_division(
+        model,
+        launch.quantization or "auto",
+        launch.version,
+        tensor,
+        tensor * launch.data_parallel_size,
+        launch.enable_expert_parallel,
     )
-    broken = [LaunchProblem(rule.says) for rule in rules if rule is not None]
+    broken = [] if uneven is None else [LaunchProblem(uneven.says)]
     return broken if problem is None else [problem, *broken]
-
-
-def broken_by_kv_cache(kv_cache_dtype: str, capability: ComputeCapability) -> Rule | None:
-    """The rule that a KV cache of this resolved dtype breaks on such a GPU, or None."""
-    for rule in load_rules():
-        named = any(kv_cache_dtype.startswith(name) for name in rule.kv_cache_dtypes)
-        if named and not rule.allows(capability):
-            return rule
-    return None
 
 
 @lru_cache(maxsize=4096)
@@ -184,7 +171,6 @@ def _read(entry: dict[str, Any]) -> Rule:
         source=entry["source"],
         methods=frozenset(entry.get("methods", ())),
         schemes=frozenset(entry.get("schemes", ())),
-        kv_cache_dtypes=frozenset(entry.get("kv_cache_dtypes", ())),
         minimum_capability=_pair(entry.get("minimum_capability")),
         below_capability=_pair(entry.get("below_capability")),
         divides=entry.get("divides"),

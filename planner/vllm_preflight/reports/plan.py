@@ -37,12 +37,10 @@ def plan_response(
     arguments: Mapping[str, Any],
     remedies: Sequence[Remedy] = (),
     alternatives: Sequence[Remedy] = (),
-    notes: Sequence[str] = (),
 ) -> PlanResponse:
     """Everything the plan found, rounded for reading.
 
-    `arguments` are what the command gives beside the model; `notes` what was done to the
-    question on the way.
+    `arguments` are what the command gives beside the model.
     """
     hardware, startup = choice.hardware, choice.startup
     verdict = plan_verdict(startup, choice.demand, choice.held)
@@ -62,7 +60,7 @@ def plan_response(
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
         terms=report_terms(terms),
-        warnings=_warnings(choice, model, verdict, notes),
+        warnings=_warnings(choice, model, verdict),
         next_steps=_next_steps(request, choice, verdict, remedies),
     )
 
@@ -70,8 +68,8 @@ def plan_response(
 def _artifacts(
     model: Model, choice: Choice, arguments: Mapping[str, Any], verdict: Verdict
 ) -> Artifacts:
-    """The command; none for what does not start for sure."""
-    if not verdict.good:
+    """The command; none for what does not start for sure, or for a supposed checkpoint."""
+    if not verdict.good or model.supposed:
         return Artifacts()
     launch = choice.startup.launch
     nodes = node_commands(model.id, arguments, launch, choice.hardware, choice.layout)
@@ -142,9 +140,9 @@ def _layout_reason(choice: Choice) -> str:
     return "the fewest GPUs that carry the workload"
 
 
-def _warnings(choice: Choice, model: Model, verdict: Verdict, notes: Sequence[str]) -> list[str]:
+def _warnings(choice: Choice, model: Model, verdict: Verdict) -> list[str]:
     hardware, startup, speed = choice.hardware, choice.startup, choice.speed
-    found = [*notes, *hardware.notes, *model.notes, *startup.launch.warnings]
+    found = [*hardware.notes, *model.notes, *startup.launch.warnings]
     if choice.demand.assumed:
         found.append(f"Assumed, since not given: {', '.join(choice.demand.assumed)}.")
     if not isinstance(speed, Performance):

@@ -137,6 +137,12 @@ def print_memory(console: Console, answer: Answer) -> None:
     """One GPU's memory as vLLM accounts for it, and the cache that comes out."""
     startup = answer["startup"]
     if "available_kv_cache_gib" not in startup:
+        if "weights_gib" in startup:
+            print_line(
+                console,
+                f"weights {startup['weights_gib']:,.2f} GiB per GPU; KV cache "
+                f"{startup['kv_bytes_per_token']:,} bytes per token and GPU",
+            )
         return
     visible = answer["hardware"]["visible_gib_per_gpu"]
     outside = startup["cuda_graph_gib"]

@@ -39,14 +39,16 @@ from vllm_preflight.models.parts.reader import Reader
 class EncoderTraits:
     """What an encoder family fixes in its model class.
 
-    `positions` is "learned" or "rotary"; `pooler` is a dense layer the checkpoint
-    stores and vLLM leaves out.
+    `positions` is "learned" or "rotary"; `padded_positions` says that the first rows of
+    the learned table, up to the padding token's, belong to no position. `pooler` is a
+    dense layer the checkpoint stores and vLLM leaves out.
     """
 
     biased: bool = True
     gated: bool = False
     norm_bias: bool = True
     positions: str = "learned"
+    padded_positions: bool = False
     token_types: bool = True
     pooler: bool = True
     final_norm: bool = False
@@ -55,9 +57,9 @@ class EncoderTraits:
 
 TRAITS: Mapping[str, EncoderTraits] = {
     "bert": EncoderTraits(defaults={"type_vocab_size": 2}),
-    "roberta": EncoderTraits(),
-    "xlm-roberta": EncoderTraits(),
-    "camembert": EncoderTraits(),
+    "roberta": EncoderTraits(padded_positions=True),
+    "xlm-roberta": EncoderTraits(padded_positions=True),
+    "camembert": EncoderTraits(padded_positions=True),
     "modernbert": EncoderTraits(
         biased=False,
         gated=True,
@@ -112,8 +114,7 @@ def read_encoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         dtype=model_dtype(config, outer),
         hidden_size=hidden_size,
         vocab_size=vocab_size,
-        # The table's length, though RoBERTa leaves its first two rows to padding.
-        max_position=positions,
+        max_position=positions - _padding_rows(config, traits),
         num_attention_heads=num_heads,
         num_kv_heads=num_heads,
         embeddings=_embeddings(config, traits, hidden_size, vocab_size, positions),
@@ -127,6 +128,18 @@ def read_encoder(config: ConfigView, outer: ConfigView | None = None) -> Archite
         else (),
         task="embed",
     )
+
+
+def _padding_rows(config: ConfigView, traits: EncoderTraits) -> int:
+    """Rows of the position table before the first token's.
+
+    RoBERTa counts from the padding token's id on (vLLM models/roberta.py); vLLM learns it
+    from the tokenizer's model_max_length, which is as much shorter.
+    """
+    if not traits.padded_positions:
+        return 0
+    padding = config.get("pad_token_id")
+    return (padding if type(padding) is int else 1) + 1
 
 
 def _embeddings(

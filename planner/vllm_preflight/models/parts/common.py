@@ -73,6 +73,16 @@ def max_position(config: ConfigView, outer: ConfigView | None = None) -> int:
     return length
 
 
+def longest_position(config: ConfigView) -> int:
+    """The longest length vLLM accepts of a LongRoPE model, in tokens; 0 for all others.
+
+    Such a model starts at the length it was trained at unless a longer one is asked for.
+    """
+    ropes = rope_sections(config)[:1]
+    long = any(rope.text("rope_type", "type") in _LONG_ROPES for rope in ropes)
+    return _stated_length(config) if long else 0
+
+
 def _stated_length(config: ConfigView) -> int:
     lengths = [config.integer(key) for key in LENGTH_KEYS if config.get(key) is not None]
     return min(lengths, default=0) or 2048
@@ -270,6 +280,7 @@ def assemble(
         hidden_size=hidden_size,
         vocab_size=vocab_size,
         max_position=max_position(config, outer),
+        longest_position=longest_position(config),
         num_attention_heads=num_heads,
         num_kv_heads=num_kv_heads,
         embeddings=(embedding(vocab_size, width), *extra_embeddings),

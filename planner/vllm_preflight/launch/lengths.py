@@ -1,0 +1,101 @@
+"""The longest request of a launch: what vLLM derives, and what it refuses.
+
+Source: vLLM 0.33 config/model.py (_get_and_verify_max_len), with the differences of earlier
+releases in `defaults.json`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from vllm_preflight.launch.inputs import LaunchInputs
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.parts.common import rope_sections
+
+_LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
+# YaRN is published for up to four times the trained length (model cards of Qwen).
+_LARGEST_YARN_FACTOR = 4
+# The first release on transformers 5, whose configs keep ropes under another key.
+_ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
+
+
+def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
+    """The longest request in tokens, and whether vLLM is to lower it to what fits."""
+    architecture, notes = inputs.architecture, inputs.notes
+    limit = architecture.position_limit
+    longest = architecture.max_position
+    if not notes.versioned("longrope_starts_short"):
+        longest = limit
+    asked = inputs.request.max_model_len
+    if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
+        if not notes.versioned("max_model_len_auto"):
+            notes.refuse(
+                f"vLLM {format_version(notes.version)} has no --max-model-len auto.",
+                f"--max-model-len {longest}",
+            )
+        notes.given("max_model_len")
+        return longest, True
+    known = architecture.max_position_known
+    if asked is None:
+        notes.default("max_model_len", "the model's own maximum" if known else "assumed")
+        return longest, False
+    notes.given("max_model_len")
+    if known and asked > limit:
+        _check_length(inputs, asked, limit)
+    return asked, False
+
+
+def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
+    """Refuse a length beyond the model's, or warn where the user insists on it."""
+    stated = inputs.config.get("model_max_length")
+    if isinstance(stated, int) and asked <= stated:
+        return
+    if inputs.switch(_LONG_LENGTH_VARIABLE):
+        effect = (
+            "give NaN or nonsense without rope scaling"
+            if inputs.architecture.ropes
+            else "lie outside its table of positions"
+        )
+        inputs.notes.warn(
+            f"{_LONG_LENGTH_VARIABLE} only lifts the check: positions beyond the model's "
+            f"{limit:,} {effect}."
+        )
+        return
+    inputs.notes.refuse(
+        f"User-specified max_model_len ({asked}) is greater than the derived "
+        f"max_model_len (max_position_embeddings={limit} or model_max_length={stated} "
+        "in model's config.json).",
+        f"--max-model-len {limit}",
+        *_scaled(inputs, asked, limit),
+    )
+
+
+def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
+    """Rope scaling that makes the length the model's own, where YaRN reaches it.
+
+    Only for a model with one plain rope: what another scaling means is its maker's.
+    """
+    outer = ConfigView(inputs.config)
+    ropes = rope_sections(outer)
+    plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)
+    own = outer.integer("max_position_embeddings", default=0) == limit
+    factor = -(-asked // limit)
+    if not (own and plain and len(ropes) <= 1 and inputs.architecture.ropes):
+        return ()
+    if factor > _LARGEST_YARN_FACTOR:
+        return ()
+    scaling = {
+        "rope_type": "yarn",
+        "factor": float(factor),
+        "original_max_position_embeddings": limit,
+    }
+    key = "rope_scaling"
+    if inputs.notes.version >= _ROPE_PARAMETERS_SINCE:
+        key = "rope_parameters"
+        theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if ropes else None)
+        if theta is not None:
+            scaling = {"rope_theta": theta, **scaling}
+    overrides = {key: scaling, "max_position_embeddings": limit * factor}
+    return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)

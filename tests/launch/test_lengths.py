@@ -1,0 +1,81 @@
+"""The longest request: what vLLM derives, what it refuses, what is no remedy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.launch.acceptance.test_methods import launch_of
+
+from vllm_preflight.contract.check import StartupRequest, StartupResponse
+from vllm_preflight.contract.request import validate_request
+from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.questions.check import predict_startup
+
+PHI = {
+    "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "torch_dtype": "bfloat16",
+    "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 2,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32064,
+    "max_position_embeddings": 131072, "original_max_position_embeddings": 4096,
+    "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
+}  # fmt: skip
+
+
+def check(command: str, gpu: str = "B200") -> StartupResponse:
+    return predict_startup(validate_request(StartupRequest, {"command": command, "gpu": gpu}))
+
+
+def phi(**fields: Any):
+    request = StartupRequest(model="phi", **fields)
+    return resolve_launch(request, read_architecture(PHI), find_gpu("H100"), config=PHI)
+
+
+def test_a_longer_length_is_refused_and_scaling_the_rope_is_the_remedy() -> None:
+    answer = check("vllm serve Qwen/Qwen3-8B --max-model-len 131072")
+    failure = answer.startup.failure
+    assert failure is not None and failure.kind == "invalid_arguments"
+    assert "VLLM_ALLOW_LONG_MAX_MODEL_LEN" not in failure.message
+    assert not any("VLLM_ALLOW_LONG" in remedy for remedy in failure.remedies)
+    assert failure.remedies[0] == "--max-model-len 40960"
+    scaled = shlex.split(failure.remedies[1].partition(" (")[0])
+    assert json.loads(scaled[1])["rope_parameters"]["rope_type"] == "yarn"
+    command = f"vllm serve Qwen/Qwen3-8B --max-model-len 131072 {shlex.join(scaled)}"
+    assert check(command).startup.starts
+
+
+def test_beyond_four_times_the_length_there_is_no_scaling_to_name() -> None:
+    failure = check("vllm serve Qwen/Qwen3-8B --max-model-len 1000000").startup.failure
+    assert failure is not None and failure.remedies == ["--max-model-len 40960"]
+
+
+def test_lifting_the_check_is_warned_of() -> None:
+    line = "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-8B --max-model-len 65536"
+    answer = check(line)
+    assert answer.startup.starts
+    assert any("only lifts the check" in warning for warning in answer.warnings)
+
+
+def test_a_longrope_model_starts_short_and_takes_its_whole_length() -> None:
+    assert phi().max_model_len == 4096
+    assert phi(vllm_version="0.11.0").max_model_len == 131072
+    assert phi(max_model_len=131072).problems == ()
+    (problem,) = phi(max_model_len=131073).problems
+    assert problem.remedies == ("--max-model-len 131072",)
+
+
+def test_roberta_counts_from_the_padding_tokens_row() -> None:
+    (problem,) = launch_of(model="BAAI/bge-m3", max_model_len=8194).problems
+    assert problem.remedies == ("--max-model-len 8192",)
+    assert launch_of(model="BAAI/bge-m3", max_model_len=8192).problems == ()
+
+
+@pytest.mark.parametrize("asked", [4097, 8192])
+def test_an_unknown_length_is_not_refused(asked: int) -> None:
+    architecture = replace(read_architecture(PHI), max_position_known=False)
+    request = StartupRequest(model="phi", max_model_len=asked)
+    assert resolve_launch(request, architecture, find_gpu("H100"), config=PHI).problems == ()
