@@ -16,7 +16,7 @@ from vllm_preflight.base.errors import PlanRefused
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.launch.arguments import parse_command
-from vllm_preflight.launch.flags import find_flag, unavailable
+from vllm_preflight.launch.flags.bearing import find_flag, unavailable
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.questions.generate import generate_artifacts
 from vllm_preflight.questions.plan import plan_deployment

@@ -9,7 +9,7 @@ import pytest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.inputs import EngineInput, HardwareInput, ModelInput
 from vllm_preflight.launch.arguments import parse_command
-from vllm_preflight.launch.flags import all_flags, human_readable_int
+from vllm_preflight.launch.flags.bearing import all_flags, human_readable_int
 from vllm_preflight.launch.versions import parse_version
 
 

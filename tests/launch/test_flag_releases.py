@@ -11,7 +11,7 @@ import pytest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.inputs import EngineInput, ModelInput
 from vllm_preflight.contract.plan import PlanRequest
-from vllm_preflight.launch.flags import all_flags, find_flag
+from vllm_preflight.launch.flags.bearing import all_flags, find_flag
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, OLDEST_KNOWN, parse_version
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
-from vllm_preflight.launch.flags import all_flags
+from vllm_preflight.launch.flags.bearing import all_flags
 from vllm_preflight.launch.launch import Launch
 
 SPELLINGS = [name for flag in all_flags() for name in (flag.flag, *flag.aliases)]

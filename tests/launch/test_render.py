@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.launch.arguments import parse_command
-from vllm_preflight.launch.flags import Flag, all_flags
+from vllm_preflight.launch.flags.bearing import Flag, all_flags
 from vllm_preflight.launch.render import render_command
 
 WORDS = st.text(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.flags import Flag, all_flags, unavailable
+from vllm_preflight.launch.flags.bearing import Flag, all_flags, unavailable
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.nested import read_mm_limits
 
