@@ -36,7 +36,8 @@ _DOTTED_LEVEL_UNTIL: Version = (0, 13, 0)
 _FLAG_NAME = re.compile(r"(?<=--)[^.]*")
 _SERVED_NAME = re.compile(r"--served[-_]model[-_]name(=.+|$)", re.DOTALL)
 
-ReadConfig = Callable[[str], Mapping[str, Any]]
+# The arguments of a file by its name, None where the file is not here.
+ReadConfig = Callable[[str], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,10 @@ def _with_config(
         raise WordsRefused(
             f"Config file must be of a yaml/yml type. {extension} supplied", origin
         )
-    from_file = [Token(text) for text in _config_words(read_config(file.text), parser)]
+    config = read_config(file.text)
+    if config is None:
+        return words
+    from_file = [Token(text) for text in _config_words(config, parser)]
     rest = [*words[:index], *words[index + 2 :]]
     given = bool(rest) and not rest[0].text.startswith("-")
     if not serve:

@@ -15,7 +15,6 @@ from vllm_preflight.launch.flags.parser import ArgumentsRefused
 from vllm_preflight.launch.flags.preprocess import Token
 from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
 from vllm_preflight.launch.flags.values import shortened
-from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 
 _CLOSE = 0.75
@@ -34,13 +33,15 @@ _MOST_NAMED = 4
 class Refusal:
     """VLLM's words, what they come from, and which of the user's words to change.
 
-    `replaced` maps the index of a word to what is to stand there, None to leave it out.
+    `replaced` maps the index of a word to what is to stand there, None to leave it out;
+    `corrected` are the user's words as vLLM takes them, where such a change is enough.
     """
 
     message: str
     explanation: str = ""
     remedies: tuple[str, ...] = ()
     replaced: Mapping[int, str | None] = field(default_factory=dict[int, str | None])
+    corrected: tuple[str, ...] | None = None
 
 
 def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser) -> Refusal:
@@ -134,6 +135,9 @@ def _respelled(
     index = next(iter(token.origin), None)
     if index is None:
         return {}
+    if not meant.startswith("--"):
+        # -tp2 for -tp: its value stays attached, as argparse takes it.
+        return {index: f"{meant}={words[index].removeprefix(meant)}"}
     rest = words[index].partition("=")
     return {index: meant + rest[1] + rest[2]}
 
@@ -210,7 +214,3 @@ def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:
     changed = (refusal.replaced.get(index, word) for index, word in kept)
     return [word for word in changed if word is not None]
 
-
-def is_before(version: Version, since: Version | None) -> bool:
-    """Whether a release is older than another, None being the oldest."""
-    return since is not None and version < since
