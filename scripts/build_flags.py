@@ -88,7 +88,10 @@ def main() -> None:
     _write_arguments(releases, read, releases[paired.index(True)])
     _write_configs(releases, schemas)
     if options.compare:
-        _compare(json.loads(options.compare.read_text(encoding="utf-8")), dict(zip(releases, read, strict=True)))
+        _compare(
+            json.loads(options.compare.read_text(encoding="utf-8")),
+            dict(zip(releases, read, strict=True)),
+        )
 
 
 def _number(name: str) -> tuple[int, ...]:
@@ -228,12 +231,17 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
                 {k: span[k] for k in ("since", "until") if k in span} | {"types": span["is"]}
                 for span in _spans(
                     releases,
-                    [schema[name]["keys"].get(key) if name in schema else None for schema in schemas],
+                    [
+                        schema[name]["keys"].get(key) if name in schema else None
+                        for schema in schemas
+                    ],
                 )
             ]
             for key in keys
         }
-        since = next((release for release, value in zip(releases, closed, strict=True) if value), None)
+        since = next(
+            (release for release, value in zip(releases, closed, strict=True) if value), None
+        )
         entry = {"config": name, "closed_since": since, "keys": table}
         lines.append(json.dumps(entry, ensure_ascii=False))
     _write(
@@ -253,7 +261,9 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
 def _write(name: str, head: dict[str, Any], key: str, lines: list[str]) -> None:
     text = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
     body = ",\n    ".join(lines)
-    FOLDER.joinpath(name).write_text(f'{text},\n  "{key}": [\n    {body}\n  ]\n}}\n', encoding="utf-8")
+    FOLDER.joinpath(name).write_text(
+        f'{text},\n  "{key}": [\n    {body}\n  ]\n}}\n', encoding="utf-8"
+    )
 
 
 _LISTED = {"loads": "json", "_parse_type": "json", "union_dict_and_str": "json_or_text"} | {
@@ -269,14 +279,19 @@ _LISTED = {"loads": "json", "_parse_type": "json", "union_dict_and_str": "json_o
 def _compare(listed: dict[str, Any], read: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Say where the reading of a release differs from its real parser's listing."""
     ours = read[listed["vllm"]]
-    real = {item["flags"][0] if item["flags"] else item["dest"]: item for item in listed["arguments"]}
+    real = {
+        item["flags"][0] if item["flags"] else item["dest"]: item for item in listed["arguments"]
+    }
     real = {next((f for f in i["flags"] if f.startswith("--")), k): i for k, i in real.items()}
     real.pop("--help")
     differences = [f"{name}: only one has it" for name in sorted(set(real) ^ set(ours))]
     for name in set(real) & set(ours):
         item, found = real[name], ours[name]
         pairs = {
-            "choices": (sorted(map(str, item.get("choices", ()))), sorted(map(str, found.get("choices", ())))),
+            "choices": (
+                sorted(map(str, item.get("choices", ()))),
+                sorted(map(str, found.get("choices", ()))),
+            ),
             "optional": (item.get("type") == "_optional_type", bool(found.get("optional"))),
             "nargs": (item.get("nargs", "").replace("0", ""), str(found.get("nargs", ""))),
         }
@@ -284,7 +299,9 @@ def _compare(listed: dict[str, Any], read: dict[str, dict[str, dict[str, Any]]])
             listed_type = _LISTED.get(item.get("type", ""), "text")
             ids = listed_type == "name" and "choices" not in item
             pairs["type"] = ("ids" if ids else listed_type, found.get("type", "text"))
-        differences += [f"{name}: {key} {a} ≠ {b}" for key, (a, b) in sorted(pairs.items()) if a != b]
+        differences += [
+            f"{name}: {key} {a} ≠ {b}" for key, (a, b) in sorted(pairs.items()) if a != b
+        ]
     print("\n".join(differences))
     wrong = len({line.partition(":")[0] for line in differences})
     print(f"{len(real) - wrong} of {len(real)} arguments agree ({1 - wrong / len(real):.2%})")

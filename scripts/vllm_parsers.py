@@ -89,12 +89,16 @@ class ParserReader:
                     pass
         return None
 
-    def _store(self, module: Module, target: ast.Subscript, value: Any, env: dict[str, Any]) -> None:
+    def _store(
+        self, module: Module, target: ast.Subscript, value: Any, env: dict[str, Any]
+    ) -> None:
         owner = self._value(module, target.value, env)
         if isinstance(owner, dict):
             owner[self._value(module, target.slice, env)] = value
 
-    def _extend(self, module: Module, target: ast.Subscript, value: ast.expr, env: dict[str, Any]) -> None:
+    def _extend(
+        self, module: Module, target: ast.Subscript, value: ast.expr, env: dict[str, Any]
+    ) -> None:
         owner, key = self._value(module, target.value, env), self._value(module, target.slice, env)
         more = self._value(module, value, env)
         if isinstance(owner, dict) and isinstance(owner.get(key), list) and isinstance(more, list):
@@ -177,7 +181,12 @@ class ParserReader:
         return self._run_method(where, definition, node, module, env)
 
     def _run_method(
-        self, where: Module, definition: ast.ClassDef, node: ast.Call, module: Module, env: dict[str, Any]
+        self,
+        where: Module,
+        definition: ast.ClassDef,
+        node: ast.Call,
+        module: Module,
+        env: dict[str, Any],
     ) -> Any:
         assert isinstance(node.func, ast.Attribute)
         cls = env.get("cls", (where, definition))
@@ -189,7 +198,9 @@ class ParserReader:
             assert base and isinstance(base[1], ast.ClassDef)
             at, owner = base
         parent = self.sources.find(at, ast.unparse(owner.bases[0])) if owner.bases else None
-        names = [argument.arg for argument in method.args.args if argument.arg not in {"cls", "self"}]
+        names = [
+            argument.arg for argument in method.args.args if argument.arg not in {"cls", "self"}
+        ]
         values = [self._value(module, argument, env) for argument in node.args]
         inner = {**dict(zip(names, values, strict=False)), "cls": cls}
         inner["async_args_only"] = False
@@ -276,7 +287,9 @@ class ParserReader:
                 kwargs["choices"] = sorted(element.options)
             elif element.kind == "builtin" and element.name in {"int", "float"}:
                 kwargs["type"] = Symbol(element.name)
-        if hint.name == "tuple" and not any(h.name == "..." or h.name == "Ellipsis" for part in hint.arguments for h in part):
+        if hint.name == "tuple" and not any(
+            h.name == "..." or h.name == "Ellipsis" for part in hint.arguments for h in part
+        ):
             kwargs["nargs"] = len(hint.arguments)
         return kwargs
 

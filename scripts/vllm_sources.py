@@ -44,7 +44,9 @@ class Module:
 
     def __post_init__(self) -> None:
         tree = ast.parse(self.path.read_text(encoding="utf-8"))
-        self.package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        self.package = (
+            self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        )
         self._read(tree.body)
 
     def _read(self, body: list[ast.stmt]) -> None:
@@ -159,7 +161,9 @@ class _Evaluator:
                 return (self.value(node.left) in owner) is isinstance(node.ops[0], ast.In)
             case ast.IfExp():
                 test = self.value(node.test)
-                return UNKNOWN if test is UNKNOWN else self.value(node.body if test else node.orelse)
+                return (
+                    UNKNOWN if test is UNKNOWN else self.value(node.body if test else node.orelse)
+                )
             case ast.Lambda():
                 return Symbol(f"lambda {ast.unparse(node.body)}")
             case ast.Call():
@@ -382,7 +386,9 @@ class Hints:
         """
         result: dict[str, list[Hint]] = {}
         for base in node.bases:
-            found = self.sources.find(module, ast.unparse(base)) if isinstance(base, ast.Name) else None
+            found = (
+                self.sources.find(module, ast.unparse(base)) if isinstance(base, ast.Name) else None
+            )
             if found and isinstance(found[1], ast.ClassDef):
                 result.update(self.fields(found[0], found[1], as_keys=as_keys))
         for item in node.body:

@@ -127,6 +127,8 @@ class StartupResponse(Report):
         default_factory=list, description="Which of the arguments are vLLM's defaults."
     )
     startup: StartupReport = Field(description="What vLLM would print, or how it fails.")
-    command: str = Field(description="The vllm serve line predicted, quoted for a POSIX shell.")
+    command: str = Field(
+        description="The whole vllm serve line; with its first remedy where it does not start."
+    )
     warnings: list[str] = Field(default_factory=list, description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list, description="What to do next.")

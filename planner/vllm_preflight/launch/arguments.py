@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest
@@ -22,6 +22,7 @@ from vllm_preflight.launch.flags.refusals import (
     corrected,
     refuse_argument,
     refuse_extras,
+    refuse_model,
 )
 from vllm_preflight.launch.flags.table import Parser, parser_of
 from vllm_preflight.launch.line import written_line
@@ -74,9 +75,18 @@ class ParsedCommand:
         overrides = self.extra.get("hf_overrides", {})
         return {**ropes, **(overrides if isinstance(overrides, Mapping) else {})}
 
-    def line(self, changes: Sequence[str] = ()) -> str:
-        """The user's whole line as `vllm serve …`, with flags added or given another value."""
-        return written_line(self.words, self.assigned, changes)
+    def line(self, changes: Sequence[str] = (), *, model: str | None = None) -> str:
+        """The user's whole line as `vllm serve …`, with flags added or given another value.
+
+        `model` is the one that the line does not name.
+        """
+        words = self.words if model is None else (model, *self.words)
+        return written_line(words, self.assigned, changes)
+
+    def corrected(self) -> ParsedCommand:
+        """The same with the words that vLLM would take, where a refusal names them."""
+        words = self.refusal.corrected if self.refusal is not None else None
+        return self if words is None else replace(self, words=words)
 
 
 def parse_command(
@@ -109,7 +119,11 @@ def parse_command(
     fields |= values
     if reading.model is not None and not reading.model.missing:
         fields["model"] = reading.model.text
-    refusal = refuse_values(fields, extra)
+    elif reading.model is None and "model" not in fields and model is None:
+        warnings.append(
+            f"The command names no model; vLLM serves its default, {parser.default_model}."
+        )
+    refusal = refuse_model(str(fields.get("model", ""))) or refuse_values(fields, extra)
     if refusal is None:
         # A request may name the model beside a command that does not.
         validate_request(StartupRequest, {"model": _UNNAMED, **fields})
@@ -143,9 +157,7 @@ class _Reader:
         try:
             reading = self._read(tokens)
         except WordsRefused as error:
-            raise _Refused(
-                Refusal(error.message, "", (), dict.fromkeys(error.origin))
-            ) from error
+            raise _Refused(Refusal(error.message, "", (), dict.fromkeys(error.origin))) from error
         except ArgumentsRefused as error:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
         if reading.extras and not any(token.missing for token in reading.extras):
@@ -155,9 +167,7 @@ class _Reader:
     def _read(self, tokens: Sequence[Token]) -> Reading:
         if self.model is not None and not _names_model(tokens):
             tokens = [Token(self.model), *tokens]
-        words = preprocess(
-            tokens, self.parser, serve=self._serves, read_config=self._read_config
-        )
+        words = preprocess(tokens, self.parser, serve=self._serves, read_config=self._read_config)
         return read_arguments(words, self.parser)
 
     def _read_config(self, name: str) -> Mapping[str, Any] | None:

@@ -18,18 +18,22 @@ def written_line(
     """`vllm serve` with the words, quoted for a POSIX shell.
 
     `changes` are flags as written ("--max-model-len 8192"): an equal one of the line gets
-    the new value, others are added at its end; NAME=value is put before the command.
+    the new value, others are added at its end; NAME=value is put before the command and
+    "no --flag" takes one out. A change in other words than these leaves the line as it is.
     Secrets are written as references to variables.
     """
     line = list(words)
     before = dict(assigned)
     for change in changes:
         parts = shlex.split(change)
+        if parts[:1] == ["no"] and len(parts) == 2:
+            line = _without(line, parts[1])
+            continue
         if parts and not parts[0].startswith("-") and "=" in parts[0]:
             name, _, value = parts[0].partition("=")
             before[name] = value
-            continue
-        line = _with_flags(line, parts)
+        elif parts and parts[0].startswith("--"):
+            line = _with_flags(line, parts)
     assignments = [
         f'{name}="${name}"' if value is None else f"{name}={shlex.quote(value)}"
         for name, value in before.items()
@@ -49,25 +53,28 @@ def _with_flags(line: list[str], parts: Sequence[str]) -> list[str]:
 
 def _with_flag(line: list[str], flag: list[str]) -> list[str]:
     argument = _argument(flag[0])
-    if argument is None:
+    place = next((i for i, word in enumerate(line) if _argument(word) is argument), len(line))
+    if argument is None or place == len(line):
         return [*line, *flag]
+    return [*line[:place], *flag, *_without(line[place:], flag[0])]
+
+
+def _without(line: list[str], flag: str) -> list[str]:
+    """The words without an argument, however it is spelled, and without its values."""
+    argument = _argument(flag)
     kept: list[str] = []
-    place: int | None = None
     index = 0
     while index < len(line):
-        if _argument(line[index]) is not argument:
-            kept.append(line[index])
-            index += 1
-            continue
-        place = len(kept) if place is None else place
+        word = line[index]
         index += 1
-        # Its old values go with it.
-        takes = argument.takes_value and "=" not in line[index - 1]
+        if argument is None or _argument(word) is not argument:
+            kept.append(word)
+            continue
+        takes = argument.takes_value and "=" not in word
         while takes and index < len(line) and not line[index].startswith("-"):
             index += 1
             takes = argument.nargs in {"+", "*"}
-    place = len(kept) if place is None else place
-    return [*kept[:place], *flag, *kept[place:]]
+    return kept
 
 
 def _argument(word: str) -> Argument | None:

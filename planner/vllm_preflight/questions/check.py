@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
@@ -11,8 +11,9 @@ from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
+from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.launch.render import render_command
+from vllm_preflight.launch.render import render_command, render_flags
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
@@ -54,15 +55,18 @@ def predict_startup(
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
-    `model` and `hardware` save reading them again when the caller has them. An
-    architecture that is not understood is an answer (failure kind "unsupported").
+    `model` and `hardware` save reading them again when the caller has them. A command that
+    the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
+    is an architecture that is not understood ("unsupported").
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    parsed = ParsedCommand({}) if request.command is None else parse_command(request.command)
+    parsed = _parsed(request)
     request = with_command(request, parsed)
     hardware = hardware or select_hardware(request)
+    if parsed.refusal is not None:
+        return _refused(request, parsed, parsed.refusal, hardware)
     try:
         model = model or load_model(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
@@ -74,19 +78,25 @@ def predict_startup(
     attempt = functools.partial(_attempt, simulate, hardware, request)
     remedies = startup_remedies(request, startup, attempt)
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
-    if parsed.unknown:
-        warnings.append(f"No effect on memory known of: {', '.join(parsed.unknown)}.")
+    report = startup_report(startup, model, remedies)
+    tried = report.failure.remedies[:1] if report.failure is not None else []
     return StartupResponse(
         summary=_summary(model, hardware, startup),
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
         arguments=_arguments(request, startup.launch),
         defaulted=[name for name in _ARGUMENTS if name in startup.launch.defaulted],
-        startup=startup_report(startup, model, remedies),
-        command=_command(request, parsed),
+        startup=report,
+        command=_command(request, parsed, tried),
         warnings=warnings,
         next_steps=_next_steps(startup, remedies),
     )
+
+
+def _parsed(request: StartupRequest) -> ParsedCommand:
+    if request.command is None:
+        return ParsedCommand({})
+    return parse_command(request.command, request.vllm_version, model=request.model or None)
 
 
 def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupRequest:
@@ -107,9 +117,11 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     merged = validate_request(
         StartupRequest, {**parsed.fields, **given, "command": request.command}
     )
-    if not merged.model:
+    if merged.model:
+        return merged
+    if parsed.default_model is None:
         raise InvalidRequest("The command names no model.", "Write: vllm serve MODEL ….")
-    return merged
+    return merged.model_copy(update={"model": parsed.default_model})
 
 
 def _given(request: StartupRequest) -> dict[str, Any]:
@@ -155,12 +167,41 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
     return {"model": request.model, **{k: v for k, v in values.items() if v is not None}}
 
 
-def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
+def _command(request: StartupRequest, parsed: ParsedCommand, changes: Sequence[str] = ()) -> str:
+    """The user's whole line, with the fields given beside it and the changes put in."""
     fields = _given(request)
     if request.quantization in {"auto", "none"}:
         # Words of this tool for "as the checkpoint says"; vLLM has no such value.
         fields.pop("quantization", None)
-    return render_command(fields, parsed.extra, parsed.environment).text
+    if request.command is None:
+        return render_command(fields, parsed.extra, parsed.environment).text
+    beside = {name: value for name, value in fields.items() if name not in parsed.fields}
+    model = beside.pop("model", None)
+    return parsed.line([*render_flags(beside), *changes], model=model)
+
+
+def _refused(
+    request: StartupRequest, parsed: ParsedCommand, refusal: Refusal, hardware: Hardware
+) -> StartupResponse:
+    """The answer where vLLM's parser stops: its words, and the line that it would take."""
+    message = (
+        f"{refusal.message}. {refusal.explanation}" if refusal.explanation else refusal.message
+    )
+    return StartupResponse(
+        summary=f"Refused: {message}",
+        hardware=hardware_report(hardware, None),
+        arguments={"model": request.model},
+        startup=StartupReport(
+            vllm_version=format_version(parse_version(request.vllm_version)),
+            starts=False,
+            failure=Failure(
+                kind="invalid_arguments", message=message, remedies=list(refusal.remedies)
+            ),
+        ),
+        command=_command(request, parsed.corrected()),
+        warnings=list(parsed.warnings),
+        next_steps=[],
+    )
 
 
 def _summary(model: Model, hardware: Hardware, startup: Startup) -> str:

@@ -110,9 +110,7 @@ def _option(token: Token, parser: Parser) -> _Kind:
     matches = list(_prefixed(text, parser))
     if len(matches) > 1:
         listed = ", ".join(match.spelling for match in matches)
-        raise ArgumentsRefused(
-            f"ambiguous option: {text} could match {listed}", token.origin, name
-        )
+        raise ArgumentsRefused(f"ambiguous option: {text} could match {listed}", token.origin, name)
     if matches:
         return matches[0]
     if _NEGATIVE_NUMBER.fullmatch(text) or " " in text:

@@ -131,9 +131,7 @@ def _with_config(
     origin = words[index].origin + file.origin
     extension = file.text.rpartition(".")[2]
     if extension not in {"yaml", "yml"}:
-        raise WordsRefused(
-            f"Config file must be of a yaml/yml type. {extension} supplied", origin
-        )
+        raise WordsRefused(f"Config file must be of a yaml/yml type. {extension} supplied", origin)
     config = read_config(file.text)
     if config is None:
         return words

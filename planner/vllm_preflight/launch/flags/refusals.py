@@ -27,6 +27,10 @@ _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _PERCENT = re.compile(r"(\d{1,3})\s*%")
 _MOST_NAMED = 4
+# Short names of dtypes, which vLLM's parser does not know.
+_DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+_STRAIGHT = str.maketrans("“”„«»‘’‚", '"""""' + "'''")
+_CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
 
 
 @dataclass(frozen=True)
@@ -87,26 +91,27 @@ def _explained(
                 "A backslash before a blank continues no line: it makes a word of the blank. "
                 "Let nothing follow it on its line."
             )
-            return said, "leave out the blank after the backslash", leave_out
+            return said, "no blank after the backslash", leave_out
         return (
             f"The word {shortened(spelling)!r} belongs to no flag; quote values with blanks.",
-            f"leave out {written}",
+            f"no {written}",
             leave_out,
         )
     if spelling[0] in _LONG_DASHES:
-        meant = "--" + spelling.lstrip("-" + _LONG_DASHES)
+        name = spelling.lstrip("-" + _LONG_DASHES)
+        meant = f"-{name}" if f"-{name}" in parser.by_spelling else f"--{name}"
         said = f"{spelling} begins with a long dash, not with two hyphens."
-        return said, f"write {meant} for {spelling}", _respelled(group[0], spelling, meant, words)
+        return said, f"{meant} for {spelling}", _respelled(group[0], spelling, meant, words)
     life = lifetime(spelling)
     if life is not None:
         return _outlived(life, written, leave_out, parser)
     near = nearest_spelling(spelling, parser)
     said = f"vLLM {version} has no {shortened(spelling)}"
     if near is None:
-        return f"{said}.", f"leave out {written}", leave_out
+        return f"{said}.", f"no {written}", leave_out
     return (
         f"{said}; did you mean {near}?",
-        f"write {near} for {shortened(spelling)}",
+        f"{near} for {shortened(spelling)}",
         _respelled(group[0], spelling, near, words),
     )
 
@@ -117,10 +122,10 @@ def _outlived(
     said = life.absent_in(parser.version)
     early = life.since is not None and parser.version < life.since
     if early and life.since is not None:
-        remedy = f"leave out {written}, or take vLLM {format_version(life.since)}"
+        remedy = f"no {written}, or vLLM {format_version(life.since)}"
         return said, remedy, leave_out
     if life.replaced_by is None:
-        return f"{said} Nothing takes its place.", f"leave out {written}", leave_out
+        return f"{said} Nothing takes its place.", f"no {written}", leave_out
     return (
         f"{said} Its place is taken by {life.replaced_by}.",
         f"{life.replaced_by} in place of {written}",
@@ -135,7 +140,7 @@ def _respelled(
     index = next(iter(token.origin), None)
     if index is None:
         return {}
-    if not meant.startswith("--"):
+    if not meant.startswith("--") and words[index].startswith(meant):
         # -tp2 for -tp: its value stays attached, as argparse takes it.
         return {index: f"{meant}={words[index].removeprefix(meant)}"}
     rest = words[index].partition("=")
@@ -167,20 +172,22 @@ def refuse_argument(error: ArgumentsRefused, words: Sequence[str], parser: Parse
     name, equals, attached = words[value_at].partition("=")
     attached_here = bool(equals) and words[value_at].startswith("-")
     value = attached if attached_here else words[value_at]
-    better = _better_value(value, tuple(map(str, argument.choices)))
+    straight = value.translate(_STRAIGHT)
+    said = "" if straight == value else _CURLY
+    better = straight if said else _better_value(value, tuple(map(str, argument.choices)))
     if not argument.takes_value:
         return Refusal(
             message,
             f"{argument.flag} is a switch: it takes no value.",
-            (f"write {argument.flag} alone, or {argument.negations[0]}",)
+            (f"{argument.flag} alone, or {argument.negations[0]}",)
             if argument.negations
-            else (f"write {argument.flag} alone",),
+            else (f"{argument.flag} alone",),
             {value_at: _switched(argument.negations, name, attached)},
         )
-    if better is None:
-        return Refusal(message)
+    if better is None or argument.action == "lora_modules":
+        return Refusal(message, said)
     word = f"{name}={better}" if attached_here else better
-    return Refusal(message, "", (f"{error.spelling} {better}",), {value_at: word})
+    return Refusal(message, said, (f"{error.spelling} {better}",), {value_at: word})
 
 
 def _switched(negations: Sequence[str], name: str, value: str) -> str:
@@ -192,9 +199,9 @@ def _ambiguous(error: ArgumentsRefused, parser: Parser) -> tuple[str, tuple[str,
     """What an ambiguous beginning may mean; whether the whole name existed once."""
     life = lifetime(error.spelling)
     if life is not None:
-        return life.absent_in(parser.version), (f"leave out {error.spelling}",)
+        return life.absent_in(parser.version), (f"no {error.spelling}",)
     full = [name for name in parser.by_spelling if name.startswith(error.spelling)]
-    return "", tuple(f"write {name}" for name in full[:_MOST_NAMED])
+    return "", tuple(full[:_MOST_NAMED])
 
 
 def _better_value(text: str, choices: Sequence[str]) -> str | None:
@@ -205,7 +212,22 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
         return text.strip().replace(",", "")
     if match := _DECIMAL_COMMA.fullmatch(text.strip()):
         return f"{match[1]}.{match[2]}"
+    named = _DTYPES.get(text.lower())
+    if named in choices:
+        return named
     return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
+
+
+def refuse_model(name: str) -> Refusal | None:
+    """The refusal of a model's name that a word processor has quoted."""
+    straight = name.translate(_STRAIGHT)
+    if straight == name:
+        return None
+    return Refusal(
+        f"HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': {name!r}",
+        _CURLY,
+        (straight.strip("\"'"),),
+    )
 
 
 def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:
@@ -213,4 +235,3 @@ def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:
     kept = ((index, word) for index, word in enumerate(words))
     changed = (refusal.replaced.get(index, word) for index, word in kept)
     return [word for word in changed if word is not None]
-

@@ -123,7 +123,7 @@ def _argument(flag: str, span: Mapping[str, Any], version: Version) -> Argument:
         spellings=spellings,
         negations=_negations(spellings, version) if action == "switch" else (),
         action=action,
-        type=span.get("type", "text"),
+        type="boolean" if action == "boolean" else span.get("type", "text"),
         nargs=span.get("nargs"),
         choices=tuple(span.get("choices", ())),
         optional=span.get("optional", False),

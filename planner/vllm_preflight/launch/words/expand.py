@@ -158,8 +158,7 @@ def _append_items(fields: list[tuple[str, tuple[str, ...]]], items: Sequence[Exp
 def _is_empty_list(word: Word, variables: Variables) -> bool:
     """Whether a quoted word is nothing but `"${ARGS[@]}"` or `"$@"` of no words."""
     return len(word) == 1 and any(
-        isinstance(part, list) and not part
-        for part in _parts(word[0].text, variables, _DEEPEST)
+        isinstance(part, list) and not part for part in _parts(word[0].text, variables, _DEEPEST)
     )
 
 
@@ -175,9 +174,7 @@ def _parts(text: str, variables: Variables, depth: int) -> Iterator[_Part | list
         yield _Part(text[place:])
 
 
-def _referenced(
-    match: re.Match[str], variables: Variables, depth: int
-) -> _Part | list[Expanded]:
+def _referenced(match: re.Match[str], variables: Variables, depth: int) -> _Part | list[Expanded]:
     if match["escaped"]:
         return _Part("$")
     if match["arithmetic"] is not None:

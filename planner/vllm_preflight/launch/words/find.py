@@ -37,7 +37,8 @@ _JOINED = frozenset({"eval", "ssh"})
 _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 # What only shows or stores its words.
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
-_SUBSTITUTED = re.compile(r"\$\(|`")
+# After these, NAME=value sets a variable for what follows.
+_SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
 _OTHER_COMMANDS = re.compile(
     r"vllm\s+(?:bench\s+\w+|run-batch|launch\s+\w+|chat|complete)|trl\s+vllm-serve|\bLLM\("
 )
@@ -133,7 +134,7 @@ def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], 
     while leading < len(simple.words) and assignment(simple.words[leading]):
         leading += 1
     rest = simple.words[leading:]
-    names = tuple(found[0] for word in simple.words[:leading] if (found := assignment(word)))
+    names = [found[0] for word in simple.words[:leading] if (found := assignment(word))]
     head = rest[0][0].text if rest and rest[0] else ""
     sets = head in {"export", "declare", "local", "readonly", "set"}
     for word in simple.words[:leading]:
@@ -144,11 +145,13 @@ def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], 
         return [], ()
     words: list[Expanded] = []
     for word in rest:
-        # `env NAME=value vllm …` sets a variable for what follows.
-        if (not words or words[0].text == "env") and set_variable(word, known):
-            continue
-        words += expand(word, known)
-    return words, names
+        found = assignment(word)
+        if found and words and _program(words[-1].text) in _SETTING:
+            set_variable(word, known)
+            names.append(found[0])
+        else:
+            words += expand(word, known)
+    return words, tuple(names)
 
 
 def _fed(
@@ -169,9 +172,7 @@ def _program(word: str) -> str:
     return word.rsplit("/", 1)[-1]
 
 
-def _server_in(
-    words: Sequence[Expanded], variables: Variables, depth: int
-) -> ServerCommand | None:
+def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server that one simple command starts, if it starts one."""
     texts = [word.text for word in words]
     if _program(texts[0]) in _QUOTING:
@@ -208,9 +209,7 @@ def _starts_server(word: str, after: Sequence[str]) -> bool:
     return _program(word) == "vllm" and after[:1] == ["serve"]
 
 
-def _in_shell(
-    words: Sequence[Expanded], variables: Variables, depth: int
-) -> ServerCommand | None:
+def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in the text after `bash … -c …`."""
     runs = False
     for word in words:
