@@ -95,9 +95,8 @@ def main() -> None:
 
 
 def _number(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", name.partition(".post")[0])) + (
-        int(".post" in name),
-    )
+    numbers = re.findall(r"\d+", name.partition(".post")[0])
+    return (*(int(part) for part in numbers), int(".post" in name))
 
 
 def _spellings(item: dict[str, Any]) -> list[str]:
@@ -206,8 +205,8 @@ def _write_arguments(
             "it is from `since` (absent: the oldest release) until `until` (absent: the newest); "
             "outside these it does not exist. `action`: store unless given; switch has a --no- "
             "form, and from `pairs_since` --enable-x has --disable-x and the reverse; on has "
-            "neither; boolean takes true or false. `type`: text unless given. `optional`: None and an empty text mean not "
-            "given. `levels`: 0 to 3 stand for the whole config. `replaced_by`: what the releases "
+            "neither; boolean takes true or false. `type`: text unless given. `optional`: None and "
+            "an empty text mean not given. `levels`: 0 to 3 stand for the whole config. `replaced_by`: what the releases "
             "after it take instead.",
             "source": "the parser of each release's wheel (engine/arg_utils.py, the front end's "
             "cli_args.py, entrypoints/cli/serve.py), read by scripts/build_flags.py",
@@ -249,7 +248,8 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
         {
             "description": "Keys of the arguments that are JSON objects, release by release. From "
             "`closed_since` an unknown key is an error (null: never). Types: int, float, str, "
-            "bool, none, list, dict, any, no object (anything else); choices; config NAME for an object of another config.",
+            "bool, none, list, dict, any, no object (anything else); choices; config NAME for an "
+            "object of another config.",
             "source": "the config classes of each release's wheel, read by scripts/build_flags.py",
             "date": "2026-11-28",
         },

@@ -62,23 +62,9 @@ class ParserReader:
     def _run(self, module: Module, body: list[ast.stmt], env: dict[str, Any]) -> Any:
         for node in body:
             match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    env[name] = self._value(module, value, env)
-                case ast.Assign(targets=[ast.Subscript() as target], value=value):
-                    self._store(module, target, self._value(module, value, env), env)
-                case ast.AugAssign(target=ast.Subscript() as target, value=value):
-                    self._extend(module, target, value, env)
-                case ast.Delete(targets=targets):
-                    for target in targets:
-                        if isinstance(target, ast.Subscript):
-                            owner = self._value(module, target.value, env)
-                            owner.pop(self._value(module, target.slice, env), None)
-                case ast.Expr(value=ast.Call() as call):
-                    self._call(module, call, env)
                 case ast.If():
                     test = self._value(module, node.test, env)
-                    branch = node.orelse if test is False else node.body
-                    self._run(module, branch, env)
+                    self._run(module, node.orelse if test is False else node.body, env)
                 case ast.For():
                     self._loop(module, node, env)
                 case ast.With():
@@ -86,8 +72,25 @@ class ParserReader:
                 case ast.Return(value=value) if value is not None:
                     return self._value(module, value, env)
                 case _:
-                    pass
+                    self._do(module, node, env)
         return None
+
+    def _do(self, module: Module, node: ast.stmt, env: dict[str, Any]) -> None:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                env[name] = self._value(module, value, env)
+            case ast.Assign(targets=[ast.Subscript() as target], value=value):
+                self._store(module, target, self._value(module, value, env), env)
+            case ast.AugAssign(target=ast.Subscript() as target, value=value):
+                self._extend(module, target, value, env)
+            case ast.Delete(targets=targets):
+                for target in (item for item in targets if isinstance(item, ast.Subscript)):
+                    owner = self._value(module, target.value, env)
+                    owner.pop(self._value(module, target.slice, env), None)
+            case ast.Expr(value=ast.Call() as call):
+                self._call(module, call, env)
+            case _:
+                pass
 
     def _store(
         self, module: Module, target: ast.Subscript, value: Any, env: dict[str, Any]
@@ -362,9 +365,9 @@ def _converted(node: ast.ClassDef) -> set[str]:
         decorators = item.decorator_list if isinstance(item, ast.FunctionDef) else []
         for decorator in decorators:
             text = ast.unparse(decorator)
-            if isinstance(decorator, ast.Call) and "field_validator" in text:
-                if re.search(r"mode='(before|wrap|plain)'", text):
-                    names |= {a.value for a in decorator.args if isinstance(a, ast.Constant)}
+            early = "field_validator" in text and re.search(r"mode='(before|wrap|plain)'", text)
+            if isinstance(decorator, ast.Call) and early:
+                names |= {str(a.value) for a in decorator.args if isinstance(a, ast.Constant)}
     return names
 
 

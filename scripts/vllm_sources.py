@@ -10,7 +10,6 @@ import ast
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +142,18 @@ class _Evaluator:
             case ast.Subscript():
                 owner, key = self.value(node.value), self.value(node.slice)
                 return owner.get(key, UNKNOWN) if isinstance(owner, dict) else UNKNOWN
+            case ast.ListComp() | ast.GeneratorExp():
+                return self._comprehension(node)
+            case ast.Call():
+                return self._call(node)
+            case ast.Lambda():
+                return Symbol(f"lambda {ast.unparse(node.body)}")
+            case _:
+                return self._combined(node)
+
+    def _combined(self, node: ast.AST | None) -> Any:
+        """Values made of others: sums, texts, comparisons, choices."""
+        match node:
             case ast.BinOp(op=ast.Add()):
                 left, right = self.value(node.left), self.value(node.right)
                 same = isinstance(left, list | str) and type(left) is type(right)
@@ -152,8 +163,6 @@ class _Evaluator:
                 return UNKNOWN if UNKNOWN in parts else "".join(map(str, parts))
             case ast.FormattedValue():
                 return self.value(node.value)
-            case ast.ListComp() | ast.GeneratorExp():
-                return self._comprehension(node)
             case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[right]):
                 owner = self.value(right)
                 if not isinstance(owner, list | dict):

@@ -86,7 +86,7 @@ def test_arguments_without_a_field_are_kept_by_their_names(
     assert parse_command(f"vllm serve a/b {words}").extra == extra
 
 
-EARLY = [
+EARLY: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("0.8.4", "--enable-chunked-prefill False", {}, {"enable_chunked_prefill": False}),
     ("0.8.4", "--limit-mm-per-prompt image=2,video=0", {
         "limit_mm_per_prompt": '{"image": 2, "video": 0}',
@@ -223,7 +223,7 @@ def test_what_vllm_cannot_parse_is_refused_in_its_words(words: str, said: str) -
     ("words", "remedy", "corrected"),
     [
         ("--swap-space 16", "no --swap-space 16", []),
-        ("--max-model-length 5", "--max-model-len for --max-model-length", ["--max-model-len", "5"]),
+        ("--max-model-length 5", "--max-model-len for", ["--max-model-len", "5"]),
         ("--tensor-parallel-sise=2", "--tensor-parallel-size for", ["--tensor-parallel-size=2"]),
         ("-tp2", "-tp for -tp2", ["-tp=2"]),
         ("–tp 2", "-tp for –tp", ["-tp", "2"]),

@@ -130,7 +130,7 @@ def parse_command(
     return reader.parsed(fields, extra, refusal)
 
 
-class _Refused(Exception):  # noqa: N818 - a refusal is the normal outcome here
+class _Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal

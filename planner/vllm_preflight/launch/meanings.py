@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import number_problem
@@ -91,7 +91,7 @@ def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusa
             return Refusal(f"1 validation error: {name}\n  {problem}")
     for name, value in extra.items():
         flag = flag_of(name)
-        values = value if isinstance(value, list) else [value]
+        values = cast(list[object], value if isinstance(value, list) else [value])
         low = [v for v in values if _is_number(v) and flag is not None and v < flag.minimum]
         if flag is not None and low:
             least = flag.minimum
@@ -108,5 +108,5 @@ def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusa
     return None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -32,7 +32,7 @@ class Given:
     missing: tuple[str, ...] = ()
 
 
-class ArgumentsRefused(Exception):  # noqa: N818 - a refusal is the normal outcome here
+class ArgumentsRefused(Exception):
     """Argparse's sentence, the words to blame and the spelling it is about."""
 
     def __init__(self, message: str, origin: tuple[int, ...], spelling: str = "") -> None:

@@ -53,7 +53,7 @@ class Token:
         return Token(text, self.origin, self.missing)
 
 
-class WordsRefused(Exception):  # noqa: N818 - a refusal is the normal outcome here
+class WordsRefused(Exception):
     """VLLM stops before argparse: its sentence, and the user's words that are to blame."""
 
     def __init__(self, message: str, origin: tuple[int, ...] = ()) -> None:
@@ -171,7 +171,7 @@ def _config_words(config: Mapping[str, Any], parser: Parser) -> list[str]:
         elif isinstance(value, dict) and parser.version >= _OBJECTS_IN_FILES_SINCE:
             words += [flag, json.dumps(value)]
         else:
-            words += [flag, str(value)]
+            words += [flag, str(cast(object, value))]
     return words
 
 

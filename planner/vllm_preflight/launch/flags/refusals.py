@@ -221,7 +221,7 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
 def refuse_model(name: str) -> Refusal | None:
     """The refusal of a model's name that a word processor has quoted."""
     straight = name.translate(_STRAIGHT)
-    if straight == name:
+    if len(name) < len("“a”") or straight[:1] == name[:1] or straight[-1:] == name[-1:]:
         return None
     return Refusal(
         f"HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': {name!r}",

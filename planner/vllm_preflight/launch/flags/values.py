@@ -38,7 +38,7 @@ _READER_NAMES = {
 _LONGEST_SHOWN = 120
 
 
-class ValueRefused(ValueError):  # noqa: N818 - a refusal is the normal outcome here
+class ValueRefused(ValueError):
     """The end of argparse's sentence about a value."""
 
 

@@ -7,7 +7,6 @@ output of a command, a `<placeholder>`) stays as written and is named in `missin
 from __future__ import annotations
 
 import ast
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,11 +30,11 @@ _LONGEST_VALUE = 10_000
 # How deep a default may hold another variable.
 _DEEPEST = 4
 _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.floordiv,
-    ast.Mod: operator.mod,
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left // right,
+    ast.Mod: lambda left, right: left % right,
 }
 
 

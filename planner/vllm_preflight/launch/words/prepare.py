@@ -14,7 +14,8 @@ from typing import cast
 
 # user@host:~$, (venv) $, PS C:\>, and a bare $, % or > with a blank after it.
 _PROMPT = re.compile(
-    r"^[ \t]*(?:\([\w.-]+\)[ \t]*)?(?:[\w.-]+@[\w.-]+:?[^\s$#%>]*|PS [A-Za-z]:[^\n>]*)?[$%>#][ \t]+",
+    r"^[ \t]*(?:\([\w.-]+\)[ \t]*)?"
+    r"(?:[\w.-]+@[\w.-]+:?[^\s$#%>]*|PS [A-Za-z]:[^\n>]*)?[$%>#][ \t]+",
     re.MULTILINE,
 )
 _PLAIN_PROMPT = re.compile(_PROMPT.pattern.replace("[$%>#]", "[$%>]"), re.MULTILINE)
