@@ -206,8 +206,8 @@ def _write_arguments(
             "outside these it does not exist. `action`: store unless given; switch has a --no- "
             "form, and from `pairs_since` --enable-x has --disable-x and the reverse; on has "
             "neither; boolean takes true or false. `type`: text unless given. `optional`: None and "
-            "an empty text mean not given. `levels`: 0 to 3 stand for the whole config. `replaced_by`: what the releases "
-            "after it take instead.",
+            "an empty text mean not given. `levels`: 0 to 3 stand for the whole config. "
+            "`replaced_by`: what the releases after it take instead.",
             "source": "the parser of each release's wheel (engine/arg_utils.py, the front end's "
             "cli_args.py, entrypoints/cli/serve.py), read by scripts/build_flags.py",
             "date": "2026-11-28",
@@ -238,16 +238,17 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
             ]
             for key in keys
         }
-        since = next(
-            (release for release, value in zip(releases, closed, strict=True) if value), None
-        )
-        entry = {"config": name, "closed_since": since, "keys": table}
+        shut = [
+            {k: span[k] for k in ("since", "until") if k in span}
+            for span in _spans(releases, [value or None for value in closed])
+        ]
+        entry = {"config": name, "closed": shut, "keys": table}
         lines.append(json.dumps(entry, ensure_ascii=False))
     _write(
         "configs.json",
         {
-            "description": "Keys of the arguments that are JSON objects, release by release. From "
-            "`closed_since` an unknown key is an error (null: never). Types: int, float, str, "
+            "description": "Keys of the arguments that are JSON objects, release by release. "
+            "`closed`: the releases where an unknown key is an error. Types: int, float, str, "
             "bool, none, list, dict, any, no object (anything else); choices; config NAME for an "
             "object of another config.",
             "source": "the config classes of each release's wheel, read by scripts/build_flags.py",

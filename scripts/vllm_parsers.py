@@ -301,6 +301,7 @@ def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
     return next((i for i in node.body if isinstance(i, ast.FunctionDef) and i.name == name), None)
 
 
+_UNPACKED = "json.loads(x)"
 _SCALARS = ("int", "float", "str", "bool")
 
 
@@ -312,7 +313,10 @@ def config_schema(reader: ParserReader) -> dict[str, dict[str, Any]]:
     validators that run before, classes that JSON cannot hold.
     """
     schema: dict[str, dict[str, Any]] = {}
-    queue = list(reader.configs.values())
+    used = " ".join(getattr(item.get("type"), "name", "") for item in reader.arguments)
+    queue = [hint for name, hint in reader.configs.items() if f"config {name}" in used]
+    # Early releases hand the object to the class as it is: no type is looked at.
+    unchecked = _UNPACKED in reader.rule
     while queue:
         hint = queue.pop(0)
         if hint.name in schema or hint.node is None or hint.module is None:
@@ -321,7 +325,9 @@ def config_schema(reader: ParserReader) -> dict[str, dict[str, Any]]:
         keys: dict[str, list[Any]] = {}
         for name, hints in reader.hints.fields(hint.module, hint.node, as_keys=True).items():
             keys[name] = _types(hints)
-            if name in free:
+            if unchecked:
+                keys[name] = ["any"]
+            elif name in free:
                 configs = [kind for kind in keys[name] if str(kind).startswith("config ")]
                 keys[name] = [*configs, "no object"] if configs else ["any"]
             queue += [h for h in hints if h.kind == "dataclass" and h.node and _is_config(h.node)]
@@ -379,7 +385,7 @@ def _closed(reader: ParserReader, hint: Hint) -> bool:
         return False
     if "extra='forbid'" in decorators:
         return True
-    if "json.loads(x)" in reader.rule and _method(hint.node, "from_cli") is None:
+    if _UNPACKED in reader.rule and _method(hint.node, "from_cli") is None:
         return True
     utils = reader.sources.module("vllm.config.utils")
     rule = utils.names.get("config") if utils else None

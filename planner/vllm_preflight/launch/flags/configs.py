@@ -33,9 +33,7 @@ def _configs() -> Mapping[str, Any]:
 def config_keys(name: str, version: Version) -> Mapping[str, Sequence[Any]] | None:
     """The keys of a config in a release, each with its types; None where any key does."""
     entry = _configs().get(name)
-    if entry is None or entry["closed_since"] is None:
-        return None
-    if version < parse_version(entry["closed_since"]):
+    if entry is None or not any(_holds(span, version) for span in entry["closed"]):
         return None
     return {
         key: span["types"]

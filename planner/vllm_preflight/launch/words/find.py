@@ -211,10 +211,14 @@ def _starts_server(word: str, after: Sequence[str]) -> bool:
 
 def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in the text after `bash … -c …`."""
-    runs = False
+    runs = named = False
     for word in words:
-        if word.text.startswith("-"):
+        if named:
+            # The option that `-o` sets: `bash -euo pipefail -c …`.
+            named = False
+        elif word.text.startswith("-"):
             runs = runs or bool(_RUN_TEXT.fullmatch(word.text))
+            named = word.text.endswith("o") and not word.text.startswith("--")
         elif runs:
             return _find(word.text, variables, depth)
         else:
