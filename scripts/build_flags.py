@@ -42,8 +42,8 @@ _ACTIONS = {
     "LoRAParserAction": "lora_modules",
     "PromptAdapterParserAction": "adapters",
 }
-# What to give in a removed flag's place, by the words of the release that deprecated or
-# dropped it. An empty text: nothing, the behaviour is gone or has become the default.
+# What takes a removed flag's place, by the words of the releases that deprecated it
+# (engine/arg_utils.py, config/model.py, utils/argparse_utils.py).
 REPLACED = {
     "--task": "--runner",
     "--enable-reasoning": "--reasoning-parser",
@@ -55,7 +55,6 @@ REPLACED = {
     "--speculative-model-quantization": "--speculative-config",
     "--ngram-prompt-lookup-max": "--speculative-config",
     "--ngram-prompt-lookup-min": "--speculative-config",
-    "--max-seq-len-to-capture": "--max-cudagraph-capture-size",
     "--cuda-graph-sizes": "--cudagraph-capture-sizes",
     "--guided-decoding-backend": "--structured-outputs-config",
     "--guided-decoding-disable-fallback": "--structured-outputs-config",
@@ -63,12 +62,6 @@ REPLACED = {
     "--guided-decoding-disable-additional-properties": "--structured-outputs-config",
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb",
     "--override-pooler-config": "--pooler-config",
-    "--override-neuron-config": "--additional-config",
-    "--override-attention-dtype": "--attention-config",
-    "--logits-processor-pattern": "--logits-processors",
-    "--worker-use-ray": "--distributed-executor-backend",
-    "--log-config-file": "--logging-config",
-    "--enable-log-deltas": "--enable-log-outputs",
 }
 
 

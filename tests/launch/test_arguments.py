@@ -99,6 +99,7 @@ EARLY: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("0.11.1", "-O 2", {}, {"compilation_config": {"mode": 2}}),
     ("0.12.0", "-O.cudagraph_mode NONE", {}, {"compilation_config": {"cudagraph_mode": "NONE"}}),
     ("0.10.2", "--cuda-graph-sizes 8 16", {}, {"cudagraph_capture_sizes": [8, 16]}),
+    ("0.10.2", "--cuda-graph-sizes 64", {}, {"max_cudagraph_capture_size": 64}),
 ]  # fmt: skip
 
 
@@ -238,7 +239,15 @@ def test_what_vllm_cannot_parse_is_refused_in_its_words(words: str, said: str) -
         ("--dtype bf16 --swap-space 2", "--dtype bfloat16", ["--dtype", "bfloat16"]),
         ("--trust-remote-code=True", "--trust-remote-code alone", ["--trust-remote-code"]),
         ("--enable-prefix-caching=false", "alone, or", ["--no-enable-prefix-caching"]),
-        ("--task embed", "--runner in place of --task embed", []),
+        ("--task embed", "--runner=pooling in place of --task embed", ["--runner=pooling"]),
+        ("--task generate", "no --task generate", []),
+        ("--rope-scaling '{}'", "--hf-overrides in place of --rope-scaling", None),
+        ("--disable-mm-preprocessor-cache", "--mm-processor-cache-gb=0", [
+            "--mm-processor-cache-gb=0",
+        ]),
+        ("--guided-decoding-backend xgrammar", "--structured-outputs-config.backend=xgrammar", [
+            "--structured-outputs-config.backend=xgrammar",
+        ]),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_would_be_taken(
@@ -255,7 +264,7 @@ def test_a_refusal_says_what_would_be_taken(
 def test_a_refusal_says_since_and_until_when() -> None:
     late = parse_command("vllm serve a --swap-space 16").refusal
     assert late is not None
-    assert late.explanation == "--swap-space was last in vLLM 0.17.1. Nothing takes its place."
+    assert late.explanation == "--swap-space was last in vLLM 0.17.1."
     early = parse_command("vllm serve a --async-scheduling", "0.9.2").refusal
     assert early is not None
     assert early.explanation == "--async-scheduling came with vLLM 0.10.0."

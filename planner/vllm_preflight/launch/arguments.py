@@ -117,7 +117,7 @@ def parse_command(
     _name_missing(reading, model)
     values, extra = bearing_values(reading.given, parser.version, warnings)
     fields |= values
-    if reading.model is not None and not reading.model.missing:
+    if reading.model is not None and reading.model.origin and not reading.model.missing:
         fields["model"] = reading.model.text
     elif reading.model is None and "model" not in fields and model is None:
         warnings.append(

@@ -78,7 +78,10 @@ def _modernise(fields: dict[str, Any], extra: dict[str, Any]) -> None:
         whole = json.loads(fields.get("speculative_config", "{}"))
         fields["speculative_config"] = json.dumps({**whole, **draft})
     if sizes := extra.pop("cuda_graph_sizes", None):
-        extra.setdefault("cudagraph_capture_sizes", sizes)
+        # One number is the largest size, several are the sizes.
+        largest = {"max_cudagraph_capture_size": sizes[0]}
+        listed = {"cudagraph_capture_sizes": sizes}
+        extra.update(largest if len(sizes) == 1 else listed)
     if extra.pop("enable_multimodal_encoder_data_parallel", False):
         extra.setdefault("mm_encoder_tp_mode", "data")
 

@@ -184,9 +184,7 @@ def _refused(
     request: StartupRequest, parsed: ParsedCommand, refusal: Refusal, hardware: Hardware
 ) -> StartupResponse:
     """The answer where vLLM's parser stops: its words, and the line that it would take."""
-    message = (
-        f"{refusal.message}. {refusal.explanation}" if refusal.explanation else refusal.message
-    )
+    message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
     return StartupResponse(
         summary=f"Refused: {message}",
         hardware=hardware_report(hardware, None),

@@ -20,13 +20,21 @@ from vllm_preflight.launch.versions import format_version
 _CLOSE = 0.75
 _LONG_DASHES = "–—−‒―"
 _TASK_HINT = (
-    " Hint: --task is not a vllm serve option. For embedding, reranking, or reward models, use "
-    "--runner pooling."
+    ". Hint: --task is not a vllm serve option. For embedding, reranking, or reward models, use "
+    "--runner pooling"
 )
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _PERCENT = re.compile(r"(\d{1,3})\s*%")
 _MOST_NAMED = 4
+# Tasks of models that answer with text, which need no word any more.
+_GENERATING = frozenset({"auto", "generate", "transcription"})
+_SUCCESSORS = {
+    "--enable-reasoning": "",
+    "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
+    "--guided-decoding-backend": "--structured-outputs-config.backend={}",
+    "--override-pooler-config": "--pooler-config={}",
+}
 # Short names of dtypes, which vLLM's parser does not know.
 _DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 _STRAIGHT = str.maketrans("“”„«»‘’‚", '"""""' + "'''")
@@ -125,12 +133,28 @@ def _outlived(
         remedy = f"no {written}, or vLLM {format_version(life.since)}"
         return said, remedy, leave_out
     if life.replaced_by is None:
-        return f"{said} Nothing takes its place.", f"no {written}", leave_out
-    return (
-        f"{said} Its place is taken by {life.replaced_by}.",
-        f"{life.replaced_by} in place of {written}",
-        leave_out,
-    )
+        return said, f"no {written}", leave_out
+    said = f"{said} Its place is taken by {life.replaced_by}."
+    successor = _successor(life.flag, written)
+    if successor is None:
+        # What to write depends on the model: a line without it would be another launch.
+        return said, f"{life.replaced_by} in place of {written}", {}
+    if not successor:
+        return said, f"no {written}", leave_out
+    first, *rest = leave_out
+    change: dict[int, str | None] = {first: successor, **dict.fromkeys(rest)}
+    return said, f"{successor} in place of {written}", change
+
+
+def _successor(flag: str, written: str) -> str | None:
+    """One word that says the same to a newer release, empty where nothing need be said.
+
+    None where the old value cannot simply be written otherwise.
+    """
+    value = written.partition("=")[2] or written.partition(" ")[2]
+    if flag == "--task":
+        return "" if value in _GENERATING else "--runner=pooling"
+    return _SUCCESSORS[flag].format(value) if flag in _SUCCESSORS else None
 
 
 def _respelled(
