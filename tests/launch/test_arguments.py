@@ -261,6 +261,13 @@ def test_a_refusal_says_what_would_be_taken(
         assert parse_command(shlex.join(("vllm", "serve", *refusal.corrected))).refusal is None
 
 
+def test_a_refusal_of_very_many_words_stays_short() -> None:
+    refusal = parse_command("vllm serve a" + " --no-such-flag-at-all 1" * 900).refusal
+    assert refusal is not None
+    assert len(refusal.message) + len(refusal.explanation) < 2_000
+    assert len(refusal.remedies) <= 8
+
+
 def test_a_refusal_says_since_and_until_when() -> None:
     late = parse_command("vllm serve a --swap-space 16").refusal
     assert late is not None

@@ -84,6 +84,12 @@ def test_only_the_tags_of_vllms_own_images_name_a_release(image: str, version: s
         "A=1 " * 20_000 + "vllm serve m",
         "export A=aaaaaaaaaa;" + "export A=$A$A;" * 60 + "vllm serve $A",
         "docker run " * 9_000,
+        "$(" * 49_000,
+        "vllm serve m " + "$( " * 30_000,
+        "a <<E " * 16_000 + "\n",
+        "`\n" * 49_000,
+        "${A:-" * 19_000,
+        "x=(" * 30_000,
         "''" * 49_000,
     ],
 )

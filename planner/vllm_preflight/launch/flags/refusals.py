@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vllm_preflight.launch.flags.parser import ArgumentsRefused
@@ -27,6 +27,8 @@ _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _PERCENT = re.compile(r"(\d{1,3})\s*%")
 _MOST_NAMED = 4
+# Beyond these a command is not mistyped, but something else.
+_MOST_LISTED, _MOST_EXPLAINED = 40, 8
 # Tasks of models that answer with text, which need no word any more.
 _GENERATING = frozenset({"auto", "generate", "transcription"})
 _SUCCESSORS = {
@@ -58,14 +60,15 @@ class Refusal:
 
 def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser) -> Refusal:
     """The refusal of words that belong to no argument of the release."""
-    listed = " ".join(shortened(token.text) for token in extras)
+    listed = " ".join(shortened(token.text) for token in extras[:_MOST_LISTED])
+    listed += " …" if len(extras) > _MOST_LISTED else ""
     message = f"vllm: error: unrecognized arguments: {listed}"
     if any(token.text.partition("=")[0] == "--task" for token in extras):
         message += _TASK_HINT
     explanations: list[str] = []
     remedies: list[str] = []
     replaced: dict[int, str | None] = {}
-    for group in _grouped(extras):
+    for group in _grouped(extras)[:_MOST_EXPLAINED]:
         indices = [index for token in group for index in token.origin]
         said, remedy, change = _explained(group, indices, words, parser)
         explanations.append(said)
@@ -74,7 +77,7 @@ def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser)
     return Refusal(message, " ".join(explanations), tuple(dict.fromkeys(remedies)), replaced)
 
 
-def _grouped(extras: Sequence[Token]) -> Iterable[list[Token]]:
+def _grouped(extras: Sequence[Token]) -> list[list[Token]]:
     """Each unknown flag with the values after it."""
     groups: list[list[Token]] = []
     for token in extras:

@@ -16,12 +16,12 @@ from vllm_preflight.launch.words.split import Piece, Word
 _REFERENCE = re.compile(
     r"""
       \\(?P<escaped>\$)
-    | \$\(\( (?P<arithmetic> [^\n]*? ) \)\)
+    | \$\(\( (?P<arithmetic> [^\n]{0,300}? ) \)\)
     | (?P<output> \$\( (?: [^()\n]++ | \( [^()\n]*+ \) )*+ \) | `[^`\n]*` )
     | \$\{ (?P<name> [A-Za-z_]\w* | [0-9@*] ) (?P<index> \[[@*]\] )?
           (?: (?P<rule> :?[-+=?] ) (?P<word> (?: [^{}\n]++ | \{[^{}\n]*+\} )*+ ) )? \}
     | \$(?P<plain> [A-Za-z_]\w* | [0-9@*] )
-    | (?P<other> \$\{ [^}\n]* \} )
+    | (?P<other> \$\{ [^}\n]{0,300}+ \} )
     """,
     re.VERBOSE,
 )

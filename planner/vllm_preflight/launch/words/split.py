@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     | '(?P<single> [^']* )'
     | "(?P<double> (?:\\.|[^"\\])* )"
     | \\(?P<escaped> . )
-    | (?P<bare> (?: \$\{[^}\n]*\} | [^ \t\r\n;&|()<>'"\\] )+ )
+    | (?P<bare> (?: \$\{[^}\n]{0,300}+\} | [^ \t\r\n;&|()<>'"\\] )+ )
     """,
     re.DOTALL | re.VERBOSE,
 )
@@ -73,6 +73,7 @@ class _Splitter:
     pending: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     word: list[Piece] | None = None
     redirecting: bool = False
+    nested: bool = False
 
     def add(self, piece: Piece) -> None:
         if self.word is None:
@@ -136,6 +137,13 @@ def split_commands(text: str) -> list[SimpleCommand]:
     return [SimpleCommand(tuple(words), tuple(docs)) for words, docs in found if words]
 
 
+def _unmatched() -> InvalidRequest:
+    return InvalidRequest(
+        "The quotes or backslashes of the command do not match.",
+        "Close every quote and bracket; write JSON in single quotes.",
+    )
+
+
 def _step(splitter: _Splitter) -> None:
     """Read one token."""
     text, position = splitter.text, splitter.position
@@ -150,10 +158,7 @@ def _step(splitter: _Splitter) -> None:
         return
     match = _TOKEN.match(text, position)
     if match is None:
-        raise InvalidRequest(
-            "The quotes or backslashes of the command do not match.",
-            "Close every quote; write JSON in single quotes.",
-        )
+        raise _unmatched()
     if match["bare"] is not None and (cut := _substitution_start(match["bare"])):
         # Text before a substitution, which is read as a piece of its own.
         splitter.add(Piece(match["bare"][:cut], "bare"))
@@ -183,7 +188,7 @@ def _substitution_end(text: str, position: int) -> int:
         depth += {"(": 1, ")": -1}.get(text[index], 0)
         if depth == 0:
             return index + 1
-    return 0
+    raise _unmatched()
 
 
 def _take(splitter: _Splitter, match: re.Match[str]) -> None:
@@ -215,8 +220,11 @@ def _take(splitter: _Splitter, match: re.Match[str]) -> None:
 
 def _take_array(splitter: _Splitter, match: re.Match[str]) -> None:
     """The words between the parentheses of `NAME=(…)`."""
+    if splitter.nested:
+        # A shell has no arrays of arrays.
+        raise _unmatched()
     start = match.start() + 1
-    inner = _Splitter(splitter.text, start)
+    inner = _Splitter(splitter.text, start, nested=True)
     while inner.position < len(inner.text) and inner.text[inner.position] != ")":
         if inner.text[inner.position] == "\n":
             inner.end_word()
