@@ -75,7 +75,9 @@ def arguments(target: str) -> st.SearchStrategy[dict[str, Any]]:
         and flag.flag in parser_of(NEWEST_KNOWN).by_spelling
         and not flag.name.startswith("spec_")
     }
-    required = {"model": flags.pop("model")} if target == "request" else {}
+    # vLLM's parser takes a model that begins with a dash for a flag.
+    named = flags.pop("model", st.nothing()).filter(lambda name: not name.startswith("-"))
+    required = {"model": named} if target == "request" else {}
     return st.fixed_dictionaries(required, optional=flags)
 
 
