@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.launch.arguments import parse_command
-from vllm_preflight.launch.flags import Flag, all_flags
+from vllm_preflight.launch.flags.bearing import Flag, all_flags
+from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.render import render_command
+from vllm_preflight.launch.versions import NEWEST_KNOWN
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")) | st.just("\n"), min_size=1
@@ -30,6 +32,7 @@ NAMED = {
     "kv_cache_dtype": st.sampled_from(["auto", "fp8", "fp8_e4m3"]),
     "max_lora_rank": st.sampled_from([8, 16, 64]),
     "gpu_memory_utilization": st.floats(0.01, 1.0),
+    "optimization_level": st.integers(0, 3),
     "quantization": st.sampled_from(["awq", "fp8"]),
 }
 
@@ -37,8 +40,11 @@ NAMED = {
 def value_of(flag: Flag) -> st.SearchStrategy[Any]:
     if flag.name in NAMED:
         return NAMED[flag.name]
-    if flag.choices:
-        return st.sampled_from(flag.choices)
+    argument = parser_of(NEWEST_KNOWN).by_spelling[flag.flag]
+    if argument.choices and argument.nargs is None:
+        return st.sampled_from([choice for choice in argument.choices if choice != "None"])
+    if argument.config is not None:
+        return st.just({})
     match flag.kind:
         case "switch":
             return st.booleans()
@@ -53,7 +59,7 @@ def value_of(flag: Flag) -> st.SearchStrategy[Any]:
         case "json_text":
             return JSON.map(json.dumps)
         case "limits":
-            return st.sampled_from(['{"image": 2}', "image=1,video=0"])
+            return st.sampled_from(['{"image": 2}', '{"image": 1, "video": 0}'])
         case "texts":
             return st.lists(st.sampled_from(["0", "1", "sliding_window"]), min_size=1, max_size=2)
         case _:
@@ -61,14 +67,17 @@ def value_of(flag: Flag) -> st.SearchStrategy[Any]:
 
 
 def arguments(target: str) -> st.SearchStrategy[dict[str, Any]]:
-    # The drafting flags of older releases come back as a speculative_config.
+    # The short drafting flags come back as a speculative_config.
     flags = {
         flag.name: value_of(flag)
         for flag in all_flags()
         if flag.target == target
-        and flag.name not in {"speculative_model", "num_speculative_tokens"}
+        and flag.flag in parser_of(NEWEST_KNOWN).by_spelling
+        and not flag.name.startswith("spec_")
     }
-    required = {"model": flags.pop("model")} if target == "request" else {}
+    # vLLM's parser takes a model that begins with a dash for a flag.
+    named = flags.pop("model", st.nothing()).filter(lambda name: not name.startswith("-"))
+    required = {"model": named} if target == "request" else {}
     return st.fixed_dictionaries(required, optional=flags)
 
 
@@ -85,7 +94,7 @@ def test_a_rendered_command_parses_to_what_it_was_rendered_from(
     rendered = render_command(fields, extra, environment)
     parsed = parse_command(rendered.text)
     assert (parsed.fields, parsed.extra, parsed.environment) == (fields, extra, environment)
-    assert parsed.unknown == ()
+    assert parsed.refusal is None
     assert render_command(parsed.fields, parsed.extra, parsed.environment) == rendered
 
 

@@ -44,8 +44,9 @@ def test_a_command_and_its_fields_give_one_answer() -> None:
         "kv_cache_dtype": "fp8",
     }
     by_command, by_fields = predict(command=command), predict(**fields)
-    assert by_command == by_fields
-    assert predict(command=by_command.command) == by_command
+    assert by_command.model_dump(exclude={"command"}) == by_fields.model_dump(exclude={"command"})
+    assert by_command.command == command
+    assert predict(command=by_fields.command) == by_fields
 
 
 def test_fields_complete_a_command_and_must_not_contradict_it() -> None:
@@ -200,9 +201,38 @@ def test_refused_arguments_leave_no_figures() -> None:
     assert startup.start_probability == 0
 
 
-def test_flags_without_an_effect_on_memory_are_named() -> None:
-    answer = predict(command=f"vllm serve {MODEL} --some-new-plugin-flag 3")
-    assert any("--some-new-plugin-flag" in warning for warning in answer.warnings)
+def test_a_flag_that_bears_on_nothing_is_silent() -> None:
+    answer = predict(command=f"vllm serve {MODEL} --served-model-name q --max-logprobs 5")
+    assert answer == predict(command=answer.command)
+    assert not any("served-model-name" in warning for warning in answer.warnings)
+
+
+@pytest.mark.parametrize("version", [None, "0.33.0", "0.19.0"])
+def test_a_flag_that_the_release_does_not_have_is_refused(version: str | None) -> None:
+    answer = predict(command=f"vllm serve {MODEL} --swap-space 16 -tp 2", vllm_version=version)
+    failure = answer.startup.failure
+    assert failure is not None and not answer.startup.starts
+    assert failure.kind == "invalid_arguments"
+    assert failure.message.startswith("vllm: error: unrecognized arguments: --swap-space 16")
+    assert failure.remedies == ["no --swap-space 16"]
+    assert answer.command == f"vllm serve {MODEL} -tp 2"
+    assert predict(command=answer.command, vllm_version=version).startup.starts
+
+
+def test_the_command_is_the_users_whole_line_with_the_remedy_put_in() -> None:
+    line = "vllm serve Qwen/Qwen3-32B --served-model-name q --max-model-len 40960 --port 80"
+    answer = predict(command=line)
+    assert answer.startup.failure is not None
+    length = answer.startup.failure.remedies[0].removeprefix("--max-model-len ")
+    assert answer.command == line.replace("40960", length)
+    beside = predict(command="vllm serve --port 80", model=MODEL, max_model_len=4096)
+    assert beside.command == f"vllm serve {MODEL} --port 80 --max-model-len 4096"
+
+
+def test_a_line_without_a_model_serves_vllms_default() -> None:
+    answer = predict(command="vllm serve --max-model-len 4096")
+    assert answer.arguments["model"] == "Qwen/Qwen3-0.6B"
+    assert any("names no model" in warning for warning in answer.warnings)
 
 
 def test_a_config_that_hides_its_quantisation_is_warned_of() -> None:

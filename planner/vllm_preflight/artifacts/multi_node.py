@@ -20,9 +20,9 @@ from vllm_preflight.artifacts.pods import (
     server_container,
 )
 from vllm_preflight.artifacts.shell_files import CACHE_VOLUME
-from vllm_preflight.launch.flags import find_flag
+from vllm_preflight.launch.flags.bearing import find_flag
 from vllm_preflight.launch.launch import Version
-from vllm_preflight.launch.versions import parse_version
+from vllm_preflight.launch.versions import OLDEST_KNOWN
 
 # Set by LeaderWorkerSet in each pod, before the pod's own variables.
 _LEADER = "$(LWS_LEADER_ADDRESS)"
@@ -72,7 +72,7 @@ def leader_worker_set(deployment: Deployment) -> str:
 
 def _native_since() -> Version:
     flag = find_flag("--nnodes")
-    return parse_version(flag.since if flag else None)
+    return flag.since if flag and flag.since else OLDEST_KNOWN
 
 
 def _native_containers(deployment: Deployment) -> tuple[Manifest, Manifest]:

@@ -131,6 +131,10 @@ class StartupResponse(Report):
         default_factory=list, description="Which of the arguments are vLLM's defaults."
     )
     startup: StartupReport = Field(description="What vLLM would print, or how it fails.")
-    command: str = Field(description="The vllm serve line predicted, quoted for a POSIX shell.")
+    command: str | None = Field(
+        default=None,
+        description="The whole vllm serve line; where it would not start, with the first remedy "
+        "put in, and absent where none is known.",
+    )
     warnings: list[str] = Field(default_factory=list, description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list, description="What to do next.")

@@ -88,6 +88,24 @@ def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> 
         raise InvalidRequest(" ".join(problems), "Correct the value and ask again.") from error
 
 
+# Rules that only a number can break.
+_OF_NUMBERS = frozenset(
+    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+)
+
+
+def number_problem(request_class: type[RequestT], field: str, value: object) -> str | None:
+    """Which rule a number breaks as a field of the request; None where it breaks none."""
+    adapter = request_class.__pydantic_validator__
+    try:
+        adapter.validate_assignment(request_class.model_construct(), field, value)
+    except ValidationError as error:
+        for item in error.errors():
+            if item["loc"][:1] == (field,) and item["type"] in _OF_NUMBERS:
+                return f"{item['msg']} [input_value={value!r}]"
+    return None
+
+
 # Pydantic's rules that speak of parsing, in plain words.
 _RULES: Mapping[str, str] = {
     "int_parsing": "be a whole number",

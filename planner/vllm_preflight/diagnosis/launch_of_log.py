@@ -15,7 +15,7 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu, gpus_with_nvml_name, load_catalog
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.defaults import batch_default, default_for
-from vllm_preflight.launch.flags import flag_of
+from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version, parse_version
@@ -124,7 +124,7 @@ def _arguments(log: StartupLog) -> tuple[dict[str, Any], dict[str, Any], list[st
     refused: list[str] = []
     for name, value in _settings(log):
         flag = flag_of(name)
-        if flag is None or flag.target == "none" or value is None or name in fields:
+        if flag is None or value is None or name in fields:
             continue
         if flag.target == "extra":
             if name not in extra and isinstance(value, bool | int | float | str | dict):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.flags import Flag, all_flags, unavailable
+from vllm_preflight.launch.flags.bearing import Flag, all_flags, unavailable
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.nested import read_mm_limits
 
@@ -51,10 +51,19 @@ def render_command(
     words += [f"--model={model}"] if model.startswith("-") else [model]
     for flag in all_flags():
         value = values.get(flag.name)
-        if value is not None and flag.target != "none":
+        if value is not None:
             words += _words(flag, value) if version is None else _dated(flag, value, version)
     assignments = [f"{name}={shlex.quote(value)}" for name, value in (environment or {}).items()]
     return RenderedCommand(tuple(words), " ".join([*assignments, shlex.join(words)]))
+
+
+def render_flags(fields: Mapping[str, Any]) -> list[str]:
+    """Each field of a request that is a flag, as written in a shell: "--max-model-len 8192"."""
+    return [
+        shlex.join(_words(flag, fields[flag.name]))
+        for flag in all_flags()
+        if fields.get(flag.name) is not None
+    ]
 
 
 def _dated(flag: Flag, value: Any, version: Version) -> list[str]:
@@ -76,6 +85,8 @@ def _words(flag: Flag, value: Any) -> list[str]:
         return [flag.flag if value else f"--no-{flag.flag[2:]}"]
     if flag.takes_many:
         return [flag.flag, *(str(item) for item in value)]
+    if flag.kind == "limits" and not str(value).lstrip().startswith("{"):
+        value = read_mm_limits(value)
     text = json.dumps(value) if isinstance(value, dict) else str(value)
     # A value that starts with a dash would read as a flag of its own.
     return [f"{flag.flag}={text}"] if text.startswith("-") else [flag.flag, text]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
@@ -13,8 +13,9 @@ from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
+from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.launch.render import render_command
+from vllm_preflight.launch.render import render_command, render_flags
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
@@ -57,15 +58,18 @@ def predict_startup(
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
-    `model` and `hardware` save reading them again when the caller has them. An
-    architecture that is not understood is an answer (failure kind "unsupported").
+    `model` and `hardware` save reading them again when the caller has them. A command that
+    the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
+    is an architecture that is not understood ("not_modelled").
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    parsed = ParsedCommand({}) if request.command is None else parse_command(request.command)
+    parsed = _parsed(request)
     request = with_command(request, parsed)
     hardware = hardware or select_hardware(request)
+    if parsed.refusal is not None:
+        return _refused(request, parsed, parsed.refusal, hardware)
     try:
         model = model or load_model(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
@@ -78,10 +82,9 @@ def predict_startup(
     verdict = start_verdict(startup)
     fixes = [] if verdict.good else start_fixes(request, startup, attempt)
     remedies = [fix.text for fix in fixes]
-    report = startup_report(startup, model, remedies)
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
-    if parsed.unknown:
-        warnings.append(f"No effect on memory known of: {', '.join(parsed.unknown)}.")
+    report = startup_report(startup, model, remedies)
+    told = report.failure.remedies if report.failure is not None else remedies
     return StartupResponse(
         verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
@@ -89,10 +92,16 @@ def predict_startup(
         arguments=_arguments(request, startup.launch),
         defaulted=[name for name in _ARGUMENTS if name in startup.launch.defaulted],
         startup=report,
-        command=_command(request, parsed),
+        command=_whole_line(request, parsed, verdict, told),
         warnings=warnings,
-        next_steps=_next_steps(verdict, report.failure.remedies if report.failure else remedies),
+        next_steps=_next_steps(verdict, told),
     )
+
+
+def _parsed(request: StartupRequest) -> ParsedCommand:
+    if request.command is None:
+        return ParsedCommand({})
+    return parse_command(request.command, request.vllm_version, model=request.model or None)
 
 
 def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupRequest:
@@ -113,9 +122,11 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     merged = validate_request(
         StartupRequest, {**parsed.fields, **given, "command": request.command}
     )
-    if not merged.model:
+    if merged.model:
+        return merged
+    if parsed.default_model is None:
         raise InvalidRequest("The command names no model.", "Write: vllm serve MODEL ….")
-    return merged
+    return merged.model_copy(update={"model": parsed.default_model})
 
 
 def _given(request: StartupRequest) -> dict[str, Any]:
@@ -161,12 +172,60 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
     return {"model": request.model, **{k: v for k, v in values.items() if v is not None}}
 
 
-def _command(request: StartupRequest, parsed: ParsedCommand) -> str:
+def _command(request: StartupRequest, parsed: ParsedCommand, changes: Sequence[str] = ()) -> str:
+    """The user's whole line, with the fields given beside it and the changes put in."""
     fields = _given(request)
     if request.quantization in {"auto", "none"}:
         # Words of this tool for "as the checkpoint says"; vLLM has no such value.
         fields.pop("quantization", None)
-    return render_command(fields, parsed.extra, parsed.environment).text
+    if request.command is None:
+        line = render_command(fields, parsed.extra, parsed.environment).text
+        if not changes:
+            return line
+        return parse_command(line, request.vllm_version).line(list(changes))
+    beside = {name: value for name, value in fields.items() if name not in parsed.fields}
+    model = beside.pop("model", None)
+    return parsed.line([*render_flags(beside), *changes], model=model)
+
+
+def _whole_line(
+    request: StartupRequest, parsed: ParsedCommand, verdict: Verdict, remedies: Sequence[str]
+) -> str | None:
+    """The user's whole line; with the first remedy put in where it would not start.
+
+    None where nothing is known that makes it start, or where it is not modelled.
+    """
+    if verdict.good:
+        return _command(request, parsed)
+    if verdict.outcome == "not_modelled" or not remedies:
+        return None
+    return _command(request, parsed, remedies[:1])
+
+
+def _refused(
+    request: StartupRequest, parsed: ParsedCommand, refusal: Refusal, hardware: Hardware
+) -> StartupResponse:
+    """The answer where vLLM's parser stops: its words, and the line that it would take."""
+    message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
+    return StartupResponse(
+        verdict=Verdict(
+            outcome="refused",
+            sentence=f"refused: vLLM stops before it loads anything: {message}",
+            start_probability=0.0,
+        ),
+        hardware=hardware_report(hardware, None),
+        arguments={"model": request.model},
+        startup=StartupReport(
+            vllm_version=format_version(parse_version(request.vllm_version)),
+            starts=False,
+            failure=Failure(
+                kind="invalid_arguments", message=message, remedies=list(refusal.remedies)
+            ),
+        ),
+        command=_command(request, parsed.corrected()) if refusal.remedies else None,
+        warnings=list(parsed.warnings),
+        next_steps=[],
+    )
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
@@ -214,7 +273,6 @@ def _unsupported(
             start_probability=None if refused is None else 0.0,
             failure=failure,
         ),
-        command=_command(request, parsed),
         warnings=[*parsed.warnings],
         next_steps=[error.hint] if error.hint else [],
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.flags import find_flag, unavailable
+from vllm_preflight.launch.flags.bearing import find_flag
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.recommend.arguments import command_line
 from vllm_preflight.recommend.layouts import Layout
@@ -42,7 +42,7 @@ def node_commands(
     if layout.replica_gpus <= per_node:
         return _replicas(serve, layout, machines)
     nnodes = find_flag("--nnodes")
-    if nnodes is None or unavailable(nnodes, launch.version):
+    if nnodes is None or nnodes.since is None or nnodes.since > launch.version:
         return _ray(serve, machines)
     group = f"--nnodes {machines} --master-addr {HEAD}"
     return tuple(

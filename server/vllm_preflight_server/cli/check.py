@@ -64,7 +64,7 @@ def show_startup(answer: Answer) -> None:
     print_memory(console, answer)
     remedies = startup.get("failure", {}).get("remedies", []) or answer.get("remedies", [])
     print_section(console, "Starts with", remedies)
-    print_section(console, "Command", [answer["command"]])
+    print_section(console, "Command", [answer["command"]] if "command" in answer else [])
     defaulted = set(answer.get("defaulted", []))
     settings = [
         f"{key} {scalar(value)}{' (vLLM default)' if key in defaulted else ''}"

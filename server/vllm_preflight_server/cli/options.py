@@ -130,7 +130,7 @@ def _scaled(name: str, value: Any) -> Any:
     """A length or a size as vLLM's own flags take it: 32k, 128K."""
     if name not in _SCALED or not str(value).rstrip()[-1:].isalpha():
         return value
-    from vllm_preflight.launch.flags import human_readable_int
+    from vllm_preflight.launch.flags.values import human_readable_int
 
     try:
         return human_readable_int(str(value))

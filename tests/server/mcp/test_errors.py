@@ -168,13 +168,8 @@ def test_an_architecture_nobody_knows_is_an_answer_of_predict_startup(
     ("command", "words"),
     [
         ("ls -la", ("no vLLM server in 'ls -la'", "vllm serve MODEL")),
-        ("vllm serve", ("names no model",)),
-        (
-            "vllm serve Qwen/Qwen3-32B --max-modl-len 4",
-            ("--max-modl-len", "did you mean --max-model-len?"),
-        ),
+        ("vllm serve <model> -tp 2", ("leaves open <model> (the model)", "Write the value")),
         ("vllm serve Qwen/Qwen3-32B -tp 'x", ("quotes",)),
-        ("vllm serve Qwen/Qwen3-32B -tp x", ("-tp is 'x'", "whole number")),
     ],
 )
 def test_a_command_that_is_none_is_refused(ask: Ask, command: str, words: tuple[str, ...]) -> None:
@@ -226,3 +221,22 @@ def _is_a_sentence(text: str, words: tuple[str, ...]) -> None:
     assert "Traceback" not in text and "pydantic" not in text
     assert text.endswith((".", "?", "]", "…", '"', "}")) or "Write:" in text or "as:" in text
     assert 20 < len(text) < 700
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--max-modl-len 4", "did you mean --max-model-len?"),
+        ("-tp x", "argument --tensor-parallel-size/-tp: invalid int value: 'x'"),
+        ("--swap-space 4", "unrecognized arguments: --swap-space 4"),
+    ],
+)
+def test_a_command_that_vllm_refuses_is_an_answer(ask: Ask, words: str, said: str) -> None:
+    result = ask(
+        "predict_startup", {"command": f"vllm serve Qwen/Qwen3-32B {words}", "gpu": "H100"}
+    )
+    assert not result.is_error
+    answer = result.structured_content
+    assert answer is not None
+    assert answer["startup"]["failure"]["kind"] == "invalid_arguments"
+    assert said in answer["startup"]["failure"]["message"]

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.command_line import find_server_command
+from vllm_preflight.launch.words.containers import release_of
+from vllm_preflight.launch.words.find import find_server_command
 
 IMAGE = "vllm/vllm-openai:v0.11.0"
 
@@ -31,13 +32,13 @@ IMAGE = "vllm/vllm-openai:v0.11.0"
         ("M=a/b\nexport LEN=5\nvllm serve $M --x ${LEN} $OTHER", ["a/b", "--x", "5", "$OTHER"]),
         (f"docker run --gpus all -v ~/x:/y -it --rm {IMAGE} --model a", ["--model", "a"]),
         (f"docker run --ipc=host --name vllm -p 8000:8000 {IMAGE} serve a", ["a"]),
-        (f"podman run --entrypoint bash {IMAGE} -c 'vllm serve a --x'", ["-c", "vllm serve a --x"]),
+        (f"podman run --entrypoint bash {IMAGE} -c 'vllm serve a --x'", ["a", "--x"]),
         (f"docker run {IMAGE} bash -c 'vllm serve a --x'", ["a", "--x"]),
         ("docker run my/image vllm serve a", ["a"]),
     ],
 )
 def test_the_words_after_the_server_are_found(text: str, words: list[str]) -> None:
-    assert list(find_server_command(text).words) == words
+    assert [word.text for word in find_server_command(text).words] == words
 
 
 def test_variables_before_the_command_are_collected() -> None:
@@ -50,20 +51,30 @@ def test_a_container_has_the_variables_handed_in_and_its_tags_version() -> None:
         f"OUT=1 docker run -e VLLM_X=2 --env=VLLM_Y=3 --gpus '\"device=0,1\"' {IMAGE} --model m"
     )
     assert command.environment == {"VLLM_X": "2", "VLLM_Y": "3"}
-    assert command.image_version == "0.11.0"
+    assert command.image == IMAGE
 
 
 @pytest.mark.parametrize(
     ("image", "version"),
     [
-        ("vllm/vllm-openai:latest", "latest"),
+        ("vllm/vllm-openai:latest", None),
         ("vllm/vllm-openai", None),
-        ("registry:5000/vllm:0.9.2-cu126", "0.9.2"),
+        ("vllm/vllm-openai:gemma4", None),
+        ("vllm/vllm-openai:cu130-nightly", None),
+        ("vllm/vllm-openai@sha256:0123", None),
         ("vllm/vllm-openai:v0.8.5.post1", "0.8.5.post1"),
+        ("vllm/vllm-openai:v0.11.0-cu126", "0.11.0"),
+        ("docker://vllm/vllm-openai:v0.11.0", "0.11.0"),
+        ("mirror:5000/vllm/vllm-openai:v0.11.0@sha256:0123", "0.11.0"),
+        ("rocm/vllm:rocm7.0.0_vllm_0.11.2", "0.11.2"),
+        ("nvcr.io/nvidia/vllm:25.09-py3", None),
+        ("lmcache/vllm-openai:v0.3.9", None),
+        ("ghcr.io/llm-d/llm-d-cuda:v0.3.1", None),
+        ("registry:5000/vllm:0.9.2-cu126", None),
     ],
 )
-def test_the_tag_of_the_image_gives_the_version(image: str, version: str | None) -> None:
-    assert find_server_command(f"docker run {image} --model m").image_version == version
+def test_only_the_tags_of_vllms_own_images_name_a_release(image: str, version: str | None) -> None:
+    assert release_of(image) == version
 
 
 @pytest.mark.parametrize(
@@ -73,6 +84,12 @@ def test_the_tag_of_the_image_gives_the_version(image: str, version: str | None)
         "A=1 " * 20_000 + "vllm serve m",
         "export A=aaaaaaaaaa;" + "export A=$A$A;" * 60 + "vllm serve $A",
         "docker run " * 9_000,
+        "$(" * 49_000,
+        "vllm serve m " + "$( " * 30_000,
+        "a <<E " * 16_000 + "\n",
+        "`\n" * 49_000,
+        "${A:-" * 19_000,
+        "x=(" * 30_000,
         "''" * 49_000,
     ],
 )

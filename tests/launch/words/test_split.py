@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.shell import split_commands
+from vllm_preflight.launch.words.expand import Variables, expand
+from vllm_preflight.launch.words.split import split_commands as split
+
+
+def split_commands(text: str) -> list[list[str]]:
+    """The words of each command, nothing being set."""
+    return [
+        [word.text for words in command.words for word in expand(words, Variables())]
+        for command in split(text)
+    ]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=8), min_size=1))

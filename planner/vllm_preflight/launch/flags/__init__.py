@@ -1,0 +1,1 @@
+"""The flags of `vllm serve`, release by release, and its parser."""

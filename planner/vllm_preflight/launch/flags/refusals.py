@@ -1,0 +1,264 @@
+"""Why a release's parser refuses a command, and the command with the least changed.
+
+The message is vLLM's; the explanation says since or until when a flag exists, its nearest
+name and what replaces it; the corrections are tried before they are offered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vllm_preflight.launch.flags.parser import ArgumentsRefused
+from vllm_preflight.launch.flags.preprocess import Token
+from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
+from vllm_preflight.launch.flags.values import shortened
+from vllm_preflight.launch.versions import format_version
+
+_CLOSE = 0.75
+_LONG_DASHES = "–—−‒―"
+_TASK_HINT = (
+    ". Hint: --task is not a vllm serve option. For embedding, reranking, or reward models, use "
+    "--runner pooling"
+)
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
+_PERCENT = re.compile(r"(\d{1,3})\s*%")
+_MOST_NAMED = 4
+# Beyond these a command is not mistyped, but something else.
+_MOST_LISTED, _MOST_EXPLAINED = 40, 8
+# Tasks of models that answer with text, which need no word any more.
+_GENERATING = frozenset({"auto", "generate", "transcription"})
+_SUCCESSORS = {
+    "--enable-reasoning": "",
+    "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
+    "--guided-decoding-backend": "--structured-outputs-config.backend={}",
+    "--override-pooler-config": "--pooler-config={}",
+}
+# Short names of dtypes, which vLLM's parser does not know.
+_DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+_STRAIGHT = str.maketrans("“”„«»‘’‚", '"""""' + "'''")
+_CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """VLLM's words, what they come from, and which of the user's words to change.
+
+    `replaced` maps the index of a word to what is to stand there, None to leave it out;
+    `corrected` are the user's words as vLLM takes them, where such a change is enough.
+    """
+
+    message: str
+    explanation: str = ""
+    remedies: tuple[str, ...] = ()
+    replaced: Mapping[int, str | None] = field(default_factory=dict[int, str | None])
+    corrected: tuple[str, ...] | None = None
+
+
+def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser) -> Refusal:
+    """The refusal of words that belong to no argument of the release."""
+    listed = " ".join(shortened(token.text) for token in extras[:_MOST_LISTED])
+    listed += " …" if len(extras) > _MOST_LISTED else ""
+    message = f"vllm: error: unrecognized arguments: {listed}"
+    if any(token.text.partition("=")[0] == "--task" for token in extras):
+        message += _TASK_HINT
+    explanations: list[str] = []
+    remedies: list[str] = []
+    replaced: dict[int, str | None] = {}
+    for group in _grouped(extras)[:_MOST_EXPLAINED]:
+        indices = [index for token in group for index in token.origin]
+        said, remedy, change = _explained(group, indices, words, parser)
+        explanations.append(said)
+        remedies.append(remedy)
+        replaced.update(change)
+    return Refusal(message, " ".join(explanations), tuple(dict.fromkeys(remedies)), replaced)
+
+
+def _grouped(extras: Sequence[Token]) -> list[list[Token]]:
+    """Each unknown flag with the values after it."""
+    groups: list[list[Token]] = []
+    for token in extras:
+        is_flag = token.text.startswith(("-", *_LONG_DASHES))
+        if is_flag or not groups:
+            groups.append([token])
+        else:
+            groups[-1].append(token)
+    return groups
+
+
+def _explained(
+    group: Sequence[Token], indices: Sequence[int], words: Sequence[str], parser: Parser
+) -> tuple[str, str, dict[int, str | None]]:
+    spelling = group[0].text.partition("=")[0].partition(".")[0]
+    written = shortened(" ".join(words[index] for index in sorted(set(indices))))
+    leave_out: dict[int, str | None] = dict.fromkeys(indices)
+    version = format_version(parser.version)
+    if not spelling.startswith(("-", *_LONG_DASHES)):
+        if not spelling.strip():
+            said = (
+                "A backslash before a blank continues no line: it makes a word of the blank. "
+                "Let nothing follow it on its line."
+            )
+            return said, "no blank after the backslash", leave_out
+        return (
+            f"The word {shortened(spelling)!r} belongs to no flag; quote values with blanks.",
+            f"no {written}",
+            leave_out,
+        )
+    if spelling[0] in _LONG_DASHES:
+        name = spelling.lstrip("-" + _LONG_DASHES)
+        meant = f"-{name}" if f"-{name}" in parser.by_spelling else f"--{name}"
+        said = f"{spelling} begins with a long dash, not with two hyphens."
+        return said, f"{meant} for {spelling}", _respelled(group[0], spelling, meant, words)
+    life = lifetime(spelling)
+    if life is not None:
+        return _outlived(life, written, leave_out, parser)
+    near = nearest_spelling(spelling, parser)
+    said = f"vLLM {version} has no {shortened(spelling)}"
+    if near is None:
+        return f"{said}.", f"no {written}", leave_out
+    return (
+        f"{said}; did you mean {near}?",
+        f"{near} for {shortened(spelling)}",
+        _respelled(group[0], spelling, near, words),
+    )
+
+
+def _outlived(
+    life: Lifetime, written: str, leave_out: dict[int, str | None], parser: Parser
+) -> tuple[str, str, dict[int, str | None]]:
+    said = life.absent_in(parser.version)
+    early = life.since is not None and parser.version < life.since
+    if early and life.since is not None:
+        remedy = f"no {written}, or vLLM {format_version(life.since)}"
+        return said, remedy, leave_out
+    if life.replaced_by is None:
+        return said, f"no {written}", leave_out
+    said = f"{said} Its place is taken by {life.replaced_by}."
+    successor = _successor(life.flag, written)
+    if successor is None:
+        # What to write depends on the model: a line without it would be another launch.
+        return said, f"{life.replaced_by} in place of {written}", {}
+    if not successor:
+        return said, f"no {written}", leave_out
+    first, *rest = leave_out
+    change: dict[int, str | None] = {first: successor, **dict.fromkeys(rest)}
+    return said, f"{successor} in place of {written}", change
+
+
+def _successor(flag: str, written: str) -> str | None:
+    """One word that says the same to a newer release, empty where nothing need be said.
+
+    None where the old value cannot simply be written otherwise.
+    """
+    value = written.partition("=")[2] or written.partition(" ")[2]
+    if flag == "--task":
+        return "" if value in _GENERATING else "--runner=pooling"
+    return _SUCCESSORS[flag].format(value) if flag in _SUCCESSORS else None
+
+
+def _respelled(
+    token: Token, spelling: str, meant: str, words: Sequence[str]
+) -> dict[int, str | None]:
+    """The word with the flag's right name."""
+    index = next(iter(token.origin), None)
+    if index is None:
+        return {}
+    if not meant.startswith("--") and words[index].startswith(meant):
+        # -tp2 for -tp: its value stays attached, as argparse takes it.
+        return {index: f"{meant}={words[index].removeprefix(meant)}"}
+    rest = words[index].partition("=")
+    return {index: meant + rest[1] + rest[2]}
+
+
+def nearest_spelling(spelling: str, parser: Parser) -> str | None:
+    """The release's flag whose name is most like the one written, None where none is."""
+    dashed = "--" + spelling.lstrip("-").replace("_", "-")
+    long = [name for name in parser.by_spelling if name.startswith("--")]
+    near = difflib.get_close_matches(dashed, long, n=1, cutoff=_CLOSE)
+    if near:
+        return near[0]
+    # -tp2: a short flag with its value attached.
+    short = re.fullmatch(r"(-[a-z]+)\d+", spelling)
+    return short[1] if short and short[1] in parser.by_spelling else None
+
+
+def refuse_argument(error: ArgumentsRefused, words: Sequence[str], parser: Parser) -> Refusal:
+    """The refusal of one argument: a value its type does not take, or a doubtful name."""
+    message = f"vllm serve: error: {error.message}"
+    if error.message.startswith("ambiguous option"):
+        said, remedies = _ambiguous(error, parser)
+        return Refusal(message, said, remedies, dict.fromkeys(error.origin))
+    argument = parser.by_spelling.get(error.spelling)
+    value_at = error.origin[-1] if error.origin else None
+    if argument is None or value_at is None:
+        return Refusal(message)
+    name, equals, attached = words[value_at].partition("=")
+    attached_here = bool(equals) and words[value_at].startswith("-")
+    value = attached if attached_here else words[value_at]
+    straight = value.translate(_STRAIGHT)
+    said = "" if straight == value else _CURLY
+    better = straight if said else _better_value(value, tuple(map(str, argument.choices)))
+    if not argument.takes_value:
+        return Refusal(
+            message,
+            f"{argument.flag} is a switch: it takes no value.",
+            (f"{argument.flag} alone, or {argument.negations[0]}",)
+            if argument.negations
+            else (f"{argument.flag} alone",),
+            {value_at: _switched(argument.negations, name, attached)},
+        )
+    if better is None or argument.action == "lora_modules":
+        return Refusal(message, said)
+    word = f"{name}={better}" if attached_here else better
+    return Refusal(message, said, (f"{error.spelling} {better}",), {value_at: word})
+
+
+def _switched(negations: Sequence[str], name: str, value: str) -> str:
+    off = value.strip().lower() in {"false", "0", "no"}
+    return negations[0] if off and negations and name not in negations else name
+
+
+def _ambiguous(error: ArgumentsRefused, parser: Parser) -> tuple[str, tuple[str, ...]]:
+    """What an ambiguous beginning may mean; whether the whole name existed once."""
+    life = lifetime(error.spelling)
+    if life is not None:
+        return life.absent_in(parser.version), (f"no {error.spelling}",)
+    full = [name for name in parser.by_spelling if name.startswith(error.spelling)]
+    return "", tuple(full[:_MOST_NAMED])
+
+
+def _better_value(text: str, choices: Sequence[str]) -> str | None:
+    """The value that was probably meant: digits grouped, a percentage, a near choice."""
+    if match := _PERCENT.fullmatch(text.strip()):
+        return f"{int(match[1]) / 100:g}"
+    if _GROUPED.fullmatch(text.strip()):
+        return text.strip().replace(",", "")
+    if match := _DECIMAL_COMMA.fullmatch(text.strip()):
+        return f"{match[1]}.{match[2]}"
+    named = _DTYPES.get(text.lower())
+    if named in choices:
+        return named
+    return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
+
+
+def refuse_model(name: str) -> Refusal | None:
+    """The refusal of a model's name that a word processor has quoted."""
+    straight = name.translate(_STRAIGHT)
+    if len(name) < len("“a”") or straight[:1] == name[:1] or straight[-1:] == name[-1:]:
+        return None
+    return Refusal(
+        f"HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': {name!r}",
+        _CURLY,
+        (straight.strip("\"'"),),
+    )
+
+
+def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:
+    """The user's words with the refusal's changes made."""
+    kept = ((index, word) for index, word in enumerate(words))
+    changed = (refusal.replaced.get(index, word) for index, word in kept)
+    return [word for word in changed if word is not None]

@@ -1,0 +1,115 @@
+"""What the arguments of a command mean to the engine: fields of a request, or the launch's own.
+
+Flags of older releases that later became keys of another argument are read as these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard, cast
+
+from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.request import number_problem
+from vllm_preflight.launch.flags.bearing import AUTO_LENGTH, Flag, flag_of
+from vllm_preflight.launch.flags.parser import Given
+from vllm_preflight.launch.flags.refusals import Refusal
+from vllm_preflight.launch.launch import Version
+
+# Flags that are keys of --speculative-config.
+_DRAFT_KEYS = {
+    "speculative_model": "model",
+    "num_speculative_tokens": "num_speculative_tokens",
+    "ngram_prompt_lookup_max": "prompt_lookup_max",
+    "speculative_draft_tensor_parallel_size": "draft_tensor_parallel_size",
+    "spec_method": "method",
+    "spec_model": "model",
+    "spec_tokens": "num_speculative_tokens",
+}
+_LEVELS = range(4)
+
+
+def bearing_values(
+    given: Sequence[Given], version: Version, warnings: list[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of a request and arguments of the launch, the later of two winning.
+
+    A flag that may change memory and that the engine does not follow is warned of. `None`
+    takes an argument back.
+    """
+    fields: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    unreckoned: dict[str, Flag] = {}
+    for item in given:
+        name = item.argument.dest
+        flag = flag_of(name)
+        if flag is None or item.missing:
+            continue
+        target = fields if flag.target == "request" else extra
+        target.pop(name, None)
+        unreckoned.pop(name, None)
+        if item.value is None:
+            continue
+        target[name] = _value(flag, item.value)
+        if not flag.reckoned and item.value is not False:
+            unreckoned[name] = flag
+    warnings.extend(
+        f"{flag.flag} may change memory, but is not taken into account."
+        for flag in unreckoned.values()
+    )
+    if fields.get("max_model_len") == -1:
+        fields.pop("max_model_len")
+        extra["max_model_len"] = AUTO_LENGTH
+    _modernise(fields, extra)
+    return fields, extra
+
+
+def _value(flag: Flag, value: Any) -> Any:
+    if flag.kind in {"json_text", "limits"} and not isinstance(value, str):
+        return json.dumps(value)
+    is_level = flag.name == "optimization_level" and str(value).isdigit()
+    return int(value) if is_level else value
+
+
+def _modernise(fields: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Older and shorter spellings, as the arguments they stand for."""
+    draft = {key: extra.pop(name) for name, key in _DRAFT_KEYS.items() if name in extra}
+    if draft:
+        whole = json.loads(fields.get("speculative_config", "{}"))
+        fields["speculative_config"] = json.dumps({**whole, **draft})
+    if sizes := extra.pop("cuda_graph_sizes", None):
+        # One number is the largest size, several are the sizes.
+        largest = {"max_cudagraph_capture_size": sizes[0]}
+        listed = {"cudagraph_capture_sizes": sizes}
+        extra.update(largest if len(sizes) == 1 else listed)
+    if extra.pop("enable_multimodal_encoder_data_parallel", False):
+        extra.setdefault("mm_encoder_tp_mode", "data")
+
+
+def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusal | None:
+    """The refusal of a number that the parser takes and vLLM's configs do not."""
+    for name, value in fields.items():
+        problem = number_problem(StartupRequest, name, value)
+        if problem is not None:
+            return Refusal(f"1 validation error: {name}\n  {problem}")
+    for name, value in extra.items():
+        flag = flag_of(name)
+        values = cast(list[object], value if isinstance(value, list) else [value])
+        low = [v for v in values if _is_number(v) and flag is not None and v < flag.minimum]
+        if flag is not None and low:
+            least = flag.minimum
+            return Refusal(
+                f"1 validation error: {name}\n  Input should be greater than or equal to {least} "
+                f"[input_value={low[0]!r}]"
+            )
+    level = extra.get("optimization_level")
+    if level is not None and level not in _LEVELS:
+        return Refusal(
+            f"{level!r} is not a valid OptimizationLevel",
+            "-O takes 0 to 3; keys of the compilation config are written -cc.key.",
+        )
+    return None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

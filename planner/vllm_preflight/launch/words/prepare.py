@@ -1,0 +1,66 @@
+"""Text as people paste it, made into what a shell would read.
+
+Prompts and JSON lists of words (Dockerfiles, manifests) are taken for what they show; long
+dashes and curly quotes of word processors are only named, for vLLM would not take them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from typing import cast
+
+# user@host:~$, (venv) $, PS C:\>, and a bare $, % or > with a blank after it.
+_PROMPT = re.compile(
+    r"^[ \t]*(?:\([\w.-]+\)[ \t]*)?"
+    r"(?:[\w.-]+@[\w.-]+:?[^\s$#%>]*|PS [A-Za-z]:[^\n>]*)?[$%>#][ \t]+",
+    re.MULTILINE,
+)
+_PLAIN_PROMPT = re.compile(_PROMPT.pattern.replace("[$%>#]", "[$%>]"), re.MULTILINE)
+_LISTED = re.compile(
+    r"^[ \t]*(?:CMD|ENTRYPOINT|\"?(?:command|args|cmd)\"?[ \t]*[:=])?[ \t]*(\[.*\])[ \t,]*$",
+    re.DOTALL,
+)
+_BARE_ARGUMENTS = re.compile(r"^\s*(?:serve\s|--?[A-Za-z])")
+CURLY_QUOTES = "“”„‘’‚«»"
+
+
+def readings(text: str) -> Iterator[str]:
+    """The text and other ways to read it, the most literal first.
+
+    Each is shell text: prompts taken off, a list of words joined, the arguments alone with
+    `vllm serve` before them, commented commands.
+    """
+    listed = _listed(text)
+    if listed is not None:
+        yield listed
+        yield _completed(listed)
+        return
+    yield _PLAIN_PROMPT.sub("", text)
+    if _BARE_ARGUMENTS.match(text):
+        yield _completed(text)
+    yield _PROMPT.sub("", text)
+
+
+def _completed(text: str) -> str:
+    """Arguments alone, behind the command they belong to."""
+    return "vllm serve " + text.strip().removeprefix("serve ")
+
+
+def _listed(text: str) -> str | None:
+    """The words of a JSON list, as a Dockerfile or a manifest writes a command."""
+    match = _LISTED.match(text)
+    if match is None:
+        return None
+    try:
+        items: object = json.loads(match[1])
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(items, list) or not items:
+        return None
+    words = cast(list[object], items)
+    if not all(isinstance(word, str | int | float) for word in words):
+        return None
+    return shlex.join(str(word) for word in words)
