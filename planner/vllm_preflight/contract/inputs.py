@@ -232,6 +232,10 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="GiB free per GPU. Default: detected, or all.",
     )
+    vllm_args: Annotated[str, Field(max_length=20_000)] | None = Field(
+        default=None,
+        description="Further flags of vllm serve, checked: '--block-size 32 --enforce-eager'.",
+    )
     calibration: JsonText | None = Field(
         default=None,
         description="JSON that explain_startup_log returned.",

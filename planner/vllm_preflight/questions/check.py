@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,6 +66,7 @@ def predict_startup(
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
+    request = _with_vllm_args(request)
     parsed = _parsed(request)
     request = with_command(request, parsed)
     hardware = hardware or select_hardware(request)
@@ -96,6 +98,15 @@ def predict_startup(
         warnings=warnings,
         next_steps=_next_steps(verdict, told),
     )
+
+
+def _with_vllm_args(request: StartupRequest) -> StartupRequest:
+    """The request with its `vllm_args` at the end of its command."""
+    if request.vllm_args is None:
+        return request
+    head = request.command or f"vllm serve {shlex.quote(request.model)}"
+    command = f"{head} {request.vllm_args}"
+    return request.model_copy(update={"command": command, "vllm_args": None})
 
 
 def _parsed(request: StartupRequest) -> ParsedCommand:

@@ -16,6 +16,7 @@ from vllm_preflight.contract.plan import (
     VLLMConfig,
 )
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.further import with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_parameters
@@ -125,7 +126,8 @@ def _choose(model: Model, hardware: Hardware, request: PlanRequest) -> tuple[Pla
 
 def _weigh(plan: Plan, config: VLLMConfig) -> list[Tradeoff] | None:
     """What each setting of a plan that starts costs, and what the next better choice needs."""
-    bench = Bench(plan.model, plan.choice.hardware, plan.request)
+    request, further = with_further(plan.request, plan.model.id)
+    bench = Bench(plan.model, plan.choice.hardware, request, further)
 
     def attempt(changes: Mapping[str, Any]) -> Startup | None:
         check_stop()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from vllm_preflight.contract.plan import PlanRequest
-from vllm_preflight.launch.launch import Version
-from vllm_preflight.launch.render import render_command
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.choose import Choice
 
@@ -39,10 +37,12 @@ _ASKED: dict[str, Any] = {
 def written_arguments(request: PlanRequest, model: Model, choice: Choice) -> dict[str, Any]:
     """Arguments of `vllm serve` by vLLM's names, without the model; nothing that is default."""
     layout = choice.layout
+    # What further flags say stands in their own words.
+    further = choice.further.parsed.fields
     fields: dict[str, Any] = {
         name: value
         for name, silent in _ASKED.items()
-        if (value := getattr(request, name)) != silent and value is not None
+        if (value := getattr(request, name)) != silent and value is not None and name not in further
     }
     if fields.get("quantization") == "none":
         # 16-bit weights of a 16-bit checkpoint; of another one it is refused before.
@@ -53,12 +53,7 @@ def written_arguments(request: PlanRequest, model: Model, choice: Choice) -> dic
         "data_parallel_size": layout.replicas,
         "decode_context_parallel_size": layout.decode_context,
     }
-    fields |= {name: size for name, size in sizes.items() if size > 1}
+    fields |= {name: size for name, size in sizes.items() if size > 1 and name not in further}
     if layout.expert_parallel:
         fields["enable_expert_parallel"] = True
     return fields | choice.settings.fields
-
-
-def command_line(model: str, arguments: dict[str, Any], version: Version) -> str:
-    """`vllm serve` with these arguments, as that release spells them."""
-    return render_command({"model": model, **arguments}, version=version).text

@@ -14,6 +14,7 @@ from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.verdict import Outcome
 from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
+from vllm_preflight.launch.further import NOTHING_FURTHER, Further, with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
@@ -58,6 +59,7 @@ class Choice:
     held: int
     outcome: Outcome
     speed: Performance | Missing
+    further: Further = NOTHING_FURTHER
 
     @property
     def gpus(self) -> int:
@@ -111,7 +113,8 @@ def choose_on(model: Model, hardware: Hardware, request: PlanRequest, demand: De
         InvalidRequest: no layout of the GPUs has the sizes that were asked for.
     """
     assert hardware.gpus is not None
-    bench = Bench(model, hardware, request)
+    request, further = with_further(request, model.id)
+    bench = Bench(model, hardware, request, further)
     flat, staged = layouts(model.architecture, hardware.gpus, hardware.gpus_per_node, request)
     judged = list(_judge_all(bench, demand, flat))
     # Stages and shared caches cost speed: only where nothing else does.
@@ -166,6 +169,7 @@ def judge(bench: Bench, demand: Demand, settled: Settled) -> Choice:
         held=settled.held,
         outcome=outcome_of(startup, settled.held, demand.concurrency),
         speed=estimate_speed(bench.model, bench.hardware, bench.request, startup),
+        further=bench.further,
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.further import NOTHING_FURTHER, Further
+from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
@@ -46,11 +47,15 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
 
 @dataclass(frozen=True)
 class Bench:
-    """Where launches of one plan are tried: everything but layout and settings is fixed."""
+    """Where launches of one plan are tried: everything but layout and settings is fixed.
+
+    `further` is what the request's `vllm_args` say; its fields are in `request` already.
+    """
 
     model: Model
     hardware: Hardware
     request: PlanRequest
+    further: Further = NOTHING_FURTHER
 
     def simulate(self, layout: Layout, fields: Mapping[str, Any]) -> Startup:
         """The start-up with these arguments beside what the request pins.
@@ -70,10 +75,20 @@ class Bench:
         if free is None and self.hardware.free_bytes is not None:
             free = self.hardware.free_bytes / 2**30
         arguments = startup_request(self.request, **{**sizes, "free_vram_gb": free, **fields})
+        launch = resolve_for(
+            self.model,
+            self.hardware,
+            arguments,
+            extra=self.further.parsed.extra,
+            environment=self.further.parsed.environment,
+        )
+        if (refusal := self.further.parsed.refusal) is not None:
+            problem = LaunchProblem(refusal.message, tuple(refusal.remedies))
+            launch = replace(launch, problems=(problem, *launch.problems))
         return simulate_startup(
             self.model,
             self.hardware.gpu,
             self.hardware.capability,
-            resolve_for(self.model, self.hardware, arguments),
+            launch,
             calibration=parse_calibration(self.request.calibration),
         )

@@ -17,7 +17,6 @@ from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.arguments import command_line, written_arguments
 from vllm_preflight.recommend.checkpoints import Checkpoint, checkpoints
 from vllm_preflight.recommend.choose import (
     PRACTICAL_COUNTS,
@@ -27,6 +26,7 @@ from vllm_preflight.recommend.choose import (
     with_gpus,
 )
 from vllm_preflight.recommend.demand import Demand
+from vllm_preflight.recommend.lines import serve_lines
 
 TOOL = "plan_deployment"
 # KV caches in FP8 are kept on every GPU; the kernels that read them need this much.
@@ -184,7 +184,6 @@ def _try(search: Search, change: Change) -> tuple[Remedy | None, bool]:
         return None, False
     if not choice.carries and choice.held <= before.held:
         return None, False
-    arguments = written_arguments(request, model, choice)
     return (
         Remedy(
             change=change.text,
@@ -192,7 +191,7 @@ def _try(search: Search, change: Change) -> tuple[Remedy | None, bool]:
             gives_up=change.gives_up,
             tool=TOOL,
             set=dict(change.fields),
-            command=command_line(model.id, arguments, choice.startup.launch.version),
+            command=serve_lines(request, model, choice)[0],
         ),
         choice.carries,
     )

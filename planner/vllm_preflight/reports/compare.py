@@ -13,9 +13,8 @@ from vllm_preflight.contract.compare import (
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.arguments import command_line, written_arguments
 from vllm_preflight.recommend.comparison import Comparison, Row
-from vllm_preflight.recommend.nodes import node_commands
+from vllm_preflight.recommend.lines import serve_lines
 from vllm_preflight.recommend.prices import PriceList
 from vllm_preflight.reports.verdict import plan_verdict
 
@@ -37,7 +36,9 @@ def compare_report(
         model=model.id,
         optimise=request.optimise,
         best=None if best is None else _option(best),
-        serve_command=None if best is None else serve_command(best),
+        serve_command=None
+        if best is None
+        else serve_lines(best.request, best.checkpoint.model, best.choice)[0],
         options=[_option(row) for row in rows[:limit]],
         excluded=[
             ExcludedReport(gpu=miss.gpu, gpus=miss.gpus, reason=miss.reason)
@@ -47,15 +48,6 @@ def compare_report(
         warnings=[*warnings, *([] if prices is None else [prices.note()])],
         next_steps=_next_steps(request, best),
     )
-
-
-def serve_command(row: Row) -> str:
-    """The row's `vllm serve` line, the head's where it spans machines."""
-    choice, model = row.choice, row.checkpoint.model
-    arguments = written_arguments(row.request, model, choice)
-    launch = choice.startup.launch
-    nodes = node_commands(model.id, arguments, launch, choice.hardware, choice.layout)
-    return nodes[0] if nodes else command_line(model.id, arguments, launch.version)
 
 
 def describe(row: Row) -> str:

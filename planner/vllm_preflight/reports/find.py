@@ -6,8 +6,8 @@ from vllm_preflight.contract.find import FindReport, FindRequest, FoundModel
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.performance.estimate import Performance
-from vllm_preflight.recommend.arguments import command_line, written_arguments
 from vllm_preflight.recommend.discovery import Discovery, Found
+from vllm_preflight.recommend.lines import serve_lines
 
 
 def find_report(request: FindRequest, hardware: Hardware, discovery: Discovery) -> FindReport:
@@ -29,7 +29,6 @@ def _row(found: Found) -> FoundModel:
     choice, model = found.choice, found.model
     entry = catalog_entry(model.id)
     speed = choice.speed.speed if isinstance(choice.speed, Performance) else None
-    arguments = written_arguments(found.request, model, choice)
     return FoundModel(
         model=model.id,
         params_b=round(found.params / 1e9, 2),
@@ -41,5 +40,5 @@ def _row(found: Found) -> FoundModel:
         max_model_len=choice.startup.launch.max_model_len,
         output_tokens_per_s=None if speed is None else round(speed.output_tokens_per_s, 1),
         facts="not in the catalogue" if entry is None else entry.completeness,
-        serve_command=command_line(model.id, arguments, choice.startup.launch.version),
+        serve_command=serve_lines(found.request, model, choice)[0],
     )

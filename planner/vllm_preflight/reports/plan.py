@@ -18,9 +18,8 @@ from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
-from vllm_preflight.recommend.arguments import command_line
 from vllm_preflight.recommend.choose import Choice
-from vllm_preflight.recommend.nodes import node_commands
+from vllm_preflight.recommend.lines import serve_lines
 from vllm_preflight.reports.feasibility import feasibility
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.performance import performance_report, target_sentence
@@ -56,7 +55,7 @@ def plan_response(
         performance=performance_report(speed, streaming=request.streaming)
         if isinstance(speed, Performance) and verdict.good
         else None,
-        artifacts=_artifacts(model, choice, arguments, verdict),
+        artifacts=_artifacts(request, model, choice, verdict),
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
         terms=report_terms(terms),
@@ -65,20 +64,12 @@ def plan_response(
     )
 
 
-def _artifacts(
-    model: Model, choice: Choice, arguments: Mapping[str, Any], verdict: Verdict
-) -> Artifacts:
+def _artifacts(request: PlanRequest, model: Model, choice: Choice, verdict: Verdict) -> Artifacts:
     """The command; none for what does not start for sure, or for a supposed checkpoint."""
     if not verdict.good or model.supposed:
         return Artifacts()
-    launch = choice.startup.launch
-    nodes = node_commands(model.id, arguments, launch, choice.hardware, choice.layout)
-    return Artifacts(
-        serve_command=nodes[0]
-        if nodes
-        else command_line(model.id, dict(arguments), launch.version),
-        node_commands=list(nodes) or None,
-    )
+    lines = serve_lines(request, model, choice)
+    return Artifacts(serve_command=lines[0], node_commands=list(lines) if len(lines) > 1 else None)
 
 
 def _config(

@@ -1,4 +1,4 @@
-"""The line for each machine of a launch that spans several.
+"""The command of a choice, and the line for each machine where it spans several.
 
 Source: vLLM docs, "Parallelism and Scaling" and "Data Parallel Deployment"; flags of
 vllm/engine/arg_utils.py (--nnodes, --node-rank, --master-addr since the release that the
@@ -7,13 +7,14 @@ flag table names; --data-parallel-size-local, --data-parallel-address, --headles
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import shlex
 
-from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.flags.bearing import find_flag
-from vllm_preflight.launch.launch import Launch
-from vllm_preflight.recommend.arguments import command_line
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.launch.flags.bearing import find_flag, unavailable
+from vllm_preflight.launch.render import render_command
+from vllm_preflight.models.model import Model
+from vllm_preflight.recommend.arguments import written_arguments
+from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.layouts import Layout
 
 # What the reader fills in: the address of the first machine.
@@ -22,27 +23,24 @@ _DP_PORT = 13345
 _RAY_PORT = 6379
 
 
-def node_commands(
-    model: str,
-    arguments: Mapping[str, Any],
-    launch: Launch,
-    hardware: Hardware,
-    layout: Layout,
-) -> tuple[str, ...]:
-    """One line a machine, the head's first; none where one machine holds the launch.
+def serve_lines(request: PlanRequest, model: Model, choice: Choice) -> tuple[str, ...]:
+    """The `vllm serve` lines of a choice: one a machine, the head's first.
 
     Replicas that each lie within a machine are spread as data-parallel ranks; a replica
     over several machines is one process group, or Ray where the release has no --nnodes.
     """
-    per_node = hardware.gpus_per_node
+    layout, version = choice.layout, choice.startup.launch.version
+    arguments = written_arguments(request, model, choice)
+    serve = render_command({"model": model.id, **arguments}, version=version).text
+    serve = " ".join([serve, *map(shlex.quote, choice.further.words)])
+    per_node = choice.hardware.gpus_per_node
     machines = -(-layout.gpus // per_node)
     if machines == 1:
-        return ()
-    serve = command_line(model, dict(arguments), launch.version)
+        return (serve,)
     if layout.replica_gpus <= per_node:
         return _replicas(serve, layout, machines)
     nnodes = find_flag("--nnodes")
-    if nnodes is None or nnodes.since is None or nnodes.since > launch.version:
+    if nnodes is None or unavailable(nnodes, version):
         return _ray(serve, machines)
     group = f"--nnodes {machines} --master-addr {HEAD}"
     return tuple(
