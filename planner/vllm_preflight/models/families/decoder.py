@@ -37,7 +37,8 @@ from vllm_preflight.models.parts.common import (
 from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.parts.predictor import predictor_layers
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import TRAITS, DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
+from vllm_preflight.models.parts.traits import TRAITS
 
 # Families whose config keeps attention and feed-forward keys in sections of their own.
 _SECTIONS = ("attn_config", "ffn_config")
@@ -137,6 +138,8 @@ def _layer_norms(config: ConfigView, traits: DecoderTraits, hidden_size: int) ->
     count = traits.norms
     if config.model_type == "falcon":
         count = _falcon_norms(config)
+    if config.flag(traits.more_norms_key):
+        count += 2
     if config.model_type == "stablelm" and config.flag("use_parallel_residual"):
         count = 1
     return tuple(

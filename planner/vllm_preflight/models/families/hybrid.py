@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vllm_preflight.models.families import (
+    bailing,
     deepseek_v4,
     kimi,
     lfm2,
@@ -18,6 +19,7 @@ from vllm_preflight.models.families import (
 from vllm_preflight.models.parts.reader import Reader
 
 READERS: Mapping[str, Reader] = {
+    **bailing.READERS,
     **mamba.READERS,
     **nemotron_h.READERS,
     **qwen_hybrid.READERS,

@@ -40,7 +40,7 @@ from vllm_preflight.models.parts.latent import (
 )
 from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LatentTraits:
     `rotary` where the model runs in transformers' code, which keeps no table.
     `correction_bias` is None where the config's `topk_method` decides.
     `predictor_embeddings`: whether checkpoints repeat embedding and head in the
-    prediction layers.
+    prediction layers. A config's `more_norms_key` adds two norms a layer.
     """
 
     absorbed: bool = True
@@ -61,6 +61,7 @@ class LatentTraits:
     mixture: bool = True
     predictor_embeddings: bool = True
     norms: int = 2
+    more_norms_key: str = ""
     tied: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -87,6 +88,8 @@ TRAITS: Mapping[str, LatentTraits] = {
     ),
     "mistral4": LatentTraits(defaults=_DEEPSEEK),
     "youtu": LatentTraits(mixture=False, tied=True, rotary=False),
+    "pangu_ultra_moe": LatentTraits(more_norms_key="sandwich_norm"),
+    "sarvam_mla": LatentTraits(correction_bias=True, defaults={"first_k_dense_replace": 1}),
     "minicpm3": LatentTraits(mixture=False, absorbed=False, tied=True),
 }
 
@@ -105,7 +108,7 @@ def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architec
     layers: list[Layer] = []
     for index in range(num_layers):
         block = feed_forward(config, _feed_forward_traits(config, traits), index)
-        weights = (*attention, *block.weights, *_norms(traits, shape.hidden_size))
+        weights = (*attention, *block.weights, *_norms(config, traits, shape.hidden_size))
         if sparse and own_indexer[index]:
             weights += indexer_weights(config)
         caches = (
@@ -122,8 +125,9 @@ def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architec
     return _assembled(config, outer, traits, layers, shape.qk_rope_head_dim, last)
 
 
-def _norms(traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
-    return tuple(norm(f"norm_{number}", hidden_size) for number in range(traits.norms))
+def _norms(config: ConfigView, traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
+    count = traits.norms + 2 * config.flag(traits.more_norms_key)
+    return tuple(norm(f"norm_{number}", hidden_size) for number in range(count))
 
 
 def _feed_forward_traits(config: ConfigView, traits: LatentTraits) -> DecoderTraits:
@@ -160,7 +164,7 @@ def _read_expanded(
     layers: list[Layer] = []
     for index in range(num_layers):
         block = feed_forward(config, _feed_forward_traits(config, traits), index)
-        weights = (*attention, *block.weights, *_norms(traits, hidden_size))
+        weights = (*attention, *block.weights, *_norms(config, traits, hidden_size))
         layers.append(Layer((cache,), weights, block.moe))
     return _assembled(config, outer, traits, layers, width, layers[-1])
 

@@ -28,7 +28,7 @@ from vllm_preflight.models.parts.common import (
     rope_tables,
 )
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 _LLAMA = DecoderTraits(mlp_bias=False)
 

@@ -173,11 +173,15 @@ class ShortConvolution:
 
 @dataclass(frozen=True, slots=True)
 class Lightning:
-    """MiniMax's linear attention with a fixed decay per head."""
+    """Linear attention with a fixed decay per head (MiniMax, Ling 2.5).
+
+    `qk_norm`: norms of queries and keys, one scale per head dimension.
+    """
 
     hidden_size: int
     num_heads: int
     head_dim: int
+    qk_norm: bool = False
 
     def cache(self) -> StateCache:
         """One request's state; there is no convolution."""
@@ -190,5 +194,6 @@ class Lightning:
             *linear(f"{prefix}.qkv_proj", 3 * width, self.hidden_size, split=Split.COLUMN),
             *linear(f"{prefix}.output_gate", width, self.hidden_size, split=Split.COLUMN),
             norm(f"{prefix}.norm", width, split=Split.COLUMN),
+            *((Weight(f"{prefix}.qk_norm", 2 * self.head_dim),) if self.qk_norm else ()),
             *linear(f"{prefix}.out_proj", self.hidden_size, width, split=Split.ROW),
         )
