@@ -14,6 +14,7 @@ from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
+from vllm_preflight.models.families.pooling import with_pooling_head
 from vllm_preflight.models.parts.common import LENGTH_KEYS
 from vllm_preflight.models.parts.reader import Reader
 
@@ -75,7 +76,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     reader = READERS.get(model_type)
     if reader is None:
         raise _unknown(config)
-    found = reader(view, None)
+    found = with_pooling_head(view, reader(view, None))
     if not found.layers:
         raise UnsupportedArchitecture(
             f"The config of model type {model_type!r} describes no layers.",

@@ -34,10 +34,10 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.parts.predictor import predictor_layers
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.traits import TRAITS
 
 # Families whose config keeps attention and feed-forward keys in sections of their own.

@@ -35,8 +35,8 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
-from vllm_preflight.models.parts.reader import Reader
 from vllm_preflight.models.parts.decoder_traits import DecoderTraits
+from vllm_preflight.models.parts.reader import Reader
 
 _TRAITS = DecoderTraits(qk_norm="head", tied=True, window_layers="pattern", window_pattern=6)
 _DEFAULTS_3N = {

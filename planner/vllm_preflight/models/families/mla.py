@@ -29,6 +29,7 @@ from vllm_preflight.models.parts.common import (
     num_hidden_layers,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.parts.latent import (
     LatentShape,
@@ -40,7 +41,6 @@ from vllm_preflight.models.parts.latent import (
 )
 from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
         hidden_size=width,
         depth=config.integer("depth", default=32),
         intermediate_size=config.integer("intermediate_size", default=3420),
+        kv_width=config.integer("kv_width", default=0),
         gated=True,
         norm_bias=False,
     )
@@ -190,3 +191,22 @@ def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *_glm_merger(out, context),
     )
     return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
+
+
+def glm_ocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """GLM-OCR: the tower of GLM-5.3, its merger as wide as the tower's feed-forward block."""
+    width = config.integer("intermediate_size", default=4096)
+    return glm5_next_vision(
+        config.with_defaults({"projection_intermediate_size": width}), text_hidden
+    )
+
+
+def exaone4_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """EXAONE 4.5: the tower of Qwen2.5-VL with fewer heads for keys and values."""
+    config = config.with_defaults({"hidden_size": 3584, "num_heads": 16})
+    heads = config.integer("num_heads")
+    width = config.integer("hidden_size")
+    kv_heads = config.integer("num_key_value_heads", default=heads)
+    return qwen2_5_vision(
+        config.with_defaults({"kv_width": kv_heads * width // heads}), text_hidden
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vllm_preflight.models.architecture import Encoder, Weight
+from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.vision import pooling_head, siglip_tower
 from vllm_preflight.models.families.vision_clip import llava_vision
@@ -97,9 +97,17 @@ def idefics3_vision(config: ConfigView, text_hidden: int) -> Encoder:
 
 
 def onevision(config: ConfigView, text_hidden: int) -> Encoder:
-    """LLaVA-OneVision: SigLIP, two projections and a newline."""
+    """LLaVA-OneVision: SigLIP, two whole projections and a newline."""
     encoder = llava_vision(config, text_hidden)
-    weights = (*encoder.weights, Weight("image_newline", text_hidden))
+    weights = (
+        *(
+            replace(weight, split=Split.REPLICATED)
+            if weight.name.startswith("multi_modal_projector")
+            else weight
+            for weight in encoder.weights
+        ),
+        Weight("image_newline", text_hidden),
+    )
     return replace(encoder, weights=weights, max_tokens_per_item=None)
 
 

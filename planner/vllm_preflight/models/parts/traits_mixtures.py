@@ -150,4 +150,12 @@ MIXTURES: Mapping[str, DecoderTraits] = {
         mixture=True, qk_norm="head", qk_norm_key="use_qk_norm", correction_bias=True
     ),
     "mimo_v2": DecoderTraits(mixture=True, output_bias=False, correction_bias=True),
+    "openai_privacy_filter": DecoderTraits(
+        mixture=True,
+        sinks=True,
+        expert_bias=True,
+        router_bias=True,
+        defaults={"attention_bias": True},
+    ),
+    "aria_text": DecoderTraits(mixture=True),
 }
