@@ -25,6 +25,21 @@ READERS: Mapping[str, Reader] = {
 
 # Class names that are not the model type written in another case.
 _CLASS_TYPES: Mapping[str, str] = {
+    "BailingMoeV2_5": "bailing_hybrid",
+    "Cosmos3": "qwen3_vl",
+    "Eagle2_5_VL": "eagle_2_5_vl",
+    "GteNew": "new",
+    "InternS2Preview": "qwen3_5_moe",
+    "KeyeVL1_5": "KeyeVL1_5",
+    "LlamaBidirectional": "llama_bidirec",
+    "LlamaNemotronVL": "llama_nemotron_vl",
+    "MiniCPMOcr": "minicpmv4_6",
+    "MoonshotKimia": "kimi_audio",
+    "NemotronHPuzzle": "nemotron_h_puzzle",
+    "PanguUltraMoE": "pangu_ultra_moe",
+    "Phi4ForCausalLMV": "phi4-siglip",
+    "SkyworkR1VChat": "skywork_chat",
+    "Step3Text": "step3_text",
     "DeciLM": "nemotron-nas",
     "HunYuanDenseV1": "hunyuan_v1_dense",
     "HunYuanMoEV1": "hunyuan_v1_moe",
@@ -74,6 +89,10 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         model_type = _type_of_class(view)
         view = ConfigView({**config, "model_type": model_type})
     reader = READERS.get(model_type)
+    if reader is None and (of_class := _type_of_class(view)):
+        # A type nobody registered, but vLLM loads by the class, and that one is known.
+        view = ConfigView({**config, "model_type": of_class})
+        reader = READERS[of_class]
     if reader is None:
         raise _unknown(config)
     found = with_pooling_head(view, reader(view, None))
@@ -112,7 +131,7 @@ def _type_of_class(view: ConfigView) -> str:
         stem = _CLASS_SUFFIX.sub("", name)
         if stem in _CLASS_TYPES:
             return _CLASS_TYPES[stem]
-        if stem == name:
+        if stem == name and name not in _TYPES_BY_STEM:
             continue
         candidates = _TYPES_BY_STEM.get(_plain(stem), ())
         # A decoder beside a wrapper of the same name is the wrapper's text model.

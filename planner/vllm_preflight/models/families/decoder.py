@@ -47,6 +47,9 @@ _SECTIONS = ("attn_config", "ffn_config")
 def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """The architecture of a family listed in `TRAITS`."""
     traits = TRAITS[config.model_type]
+    if traits.headless and (outer or config).architectures:
+        # A class of its own, which runs in vLLM's code and generates.
+        traits = replace(traits, headless=False, transformers_backend=False)
     config = config.flattened(*_SECTIONS).with_defaults(traits.defaults)
     shape = attention_shape(config, traits)
     num_layers = num_hidden_layers(config)

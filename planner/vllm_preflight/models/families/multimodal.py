@@ -15,7 +15,9 @@ from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     decoder,
+    dual_encoders,
     encoder_only,
+    ernie_vl,
     gemma,
     hybrid,
     looped,
@@ -34,6 +36,8 @@ TEXT_READERS: Mapping[str, Reader] = {
     **encoder_only.READERS,
     **variants.READERS,
     **looped.READERS,
+    **ernie_vl.READERS,
+    **dual_encoders.READERS,
     **shared_query.READERS,
     **whisper.READERS,
     **mla.READERS,
@@ -95,6 +99,8 @@ _TEXT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Classes that load the text model of a multimodal checkpoint alone.
+_TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
     "alignment_intermediate_size",
@@ -112,7 +118,20 @@ _PASSED_DOWN = (
     "vit_max_num_patch_per_side",
     "window_size",
     "downsample_rate",
+    "deepstack_layer_map",
     "downsample_factor",
+    "ffn_hidden_size",
+    "kimia_adaptor_input_dim",
+    "pixel_hidden_size",
+    "projector_act",
+    "projector_ln_mid",
+    "spatial_conv_size",
+    "stack_factor",
+    "temporal_conv_size",
+    "text_config",
+    "llm_config",
+    "use_temporal_conv",
+    "visual_vocab_size",
     "downsample_ratio",
     "image_grid_pinpoints",
     "img_token_compression_config",
@@ -154,6 +173,8 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
             keys=("text_config.model_type",),
         )
     read = reader(text, config)
+    if read.architecture in _TEXT_ONLY:
+        return read
     encoders = _encoders(inner, wrapper, read.hidden_size)
     width = read.batch_buffer_width
     if wrapper.deepstack and (section := inner.section("vision_config")) is not None:
@@ -204,6 +225,8 @@ def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[E
         for name in _PASSED_DOWN:
             if config.get(name) is not None:
                 raw.setdefault(name, config.get(name))
+        if key == "audio_config" and config.get("projector_act") is not None:
+            raw.setdefault("projector_width", config.get("hidden_size"))
         view = ConfigView(raw, where=f"{config.where}{key}.")
         encoder = tower(view, hidden_size)
         found.append(replace(encoder, divided_heads=_divided_heads(view, encoder)))

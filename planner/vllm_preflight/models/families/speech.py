@@ -157,3 +157,53 @@ def _conformer_convolution(name: str, config: ConfigView, width: int) -> tuple[W
         Weight(f"{name}.conv.batch_norm", 4 * inner),
         *projection(f"{name}.conv.down", width, inner),
     )
+
+
+def voxtral_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Voxtral: Whisper with stored positions, merged frames through two unbiased layers."""
+    config = whisper_view(config)
+    width, positions = config.integer("d_model"), config.integer("max_source_positions")
+    merged = width * config.integer("downsample_factor", default=4)
+    weights = (
+        *whisper_layers(config),
+        Weight("audio_tower.embed_positions", positions, width),
+        *projection("audio_language_adapter.w_in", text_hidden, merged, bias=False),
+        *projection("audio_language_adapter.w_out", text_hidden, text_hidden, bias=False),
+    )
+    return Encoder("audio", weights, width)
+
+
+def ultravox_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Ultravox: Whisper with stored positions, stacked frames through a gated projector."""
+    stack = config.integer("stack_factor", default=8)
+    inner = config.integer("projector_width", default=4096)
+    gated = config.text("projector_act", default="swiglu") == "swiglu"
+    config = whisper_view(config)
+    width, positions = config.integer("d_model"), config.integer("max_source_positions")
+    middle = inner // 2 if gated else inner
+    last = middle if config.flag("projector_ln_mid") else text_hidden
+    name = "multi_modal_projector"
+    weights = (
+        *whisper_layers(config),
+        Weight("audio_tower.embed_positions", positions, width),
+        norm(f"{name}.ln_pre", width * stack),
+        *projection(f"{name}.linear_1", inner, width * stack, bias=False),
+        *projection(f"{name}.linear_2", text_hidden, middle, bias=False),
+        norm(f"{name}.ln", last),
+    )
+    return Encoder("audio", weights, width)
+
+
+def kimi_audio_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """Kimi-Audio: Whisper large v3 from the checkpoint's own folder, two projections, a norm."""
+    whisper = ConfigView({}, WHISPER_LARGE)
+    width, positions = whisper.integer("d_model"), whisper.integer("max_source_positions")
+    merged = config.integer("kimia_adaptor_input_dim", default=4 * width)
+    weights = (
+        *whisper_layers(whisper),
+        Weight("audio_tower.embed_positions", positions, width),
+        *projection("vq_adaptor.layers.0", text_hidden, merged),
+        *projection("vq_adaptor.layers.3", text_hidden, text_hidden),
+        norm("vq_adaptor.layers.4", text_hidden, bias=True),
+    )
+    return Encoder("audio", weights, width)

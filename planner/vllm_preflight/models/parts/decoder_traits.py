@@ -17,6 +17,7 @@ class DecoderTraits:
     `qk_norm_split` says the norm of a whole projection is divided with its heads;
     `qk_norm_unscaled` norms have no weight, but vLLM builds one of ones. `chunked`
     layers attend within chunks of `attention_chunk_size` tokens.
+    `split_mlp` is false where vLLM keeps the feed-forward block whole on every rank.
     `output_gate` adds a gate on the attention's output, one value per head or per
     feature. `learned_positions` is the offset of a learned position table, None
     without one; `causal_mask` a mask over all positions, `stored_mask` one per layer

@@ -49,7 +49,7 @@ DENSE: Mapping[str, DecoderTraits] = {
     "phi3small": DecoderTraits(
         qkv_bias=True, output_bias=True, mlp_bias=True, norm_bias=True, tied=True
     ),
-    "glm": DecoderTraits(output_bias=False, defaults=_GLM),
+    "glm": DecoderTraits(output_bias=False, defaults=_GLM, transformers_backend=True),
     "glm4": DecoderTraits(norms=4, output_bias=False, defaults=_GLM),
     "glm4v_text": DecoderTraits(norms=4, qkv_bias=True, output_bias=False, defaults=_GLM),
     "chatglm": DecoderTraits(output_bias=False, defaults={"partial_rotary_factor": 0.5}),
