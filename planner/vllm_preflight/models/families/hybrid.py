@@ -14,6 +14,7 @@ from vllm_preflight.models.families import (
     nemotron_h,
     olmo_hybrid,
     qwen_hybrid,
+    residual_attention,
     zamba2,
 )
 from vllm_preflight.models.parts.reader import Reader
@@ -23,6 +24,7 @@ READERS: Mapping[str, Reader] = {
     **mamba.READERS,
     **nemotron_h.READERS,
     **qwen_hybrid.READERS,
+    **residual_attention.READERS,
     **kimi.READERS,
     **lfm2.READERS,
     **minimax.READERS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.models.architecture import (
@@ -12,6 +12,7 @@ from vllm_preflight.models.architecture import (
     Layer,
     MixtureOfExperts,
     Rope,
+    Split,
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
@@ -233,7 +234,28 @@ def read_longcat(config: ConfigView, outer: ConfigView | None = None) -> Archite
     )
 
 
+def read_longcat_ngram(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
+    """LongCat-Flash with embeddings of n-grams beside the tokens'.
+
+    Source: vLLM 0.33 models/longcat_flash_ngram.py.
+    """
+    base = read_longcat(config, outer)
+    hidden_size = config.integer("hidden_size")
+    splits, neighbours = config.integer("emb_split_num"), config.integer("emb_neighbor_num")
+    tables = splits * (neighbours - 1)
+    width = hidden_size // max(1, tables)
+    rows = config.integer("ngram_vocab_size_ratio") * config.integer("vocab_size")
+    # Table i has rows + 2i + 1 entries, so that their hashes differ.
+    total = tables * rows + tables * tables
+    extra = (
+        Weight("ngram.embedder", total, width, Split.VOCAB),
+        Weight("ngram.projection", tables * width, hidden_size),
+    )
+    return replace(base, embeddings=(*base.embeddings, *extra))
+
+
 READERS: Mapping[str, Reader] = {
+    "longcat_flash_ngram": read_longcat_ngram,
     **dict.fromkeys(TRAITS, read_latent),
     "longcat_flash": read_longcat,
 }

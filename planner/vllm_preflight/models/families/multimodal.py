@@ -14,6 +14,7 @@ from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
+    attention_sinks,
     decoder,
     dual_encoders,
     encoder_only,
@@ -22,7 +23,9 @@ from vllm_preflight.models.families import (
     hybrid,
     looped,
     mla,
+    molmo,
     shared_query,
+    value_mixture,
     variants,
     vision_qwen,
     whisper,
@@ -32,6 +35,7 @@ from vllm_preflight.models.parts.reader import Reader
 
 TEXT_READERS: Mapping[str, Reader] = {
     **decoder.READERS,
+    **attention_sinks.READERS,
     **gemma.READERS,
     **encoder_only.READERS,
     **variants.READERS,
@@ -39,8 +43,10 @@ TEXT_READERS: Mapping[str, Reader] = {
     **ernie_vl.READERS,
     **dual_encoders.READERS,
     **shared_query.READERS,
+    **value_mixture.READERS,
     **whisper.READERS,
     **mla.READERS,
+    **molmo.READERS,
     **hybrid.READERS,
 }
 
@@ -103,6 +109,7 @@ _TEXT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 _TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
+    "adapter_config",
     "alignment_intermediate_size",
     "audio_merge_size",
     "connector_norm",
@@ -125,6 +132,7 @@ _PASSED_DOWN = (
     "pixel_hidden_size",
     "projector_act",
     "projector_ln_mid",
+    "sound_config",
     "spatial_conv_size",
     "stack_factor",
     "temporal_conv_size",
@@ -207,6 +215,8 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
     raw = dict(section.raw if section is not None else config.raw)
     if section is None or not section.model_type:
         raw["model_type"] = wrapper.text_type
+    if wrapper.text_class:
+        raw["model_type"] = wrapper.text_class
     where = section.where if section is not None else config.where
     defaults = _TEXT_DEFAULTS.get(str(raw["model_type"])) if section is not None else None
     return ConfigView(raw, defaults, where)

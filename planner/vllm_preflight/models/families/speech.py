@@ -207,3 +207,17 @@ def kimi_audio_audio(config: ConfigView, text_hidden: int) -> Encoder:
         norm("vq_adaptor.layers.4", text_hidden, bias=True),
     )
     return Encoder("audio", weights, width)
+
+
+def minicpmo_audio(config: ConfigView, text_hidden: int) -> Encoder:
+    """MiniCPM-o: transformers' Whisper encoder and two projections, all whole."""
+    config = whisper_view(config)
+    width, positions = config.integer("d_model"), config.integer("max_source_positions")
+    narrow = config.integer("encoder_ffn_dim") // 4
+    weights = (
+        *whisper_layers(config, split=False),
+        Weight("apm.embed_positions", positions, width),
+        *projection("audio_projection_layer.linear1", text_hidden, narrow),
+        *projection("audio_projection_layer.linear2", text_hidden, text_hidden),
+    )
+    return Encoder("audio", weights, width)

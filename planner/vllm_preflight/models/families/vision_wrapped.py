@@ -77,8 +77,15 @@ def _shuffled(config: ConfigView) -> int:
 
 
 def nvlm_vision(config: ConfigView, text_hidden: int) -> Encoder:
-    """NVLM-D: InternViT and an unbiased projector as wide as the text's feed-forward block."""
+    """NVLM-D: InternViT and an unbiased projector as wide as the text's feed-forward block.
+
+    Seven heads are added, so that attention can be divided over ranks.
+    """
     encoder = intern_vision(config, text_hidden)
+    heads = config.integer("num_attention_heads", default=16)
+    encoder = replace(
+        encoder, weights=tuple(_with_dummy_heads(w, heads, heads + 7) for w in encoder.weights)
+    )
     text = config.section("text_config", "llm_config") or ConfigView({})
     inner = text.integer("intermediate_size")
     merged = encoder.hidden_size * _shuffled(config)
@@ -89,6 +96,16 @@ def nvlm_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("mlp1.3", text_hidden, inner, bias=False),
     )
     return replace(encoder, weights=weights)
+
+
+def _with_dummy_heads(weight: Weight, heads: int, total: int) -> Weight:
+    """An attention weight with more heads than the checkpoint's."""
+    if ".attn." not in weight.name or heads < 1:
+        return weight
+    if ".attn.proj" not in weight.name:
+        return replace(weight, rows=weight.rows * total // heads, units=total)
+    columns = weight.columns * total // heads if weight.columns > 1 else 1
+    return replace(weight, columns=columns, units=total)
 
 
 def interns1_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -325,6 +342,9 @@ def ovis2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
             "num_patches": 1024,
         }
     )
+    if config.get("num_patches") == -1:
+        side = config.integer("image_size", default=512) // max(1, config.integer("patch_size"))
+        config = config.with_raw(num_patches=side * side)
     vocabulary = config.integer("visual_vocab_size", default=65536)
     stride = config.integer("hidden_stride", default=2)
     tower = packed_siglip(config)

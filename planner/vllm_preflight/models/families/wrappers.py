@@ -9,6 +9,8 @@ from vllm_preflight.models.architecture import Encoder
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     audio,
+    molmo,
+    radio,
     speech,
     vision,
     vision_clip,
@@ -31,7 +33,8 @@ class Wrapper:
     lead to the text config, `at` to the part of the config that holds text and towers.
     A tower whose section is null is absent; `always` says the class builds its vision
     tower from defaults when the section is missing. `deepstack` keeps image features
-    for several depths in a buffer over the batch.
+    for several depths in a buffer over the batch. `text_class` is the text model's type
+    whatever its own config says.
     """
 
     text_type: str = ""
@@ -43,6 +46,7 @@ class Wrapper:
     deepstack: bool = False
     vision_key: str = "vision_config"
     audio_key: str = "audio_config"
+    text_class: str = ""
 
 
 # A key "type@variant" is for one class or one `version` of a model type.
@@ -119,6 +123,20 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "modernvbert": Wrapper("modernbert", vision_connectors.shuffled_vision),
     "colmodernvbert": Wrapper("modernbert", vision_connectors.shuffled_vision, at="vlm_config"),
     "ultravbert": Wrapper("ultrabert", vision_connectors.shuffled_vision),
+    "bailing_moe_v3_vl": Wrapper(
+        "bailing_moe_v3", vision_qwen.qwen3_vision, text_class="bailing_moe_v3"
+    ),
+    "molmo2": Wrapper("molmo2_text", molmo.molmo2_vision),
+    "step_robotics": Wrapper("step3p5", vision_tiles.step_vision, always=False),
+    "unlimited-ocr": Wrapper("deepseek_v2", vision_documents.deepseek_ocr_vision),
+    "unlimited_ocr": Wrapper("deepseek_v2", vision_documents.deepseek_ocr_vision),
+    "deepseek_vl_v2@DeepseekOCR2ForCausalLM": Wrapper(
+        "deepseek_v2", vision_documents.deepseek_ocr2_vision
+    ),
+    "minicpmo@2.6": Wrapper("qwen2", vision_documents.minicpmv_vision, speech.minicpmo_audio),
+    "minicpmo@4.5": Wrapper("qwen3", vision_documents.minicpmv_vision, speech.minicpmo_audio),
+    "NemotronH_Nano_VL_V2": Wrapper("nemotron_h", radio.radio_vision),
+    "nemotron_h_omni": Wrapper("nemotron_h", radio.radio_vision),
     "bagel": Wrapper("qwen2", vision_connectors.bagel_vision, vision_key="vit_config"),
     "isaac": Wrapper("qwen3", vision_connectors.isaac_vision),
     "cosmos3_edge": Wrapper("cosmos3_edge_text", vision_connectors.cosmos3_edge_vision),

@@ -32,7 +32,7 @@ _LONG_ROPES = frozenset({"longrope", "su"})
 # From this many positions on, tables of multimodal ropes are as long as the text's:
 # seen in vLLM 0.33 for Qwen3-VL and Qwen3.5, while those up to 131,072 are fourfold.
 _LONG_MROPE = 262_144
-_FLOAT_ROPES = frozenset({"gpt_oss", "openai_privacy_filter", "domyn_edge"})
+_FLOAT_ROPES = frozenset({"gpt_oss", "beam", "openai_privacy_filter", "domyn_edge"})
 _DTYPES = {"float16", "bfloat16", "float32"}
 
 

@@ -163,6 +163,7 @@ def moe_block(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForw
         "moe_router_enable_expert_bias",
         "moe_use_aux_free",
         "use_moe_router_bias",
+        "router_enable_expert_bias",
     )
     weights = router_weights(
         hidden_size,

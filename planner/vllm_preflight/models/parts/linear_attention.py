@@ -79,7 +79,11 @@ class GatedDelta:
 
 @dataclass(frozen=True, slots=True)
 class KimiDelta:
-    """One Kimi delta attention. `full_rank_gate`: an output gate without a bottleneck."""
+    """One Kimi delta attention.
+
+    `full_rank_gate`: an output gate without a bottleneck; `full_rank_decay`: the same for
+    the decay. `conv_dtype` is None for the model's.
+    """
 
     hidden_size: int
     num_heads: int
@@ -87,6 +91,8 @@ class KimiDelta:
     conv_kernel: int
     full_rank_gate: bool = False
     gate_bounded: bool = False
+    full_rank_decay: bool = False
+    conv_dtype: str | None = "float32"
 
     @property
     def width(self) -> int:
@@ -116,10 +122,13 @@ class KimiDelta:
                 f"{prefix}.{name}_proj", width, hidden, split=Split.COLUMN, fused=fused
             )
             weights += convolution(
-                f"{prefix}.{name}_conv1d", width, self.conv_kernel, dtype="float32"
+                f"{prefix}.{name}_conv1d", width, self.conv_kernel, dtype=self.conv_dtype
             )
-        weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden, fused=fused)
-        weights += linear(f"{prefix}.f_b_proj", width, self.head_dim, split=Split.COLUMN)
+        if self.full_rank_decay:
+            weights += linear(f"{prefix}.f_proj", width, hidden, split=Split.COLUMN)
+        else:
+            weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden, fused=fused)
+            weights += linear(f"{prefix}.f_b_proj", width, self.head_dim, split=Split.COLUMN)
         weights += linear(
             f"{prefix}.b_proj", self.num_heads, hidden, split=Split.COLUMN, fused=fused
         )

@@ -207,5 +207,6 @@ DENSE: Mapping[str, DecoderTraits] = {
     "glm_ocr_text": DecoderTraits(norms=4, output_bias=False),
     "cosmos3_edge_text": DecoderTraits(gated_mlp=False),
     "paddleocr_vl_text": DecoderTraits(tied=True),
+    "granite4_vision_text": DecoderTraits(),
     "ultrabert": DecoderTraits(),
 }

@@ -157,5 +157,19 @@ MIXTURES: Mapping[str, DecoderTraits] = {
         router_bias=True,
         defaults={"attention_bias": True},
     ),
+    "beam": DecoderTraits(
+        mixture=True,
+        norms=4,
+        qk_norm="head",
+        output_gate="projection",
+        correction_bias=True,
+        router_dtype="float32",
+        window_layers="pattern",
+        window_pattern=6,
+    ),
+    "interns1_pro_text": DecoderTraits(mixture=True, qk_norm="head"),
+    "PanguProMoE": DecoderTraits(
+        mixture=True, output_bias=False, qk_norm="key", more_norms_key="sandwich_norm"
+    ),
     "aria_text": DecoderTraits(mixture=True),
 }
