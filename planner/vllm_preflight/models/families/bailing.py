@@ -87,7 +87,6 @@ def read_bailing_v3(config: ConfigView, outer: ConfigView | None = None) -> Arch
         config.integer("short_conv_kernel_size"),
         full_rank_gate=True,
         full_rank_decay=True,
-        gate_bounded=config.flag("kda_safe_gate", default=True),
     )
     attention = (*latent_weights(shape), *_latent_gate(config, shape))
     group = max(1, config.integer("layer_group_size"))

@@ -140,6 +140,7 @@ _PASSED_DOWN = (
     "llm_config",
     "use_temporal_conv",
     "visual_vocab_size",
+    "vocab_size",
     "downsample_ratio",
     "image_grid_pinpoints",
     "img_token_compression_config",
@@ -185,9 +186,19 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
         return read
     encoders = _encoders(inner, wrapper, read.hidden_size)
     width = read.batch_buffer_width
-    if wrapper.deepstack and (section := inner.section("vision_config")) is not None:
-        width += vision_qwen.deepstack_levels(section) * read.hidden_size
+    width += _deepstack_levels(inner, wrapper) * read.hidden_size
     return replace(read, encoders=(*encoders, *read.encoders), batch_buffer_width=width)
+
+
+def _deepstack_levels(config: ConfigView, wrapper: Wrapper) -> int:
+    """How many buffers over the batch hold image features for deeper layers."""
+    mapped = config.items("deepstack_layer_map")
+    if mapped:
+        return len(mapped) + len(config.items("spatial_target_layers"))
+    section = config.section("vision_config")
+    if not wrapper.deepstack or section is None:
+        return 0
+    return vision_qwen.deepstack_levels(section)
 
 
 def _wrapper(config: ConfigView) -> Wrapper:

@@ -127,7 +127,7 @@ HEADS: Mapping[str, PoolingHead] = {
     "JambaForSequenceClassification": PoolingHead(_score, keeps_lm_head=True),
     "LlamaBidirectionalForSequenceClassification": PoolingHead(_score, bidirectional=True),
     "LlamaNemotronVLForSequenceClassification": PoolingHead(_score, bidirectional=True),
-    "Qwen3ASRForcedAlignerForTokenClassification": PoolingHead(_aligner, keeps_lm_head=True),
+    "Qwen3ASRForcedAlignerForTokenClassification": PoolingHead(_aligner),
     "OpenAIPrivacyFilterForTokenClassification": PoolingHead(
         lambda config, width: dense("score", num_labels(config), width), bidirectional=True
     ),

@@ -175,6 +175,8 @@ def minicpmv_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("resampler.attn.in_proj", 3 * text_hidden, text_hidden),
         *projection("resampler.attn.out_proj", text_hidden, text_hidden),
         norm("resampler.norms", 3 * text_hidden, bias=True),
+        # Sinusoidal positions of 70 patches a side, computed and kept.
+        Weight("resampler.pos_embed", 70 * 70, text_hidden, in_checkpoint=False),
         Weight("resampler.proj", text_hidden, text_hidden),
     )
     return Encoder("vision", weights, width, 10 * queries)

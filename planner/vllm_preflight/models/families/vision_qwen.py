@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import norm
@@ -210,3 +212,14 @@ def exaone4_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
     return qwen2_5_vision(
         config.with_defaults({"kv_width": kv_heads * width // heads}), text_hidden
     )
+
+
+def bailing_v3_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Ling 3 VL: the tower of Qwen3-VL, its merger's norm alone and a projector of its own."""
+    encoder = qwen3_vision(config, text_hidden)
+    dropped = ("visual.merger.linear", "visual.deepstack")
+    weights = (
+        *(weight for weight in encoder.weights if not weight.name.startswith(dropped)),
+        *split_pair("linear_proj", text_hidden, text_hidden, _merged(config, encoder.hidden_size)),
+    )
+    return replace(encoder, weights=weights)

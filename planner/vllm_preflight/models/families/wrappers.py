@@ -124,7 +124,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "colmodernvbert": Wrapper("modernbert", vision_connectors.shuffled_vision, at="vlm_config"),
     "ultravbert": Wrapper("ultrabert", vision_connectors.shuffled_vision),
     "bailing_moe_v3_vl": Wrapper(
-        "bailing_moe_v3", vision_qwen.qwen3_vision, text_class="bailing_moe_v3"
+        "bailing_moe_v3", vision_qwen.bailing_v3_vision, text_class="bailing_moe_v3"
     ),
     "molmo2": Wrapper("molmo2_text", molmo.molmo2_vision),
     "step_robotics": Wrapper("step3p5", vision_tiles.step_vision, always=False),

@@ -24,6 +24,7 @@ class GatedDelta:
     conv_kernel: int
     state_dtype: str | None = None
     merged_names: bool = False
+    exports_states: bool = True
 
     @property
     def key_dim(self) -> int:
@@ -44,6 +45,7 @@ class GatedDelta:
             (self.num_value_heads, self.value_head_dim, self.key_head_dim),
             state_dtype=self.state_dtype,
             key_head_dim=self.key_head_dim,
+            exports_states=self.exports_states,
         )
 
     def weights(self, prefix: str = "linear_attn") -> tuple[Weight, ...]:

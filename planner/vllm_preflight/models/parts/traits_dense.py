@@ -9,6 +9,8 @@ from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 _GPT2 = {"n_positions": 1024}
 _GLM = {"attention_bias": True, "partial_rotary_factor": 0.5}
 
+_GLM_OCR = {"partial_rotary_factor": 0.5}
+
 DENSE: Mapping[str, DecoderTraits] = {
     "llama": DecoderTraits(),
     "mistral": DecoderTraits(qkv_bias=False, output_bias=False, window_layers="all"),
@@ -65,7 +67,10 @@ DENSE: Mapping[str, DecoderTraits] = {
     "cohere": DecoderTraits(
         norms=1, tied=True, qk_norm="projection", qk_norm_key="use_qk_norm", qk_norm_split=True
     ),
-    "cohere2": DecoderTraits(norms=1, tied=True, window_layers="pattern", window_pattern=4),
+    # A layer sees its window and the token itself (vLLM 0.30 and later).
+    "cohere2": DecoderTraits(
+        norms=1, tied=True, window_layers="pattern", window_pattern=4, window_extra=1
+    ),
     "internlm": DecoderTraits(),
     "internlm2": DecoderTraits(),
     "internlm3": DecoderTraits(),
@@ -204,7 +209,7 @@ DENSE: Mapping[str, DecoderTraits] = {
     "PanguEmbedded": DecoderTraits(output_bias=True),
     "llama_bidirec": DecoderTraits(),
     "qwen3_asr_text": DecoderTraits(qk_norm="head"),
-    "glm_ocr_text": DecoderTraits(norms=4, output_bias=False),
+    "glm_ocr_text": DecoderTraits(norms=4, output_bias=False, defaults=_GLM_OCR),
     "cosmos3_edge_text": DecoderTraits(gated_mlp=False),
     "paddleocr_vl_text": DecoderTraits(tied=True),
     "granite4_vision_text": DecoderTraits(),
