@@ -15,6 +15,7 @@ from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
 from vllm_preflight.models.families.pooling import with_pooling_head
+from vllm_preflight.models.families.refused import refusal_reason
 from vllm_preflight.models.parts.common import LENGTH_KEYS
 from vllm_preflight.models.parts.reader import Reader
 
@@ -91,9 +92,11 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     if not model_type:
         model_type = _type_of_class(view)
         view = ConfigView({**config, "model_type": model_type})
+    if refusal_reason(view.architectures):
+        raise _unknown(config)
     reader = READERS.get(model_type)
-    if reader is None and (of_class := _type_of_class(view)):
-        # A type nobody registered, but vLLM loads by the class, and that one is known.
+    if reader is None and (of_class := _named_type(view)):
+        # Checkpoints of these classes come with a type of their own making.
         view = ConfigView({**config, "model_type": of_class})
         reader = READERS[of_class]
     if reader is None:
@@ -126,6 +129,12 @@ def states_key(config: Mapping[str, Any], key: str) -> bool:
         for name, section in config.items()
         if name.endswith("_config") and not name.startswith(_OTHER_SECTIONS)
     )
+
+
+def _named_type(view: ConfigView) -> str:
+    """The model type of a class in `_CLASS_TYPES`, empty for any other."""
+    stems = (_CLASS_SUFFIX.sub("", name) for name in view.architectures)
+    return next((_CLASS_TYPES[stem] for stem in stems if stem in _CLASS_TYPES), "")
 
 
 def _type_of_class(view: ConfigView) -> str:
@@ -166,8 +175,9 @@ def _unknown(config: Mapping[str, Any]) -> UnsupportedArchitecture:
     named = (
         f"The model type {view.model_type!r}" if view.model_type else "A config without model_type"
     )
+    reason = refusal_reason(view.architectures)
     return UnsupportedArchitecture(
-        f"{named} ({classes}) is not supported.",
+        f"{named} ({classes}) is not supported{': ' + reason if reason else ''}.",
         "What a model stores per layer and caches per token is known per family; the keys "
         f"that decide here are {', '.join(present or _DECIDING_KEYS[:2])}.",
         keys=present or _DECIDING_KEYS[:2],
