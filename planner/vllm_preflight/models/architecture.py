@@ -154,6 +154,7 @@ class StateCache:
     groups, which are replicated when tp does not divide them (Mamba-2).
     `state_dtype` is None for the model's dtype. `gate_bounded` marks a KDA whose gate
     has a lower bound: its prefill kernel keeps a checkpoint of the state.
+    `exports_states` is false for a layer whose prefill never keeps one (OLMo Hybrid).
     """
 
     kind: Literal["mamba1", "mamba2", "gdn", "kda", "short_conv", "linear"]
@@ -165,6 +166,7 @@ class StateCache:
     state_dtype: str | None = None
     key_head_dim: int = 0
     gate_bounded: bool = False
+    exports_states: bool = True
 
 
 Cache = (

@@ -14,6 +14,8 @@ from vllm_preflight.base.errors import UnsupportedArchitecture, naming_config
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import multimodal
+from vllm_preflight.models.families.pooling import with_pooling_head
+from vllm_preflight.models.families.refused import refusal_reason
 from vllm_preflight.models.parts.common import LENGTH_KEYS
 from vllm_preflight.models.parts.reader import Reader
 
@@ -24,10 +26,28 @@ READERS: Mapping[str, Reader] = {
 
 # Class names that are not the model type written in another case.
 _CLASS_TYPES: Mapping[str, str] = {
+    "BailingMoeV2_5": "bailing_hybrid",
+    "Cosmos3": "qwen3_vl",
+    "Eagle2_5_VL": "eagle_2_5_vl",
+    "GteNew": "new",
+    "InternS2Preview": "qwen3_5_moe",
+    "KeyeVL1_5": "KeyeVL1_5",
+    "LlamaBidirectional": "llama_bidirec",
+    "LlamaNemotronVL": "llama_nemotron_vl",
+    "MiniCPMOcr": "minicpmv4_6",
+    "MoonshotKimia": "kimi_audio",
+    "NemotronHPuzzle": "nemotron_h_puzzle",
+    "PanguUltraMoE": "pangu_ultra_moe",
+    "Phi4ForCausalLMV": "phi4-siglip",
+    "SkyworkR1VChat": "skywork_chat",
+    "Step3Text": "step3_text",
     "DeciLM": "nemotron-nas",
     "HunYuanDenseV1": "hunyuan_v1_dense",
     "HunYuanMoEV1": "hunyuan_v1_moe",
     "MiniMaxM3Sparse": "minimax_m3_vl",
+    "NemotronH_Nano_Omni_Reasoning_V3": "nemotron_h_omni",
+    "NemotronH_Omni_Reasoning_V3": "nemotron_h_omni",
+    "NemotronH_Super_Omni_Reasoning_V3": "nemotron_h_omni",
     "NomicBert": "nomic_bert",
     "RW": "falcon",
     "Step3p7Flash": "step3p7",
@@ -77,10 +97,16 @@ def _read(config: Mapping[str, Any]) -> Architecture:
     if not model_type:
         model_type = _type_of_class(view)
         view = ConfigView({**config, "model_type": model_type})
+    if refusal_reason(view.architectures):
+        raise _unknown(config)
     reader = READERS.get(model_type)
+    if reader is None and (of_class := _named_type(view)):
+        # Checkpoints of these classes come with a type of their own making.
+        view = ConfigView({**config, "model_type": of_class})
+        reader = READERS[of_class]
     if reader is None:
         raise _unknown(config)
-    found = reader(view, None)
+    found = with_pooling_head(view, reader(view, None))
     if not found.layers:
         raise UnsupportedArchitecture(
             f"The config of model type {model_type!r} describes no layers.",
@@ -110,13 +136,19 @@ def states_key(config: Mapping[str, Any], key: str) -> bool:
     )
 
 
+def _named_type(view: ConfigView) -> str:
+    """The model type of a class in `_CLASS_TYPES`, empty for any other."""
+    stems = (_CLASS_SUFFIX.sub("", name) for name in view.architectures)
+    return next((_CLASS_TYPES[stem] for stem in stems if stem in _CLASS_TYPES), "")
+
+
 def _type_of_class(view: ConfigView) -> str:
     """The model type of the class in `architectures`, empty when it is not known."""
     for name in view.architectures:
         stem = _CLASS_SUFFIX.sub("", name)
         if stem in _CLASS_TYPES:
             return _CLASS_TYPES[stem]
-        if stem == name:
+        if stem == name and name not in _TYPES_BY_STEM:
             continue
         candidates = _TYPES_BY_STEM.get(_plain(stem), ())
         # A decoder beside a wrapper of the same name is the wrapper's text model.
@@ -148,8 +180,9 @@ def _unknown(config: Mapping[str, Any]) -> UnsupportedArchitecture:
     named = (
         f"The model type {view.model_type!r}" if view.model_type else "A config without model_type"
     )
+    reason = refusal_reason(view.architectures)
     return UnsupportedArchitecture(
-        f"{named} ({classes}) is not supported.",
+        f"{named} ({classes}) is not supported{': ' + reason if reason else ''}.",
         "What a model stores per layer and caches per token is known per family; the keys "
         f"that decide here are {', '.join(present or _DECIDING_KEYS[:2])}.",
         keys=present or _DECIDING_KEYS[:2],

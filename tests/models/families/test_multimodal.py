@@ -110,10 +110,10 @@ def test_a_null_tower_is_absent() -> None:
 def test_classes_with_other_towers_are_refused() -> None:
     config = {
         "model_type": "deepseek_vl_v2",
-        "architectures": ["DeepseekOCR2ForCausalLM"],
+        "architectures": ["DeepseekOCR9ForCausalLM"],
         "language_config": TEXT,
     }
-    with pytest.raises(UnsupportedArchitecture, match="DeepseekOCR2"):
+    with pytest.raises(UnsupportedArchitecture, match="DeepseekOCR9"):
         read_architecture(config)
 
 

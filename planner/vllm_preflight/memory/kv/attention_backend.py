@@ -70,6 +70,8 @@ def has_flashinfer_prefill(cache: StateCache, capability: ComputeCapability) -> 
     On Hopper, and on Blackwell for a key head dimension of 128. It checkpoints states
     every 64 tokens.
     """
+    if not cache.exports_states:
+        return False
     if cache.kind == "gdn":
         return capability == HOPPER or (capability[0] in {10, 12} and cache.key_head_dim == 128)
     return cache.kind == "kda" and cache.gate_bounded and capability[0] >= 9

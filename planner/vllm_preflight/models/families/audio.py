@@ -13,7 +13,7 @@ from vllm_preflight.models.parts.encoders import (
     tower_layers,
 )
 
-_WHISPER_LARGE = {
+WHISPER_LARGE = {
     "d_model": 1280,
     "encoder_layers": 32,
     "encoder_ffn_dim": 5120,
@@ -68,10 +68,10 @@ def qwen3_audio(config: ConfigView, text_hidden: int) -> Encoder:
 
 def qwen2_audio(config: ConfigView, text_hidden: int) -> Encoder:
     """Qwen2-Audio: Whisper's encoder with stored positions, and one projection."""
-    config = config.with_defaults(_WHISPER_LARGE)
+    config = config.with_defaults(WHISPER_LARGE)
     width, positions = config.integer("d_model"), config.integer("max_source_positions")
     weights = (
-        *whisper_layers(config),
+        *whisper_layers(config, split=False),
         Weight("audio_tower.embed_positions", positions, width),
         *projection("multi_modal_projector.linear", text_hidden, width),
     )
@@ -80,7 +80,7 @@ def qwen2_audio(config: ConfigView, text_hidden: int) -> Encoder:
 
 def qwen2_5_omni_audio(config: ConfigView, text_hidden: int) -> Encoder:
     """Qwen2.5-Omni: Whisper's encoder with computed positions, a projection, two tokens."""
-    config = config.with_defaults(_WHISPER_LARGE)
+    config = config.with_defaults(WHISPER_LARGE)
     width = config.integer("d_model")
     out = config.integer("output_dim", default=text_hidden)
     weights = (
@@ -98,14 +98,18 @@ def qwen2_5_omni_audio(config: ConfigView, text_hidden: int) -> Encoder:
     return Encoder("audio", weights, width)
 
 
-def whisper_layers(config: ConfigView) -> tuple[Weight, ...]:
-    """Whisper's encoder less its positions: two convolutions, layers, a norm."""
+def whisper_layers(config: ConfigView, *, split: bool = True) -> tuple[Weight, ...]:
+    """Whisper's encoder less its positions: two convolutions, layers, a norm.
+
+    `split` is false where vLLM runs transformers' own module, whole on every rank.
+    """
     width = config.integer("d_model")
     shape = TowerShape(
         width,
         config.integer("encoder_layers"),
         config.integer("encoder_ffn_dim"),
         key_bias=False,
+        split=split,
         units=config.integer("encoder_attention_heads"),
     )
     return (

@@ -34,10 +34,11 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.parts.predictor import predictor_layers
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import TRAITS, DecoderTraits
+from vllm_preflight.models.parts.traits import TRAITS
 
 # Families whose config keeps attention and feed-forward keys in sections of their own.
 _SECTIONS = ("attn_config", "ffn_config")
@@ -46,6 +47,9 @@ _SECTIONS = ("attn_config", "ffn_config")
 def read_decoder(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """The architecture of a family listed in `TRAITS`."""
     traits = TRAITS[config.model_type]
+    if traits.headless and (outer or config).architectures:
+        # A class of its own, which runs in vLLM's code and generates.
+        traits = replace(traits, headless=False, transformers_backend=False)
     config = config.flattened(*_SECTIONS).with_defaults(traits.defaults)
     shape = attention_shape(config, traits)
     num_layers = num_hidden_layers(config)
@@ -137,6 +141,8 @@ def _layer_norms(config: ConfigView, traits: DecoderTraits, hidden_size: int) ->
     count = traits.norms
     if config.model_type == "falcon":
         count = _falcon_norms(config)
+    if config.flag(traits.more_norms_key):
+        count += 2
     if config.model_type == "stablelm" and config.flag("use_parallel_residual"):
         count = 1
     return tuple(

@@ -35,8 +35,8 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import DecoderTraits
 
 _TRAITS = DecoderTraits(qk_norm="head", tied=True, window_layers="pattern", window_pattern=6)
 _DEFAULTS_3N = {
@@ -102,7 +102,8 @@ def read_gemma3n(config: ConfigView, outer: ConfigView | None = None) -> Archite
         extra_embeddings=(*_layer_embeddings(config, hidden_size, num_layers), *projections),
         intermediate_size=config.integer_at(0, "intermediate_size"),
         unloaded=unloaded,
-        batch_buffer_width=_layer_inputs_width(config, num_layers),
+        # Only the multimodal class keeps the inputs of the layers over a batch.
+        batch_buffer_width=_layer_inputs_width(config, num_layers) if outer is not None else 0,
     )
 
 
@@ -160,7 +161,8 @@ def read_gemma4(config: ConfigView, outer: ConfigView | None = None) -> Architec
         extra_embeddings=_layer_embeddings(config, hidden_size, num_layers),
         intermediate_size=config.integer("intermediate_size"),
         unloaded=unloaded,
-        batch_buffer_width=_layer_inputs_width(config, num_layers),
+        # Only the multimodal class keeps the inputs of the layers over a batch.
+        batch_buffer_width=_layer_inputs_width(config, num_layers) if outer is not None else 0,
     )
 
 

@@ -48,11 +48,11 @@ def _delta(config: ConfigView) -> KimiDelta:
     linear_config = config.section("linear_attn_config") or config
     return KimiDelta(
         config.integer("hidden_size"),
-        linear_config.integer("num_heads"),
-        linear_config.integer("head_dim"),
-        linear_config.integer("short_conv_kernel_size", default=4),
+        linear_config.integer("num_heads", "linear_num_heads"),
+        linear_config.integer("linear_head_dim", "head_dim"),
+        linear_config.integer("short_conv_kernel_size", "linear_conv_kernel_dim", default=4),
         full_rank_gate=linear_config.flag("use_full_rank_gate"),
-        gate_bounded=linear_config.get("gate_lower_bound") is not None,
+        gate_bounded=linear_config.get("gate_lower_bound", "linear_lower_bound") is not None,
     )
 
 

@@ -69,6 +69,10 @@ def _mamba2(config: ConfigView, *, gated_norm: bool = True) -> Mamba2:
     )
 
 
+# How transformers 5 spells a layer's kind.
+_SPELLINGS = {"linear_attention": "mamba", "full_attention": "attention"}
+
+
 def _two_norms(hidden_size: int) -> tuple[Weight, ...]:
     return (norm("input_layernorm", hidden_size), norm("post_attention_layernorm", hidden_size))
 
@@ -90,6 +94,7 @@ def read_granite_hybrid(config: ConfigView, outer: ConfigView | None = None) -> 
         moe = MixtureOfExperts(experts, top_k, width, shared)
     block += _two_norms(hidden_size)
     kinds = layer_kinds(config, num_layers) or ["mamba"] * num_layers
+    kinds = [_SPELLINGS.get(kind, kind) for kind in kinds]
     by_kind = {
         "mamba": Layer((mixer.cache(),), (*mixer.weights(), *block), moe),
         "attention": Layer((_cache(shape),), (*attention_weights(shape), *block), moe),

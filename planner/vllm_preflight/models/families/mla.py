@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.models.architecture import (
@@ -12,6 +12,7 @@ from vllm_preflight.models.architecture import (
     Layer,
     MixtureOfExperts,
     Rope,
+    Split,
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
@@ -29,6 +30,7 @@ from vllm_preflight.models.parts.common import (
     num_hidden_layers,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.feed_forward import dense_intermediate, feed_forward
 from vllm_preflight.models.parts.latent import (
     LatentShape,
@@ -40,7 +42,6 @@ from vllm_preflight.models.parts.latent import (
 )
 from vllm_preflight.models.parts.predictor import predictor_count, predictor_layer
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import DecoderTraits
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class LatentTraits:
     `rotary` where the model runs in transformers' code, which keeps no table.
     `correction_bias` is None where the config's `topk_method` decides.
     `predictor_embeddings`: whether checkpoints repeat embedding and head in the
-    prediction layers.
+    prediction layers. A config's `more_norms_key` adds two norms a layer.
     """
 
     absorbed: bool = True
@@ -61,6 +62,7 @@ class LatentTraits:
     mixture: bool = True
     predictor_embeddings: bool = True
     norms: int = 2
+    more_norms_key: str = ""
     tied: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -87,6 +89,8 @@ TRAITS: Mapping[str, LatentTraits] = {
     ),
     "mistral4": LatentTraits(defaults=_DEEPSEEK),
     "youtu": LatentTraits(mixture=False, tied=True, rotary=False),
+    "pangu_ultra_moe": LatentTraits(more_norms_key="sandwich_norm"),
+    "sarvam_mla": LatentTraits(correction_bias=True, defaults={"first_k_dense_replace": 1}),
     "minicpm3": LatentTraits(mixture=False, absorbed=False, tied=True),
 }
 
@@ -105,7 +109,7 @@ def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architec
     layers: list[Layer] = []
     for index in range(num_layers):
         block = feed_forward(config, _feed_forward_traits(config, traits), index)
-        weights = (*attention, *block.weights, *_norms(traits, shape.hidden_size))
+        weights = (*attention, *block.weights, *_norms(config, traits, shape.hidden_size))
         if sparse and own_indexer[index]:
             weights += indexer_weights(config)
         caches = (
@@ -122,8 +126,9 @@ def read_latent(config: ConfigView, outer: ConfigView | None = None) -> Architec
     return _assembled(config, outer, traits, layers, shape.qk_rope_head_dim, last)
 
 
-def _norms(traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
-    return tuple(norm(f"norm_{number}", hidden_size) for number in range(traits.norms))
+def _norms(config: ConfigView, traits: LatentTraits, hidden_size: int) -> tuple[Weight, ...]:
+    count = traits.norms + 2 * config.flag(traits.more_norms_key)
+    return tuple(norm(f"norm_{number}", hidden_size) for number in range(count))
 
 
 def _feed_forward_traits(config: ConfigView, traits: LatentTraits) -> DecoderTraits:
@@ -160,7 +165,7 @@ def _read_expanded(
     layers: list[Layer] = []
     for index in range(num_layers):
         block = feed_forward(config, _feed_forward_traits(config, traits), index)
-        weights = (*attention, *block.weights, *_norms(traits, hidden_size))
+        weights = (*attention, *block.weights, *_norms(config, traits, hidden_size))
         layers.append(Layer((cache,), weights, block.moe))
     return _assembled(config, outer, traits, layers, width, layers[-1])
 
@@ -229,7 +234,28 @@ def read_longcat(config: ConfigView, outer: ConfigView | None = None) -> Archite
     )
 
 
+def read_longcat_ngram(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
+    """LongCat-Flash with embeddings of n-grams beside the tokens'.
+
+    Source: vLLM 0.33 models/longcat_flash_ngram.py.
+    """
+    base = read_longcat(config, outer)
+    hidden_size = config.integer("hidden_size")
+    splits, neighbours = config.integer("emb_split_num"), config.integer("emb_neighbor_num")
+    tables = splits * (neighbours - 1)
+    width = hidden_size // max(1, tables)
+    rows = config.integer("ngram_vocab_size_ratio") * config.integer("vocab_size")
+    # Table i has rows + 2i + 1 entries, so that their hashes differ.
+    total = tables * rows + tables * tables
+    extra = (
+        Weight("ngram.embedder", total, width, Split.VOCAB),
+        Weight("ngram.projection", tables * width, hidden_size),
+    )
+    return replace(base, embeddings=(*base.embeddings, *extra))
+
+
 READERS: Mapping[str, Reader] = {
+    "longcat_flash_ngram": read_longcat_ngram,
     **dict.fromkeys(TRAITS, read_latent),
     "longcat_flash": read_longcat,
 }

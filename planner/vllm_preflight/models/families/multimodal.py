@@ -6,40 +6,47 @@ which towers stand beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
-    audio,
+    attention_sinks,
     decoder,
+    dual_encoders,
     encoder_only,
+    ernie_vl,
     gemma,
     hybrid,
+    looped,
     mla,
+    molmo,
+    shared_query,
+    value_mixture,
     variants,
-    vision,
-    vision_clip,
-    vision_documents,
     vision_qwen,
-    vision_tiles,
     whisper,
 )
+from vllm_preflight.models.families.wrappers import KNOWN_CLASSES, WRAPPERS, Wrapper
 from vllm_preflight.models.parts.reader import Reader
-
-# (tower's config, hidden size of the text model) -> tower
-Tower = Callable[[ConfigView, int], Encoder]
 
 TEXT_READERS: Mapping[str, Reader] = {
     **decoder.READERS,
+    **attention_sinks.READERS,
     **gemma.READERS,
     **encoder_only.READERS,
     **variants.READERS,
+    **looped.READERS,
+    **ernie_vl.READERS,
+    **dual_encoders.READERS,
+    **shared_query.READERS,
+    **value_mixture.READERS,
     **whisper.READERS,
     **mla.READERS,
+    **molmo.READERS,
     **hybrid.READERS,
 }
 
@@ -98,103 +105,47 @@ _TEXT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Wrapper:
-    """What a multimodal model class fixes.
-
-    `text_type` is the text model's type where the config does not say. `text_keys`
-    lead to the text config, `at` to the part of the config that holds text and towers.
-    A tower whose section is null is absent; `always` says the class builds its vision
-    tower from defaults when the section is missing. `deepstack` keeps image features
-    for several depths in a buffer over the batch.
-    """
-
-    text_type: str = ""
-    vision: Tower | None = None
-    audio: Tower | None = None
-    text_keys: tuple[str, ...] = ("text_config", "llm_config", "language_config")
-    at: str = ""
-    always: bool = True
-    deepstack: bool = False
-    vision_key: str = "vision_config"
-
-
-# A key "type@variant" is for one class or one `version` of a model type.
-WRAPPERS: Mapping[str, Wrapper] = {
-    "qwen2_vl": Wrapper("qwen2_vl_text", vision_qwen.qwen2_vision),
-    "qwen2_5_vl": Wrapper("qwen2_5_vl_text", vision_qwen.qwen2_5_vision),
-    "qwen3_vl": Wrapper("qwen3_vl_text", vision_qwen.qwen3_vision, deepstack=True),
-    "qwen3_vl_moe": Wrapper("qwen3_vl_moe_text", vision_qwen.qwen3_vision, deepstack=True),
-    "qwen3_5": Wrapper("qwen3_5_text", vision_qwen.qwen3_vision),
-    "qwen3_5_moe": Wrapper("qwen3_5_moe_text", vision_qwen.qwen3_vision),
-    "qwen2_audio": Wrapper("qwen2", audio=audio.qwen2_audio),
-    "qwen2_5_omni": Wrapper(
-        "qwen2_5_omni_text",
-        vision_qwen.qwen2_5_vision,
-        audio.qwen2_5_omni_audio,
-        at="thinker_config",
-    ),
-    "qwen3_omni_moe": Wrapper(
-        "qwen3_omni_moe_text",
-        vision_qwen.qwen3_vision,
-        audio.qwen3_audio,
-        at="thinker_config",
-        deepstack=True,
-    ),
-    "glm4v": Wrapper("glm4v_text", vision_qwen.glm4_vision),
-    "glm4v_moe": Wrapper("glm4v_moe_text", vision_qwen.glm4_vision),
-    "glm5_next": Wrapper("glm5_next_text", vision_qwen.glm5_next_vision),
-    "gemma3": Wrapper("gemma3_text", vision.gemma3_vision),
-    "gemma3n": Wrapper("gemma3n_text", vision.gemma3n_vision, audio.gemma3n_audio),
-    "gemma4": Wrapper("gemma4_text", vision.gemma4_vision, audio.gemma4_audio, always=False),
-    "gemma4_unified": Wrapper(
-        "gemma4_unified_text",
-        vision.gemma4_unified_vision,
-        audio.gemma4_unified_audio,
-        always=False,
-    ),
-    "paligemma": Wrapper("gemma", vision.paligemma_vision),
-    "mistral3": Wrapper("mistral", vision.pixtral_vision),
-    "ministral3": Wrapper("ministral3", vision.pixtral_vision, always=False),
-    "llama4": Wrapper("llama4_text", vision.llama4_vision),
-    "step3p7": Wrapper("step3p5", vision_tiles.step_vision, always=False),
-    "mllama": Wrapper("mllama_text_model", vision_clip.mllama_vision),
-    "phi3_v": Wrapper("phi3", vision_clip.phi3_vision, vision_key="img_processor"),
-    "deepseek_vl_v2": Wrapper("deepseek_v2", vision_clip.deepseek_vl2_vision),
-    "deepseek_vl_v2@DeepseekOCRForCausalLM": Wrapper(
-        "deepseek_v2", vision_documents.deepseek_ocr_vision
-    ),
-    "dots_ocr": Wrapper("qwen2", vision_documents.dots_vision),
-    "lfm2_vl": Wrapper("lfm2", vision_documents.lfm2_vision),
-    "minicpmv@2.6": Wrapper("qwen2", vision_documents.minicpmv_vision),
-    "minicpmv@4.5": Wrapper("qwen3", vision_documents.minicpmv_vision),
-    "llava": Wrapper("llama", vision_clip.llava_vision),
-    "llava_next": Wrapper("llama", vision_clip.llava_next_vision),
-    "llava_onevision": Wrapper("qwen2", vision_tiles.onevision),
-    "internvl": Wrapper("qwen2", vision_tiles.intern_vision),
-    "internvl_chat": Wrapper("qwen2", vision_tiles.intern_vision),
-    "idefics3": Wrapper("llama", vision_tiles.idefics3_vision),
-    "paddleocr_vl": Wrapper("ernie4_5", vision_tiles.paddleocr_vision),
-    "smolvlm": Wrapper("llama", vision_tiles.idefics3_vision),
-    "muse_glimmer": Wrapper("muse_glimmer_text", vision_tiles.muse_vision),
-    "kimi_vl": Wrapper("deepseek_v3", vision.kimi_vl_vision),
-    "minimax_m3_vl": Wrapper("minimax_m3", vision_clip.minimax_vision),
-    "kimi_k25": Wrapper("deepseek_v3", vision.kimi_vision),
-    "kimi_k3": Wrapper("kimi_linear", vision.kimi_vision),
-}
-# Model types several classes with different towers share: the classes that are read.
-_KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
-    "deepseek_vl_v2": ("DeepseekVLV2ForCausalLM",),
-}
+# Classes that load the text model of a multimodal checkpoint alone.
+_TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
+    "adapter_config",
+    "alignment_intermediate_size",
+    "audio_merge_size",
+    "connector_norm",
+    "encoder_config",
+    "max_value_projector_patch_to_query_dict",
+    "merger_times",
+    "num_query_tokens",
+    "pixel_shuffle_factor",
+    "projector_bias",
+    "projector_config",
+    "projector_patch_to_query_dict",
+    "qformer_config",
+    "vit_max_num_patch_per_side",
+    "window_size",
+    "downsample_rate",
+    "deepstack_layer_map",
     "downsample_factor",
+    "ffn_hidden_size",
+    "kimia_adaptor_input_dim",
+    "pixel_hidden_size",
+    "projector_act",
+    "projector_ln_mid",
+    "sound_config",
+    "spatial_conv_size",
+    "stack_factor",
+    "temporal_conv_size",
+    "text_config",
+    "llm_config",
+    "use_temporal_conv",
+    "visual_vocab_size",
+    "vocab_size",
     "downsample_ratio",
     "image_grid_pinpoints",
     "img_token_compression_config",
     "multimodal_projector_bias",
     "max_dynamic_patch",
-    "projector_bias",
     "projector_hidden_size",
     "projector_use_layernorm",
     "query_num",
@@ -213,6 +164,8 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
     del outer
     wrapper = _wrapper(config)
     inner = config.section(wrapper.at) if wrapper.at else config
+    if inner is None and config.section(*wrapper.text_keys) is not None:
+        inner = config  # transformers 5 also writes such sections at the top
     if inner is None:
         raise UnsupportedArchitecture(
             f"The config of model type {config.model_type!r} has no {wrapper.at}.",
@@ -229,11 +182,23 @@ def read_multimodal(config: ConfigView, outer: ConfigView | None = None) -> Arch
             keys=("text_config.model_type",),
         )
     read = reader(text, config)
+    if read.architecture in _TEXT_ONLY:
+        return read
     encoders = _encoders(inner, wrapper, read.hidden_size)
     width = read.batch_buffer_width
-    if wrapper.deepstack and (section := inner.section("vision_config")) is not None:
-        width += vision_qwen.deepstack_levels(section) * read.hidden_size
+    width += _deepstack_levels(inner, wrapper) * read.hidden_size
     return replace(read, encoders=(*encoders, *read.encoders), batch_buffer_width=width)
+
+
+def _deepstack_levels(config: ConfigView, wrapper: Wrapper) -> int:
+    """How many buffers over the batch hold image features for deeper layers."""
+    mapped = config.items("deepstack_layer_map")
+    if mapped:
+        return len(mapped) + len(config.items("spatial_target_layers"))
+    section = config.section("vision_config")
+    if not wrapper.deepstack or section is None:
+        return 0
+    return vision_qwen.deepstack_levels(section)
 
 
 def _wrapper(config: ConfigView) -> Wrapper:
@@ -243,7 +208,7 @@ def _wrapper(config: ConfigView) -> Wrapper:
         found = WRAPPERS.get(f"{config.model_type}@{variant}")
         if found is not None:
             return found
-    others = _KNOWN_CLASSES.get(config.model_type)
+    others = KNOWN_CLASSES.get(config.model_type)
     unknown = [name for name in config.architectures if others and name not in others]
     found = WRAPPERS.get(config.model_type)
     if found is None or unknown:
@@ -261,6 +226,8 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
     raw = dict(section.raw if section is not None else config.raw)
     if section is None or not section.model_type:
         raw["model_type"] = wrapper.text_type
+    if wrapper.text_class:
+        raw["model_type"] = wrapper.text_class
     where = section.where if section is not None else config.where
     defaults = _TEXT_DEFAULTS.get(str(raw["model_type"])) if section is not None else None
     return ConfigView(raw, defaults, where)
@@ -268,7 +235,10 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
 
 def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[Encoder, ...]:
     found: list[Encoder] = []
-    for key, tower in ((wrapper.vision_key, wrapper.vision), ("audio_config", wrapper.audio)):
+    for key, tower in (
+        (wrapper.vision_key, wrapper.vision),
+        (wrapper.audio_key, wrapper.audio),
+    ):
         section = config.section(key)
         if tower is None or (section is None and not wrapper.always):
             continue
@@ -276,6 +246,8 @@ def _encoders(config: ConfigView, wrapper: Wrapper, hidden_size: int) -> tuple[E
         for name in _PASSED_DOWN:
             if config.get(name) is not None:
                 raw.setdefault(name, config.get(name))
+        if key == "audio_config" and config.get("projector_act") is not None:
+            raw.setdefault("projector_width", config.get("hidden_size"))
         view = ConfigView(raw, where=f"{config.where}{key}.")
         encoder = tower(view, hidden_size)
         found.append(replace(encoder, divided_heads=_divided_heads(view, encoder)))

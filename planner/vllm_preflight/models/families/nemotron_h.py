@@ -39,12 +39,15 @@ _DEFAULTS = {
     "max_position_embeddings": 4096,
 }
 _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
+# How transformers 5 spells the same kinds.
+_SPELLINGS = {"linear_attention": "mamba", "full_attention": "attention"}
 
 
 def _kinds(config: ConfigView, list_key: str, pattern_key: str) -> list[str]:
     """The kind of each layer, from a list of names or a string of letters."""
     listed = [str(kind) for kind in config.items(list_key)]
     kinds = listed or [_LETTERS.get(letter, letter) for letter in config.text(pattern_key)]
+    kinds = [_SPELLINGS.get(kind, kind) for kind in kinds]
     unknown = sorted(set(kinds) - set(_LETTERS.values()))
     if unknown:
         raise UnsupportedArchitecture(
@@ -172,4 +175,7 @@ def _mixture(config: ConfigView, hidden_size: int) -> tuple[tuple[Weight, ...], 
     return weights, MixtureOfExperts(experts, top_k, width, shared)
 
 
-READERS: Mapping[str, Reader] = {"nemotron_h": read_nemotron_h}
+READERS: Mapping[str, Reader] = {
+    "nemotron_h": read_nemotron_h,
+    "nemotron_h_puzzle": read_nemotron_h,
+}

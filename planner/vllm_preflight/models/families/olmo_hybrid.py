@@ -36,6 +36,7 @@ def _mixer(config: ConfigView, hidden_size: int, num_heads: int) -> GatedDelta:
         config.integer("linear_num_value_heads", default=num_heads),
         config.integer("linear_value_head_dim", default=2 * key_width),
         config.integer("linear_conv_kernel_dim", default=4),
+        exports_states=False,
     )
 
 

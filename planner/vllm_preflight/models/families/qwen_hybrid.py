@@ -21,12 +21,12 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.feed_forward import FeedForward, feed_forward
 from vllm_preflight.models.parts.linear_attention import GatedDelta
 from vllm_preflight.models.parts.predictor import predictor_count
 from vllm_preflight.models.parts.reader import Reader
 from vllm_preflight.models.parts.state_space import state_dtype
-from vllm_preflight.models.parts.traits import DecoderTraits
 
 _FEED_FORWARD = DecoderTraits(mlp_bias=False, shared_expert_gate=True)
 

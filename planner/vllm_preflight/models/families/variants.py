@@ -27,8 +27,8 @@ from vllm_preflight.models.parts.common import (
     rope_dims,
     rope_tables,
 )
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 from vllm_preflight.models.parts.reader import Reader
-from vllm_preflight.models.parts.traits import DecoderTraits
 
 _LLAMA = DecoderTraits(mlp_bias=False)
 

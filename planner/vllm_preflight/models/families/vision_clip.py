@@ -145,14 +145,24 @@ def phi3_vision(config: ConfigView, text_hidden: int) -> Encoder:
     width = view.integer("hidden_size")
     merged = 4 * width
     weights = (
-        *clip_tower(view),
+        # Features are taken before the last layer, which is not built.
+        *clip_tower(view, view.integer("num_hidden_layers") - 1),
         *projection("img_projection.0", text_hidden, merged),
         *projection("img_projection.2", text_hidden, text_hidden),
         Weight("glb_GN", merged),
         Weight("sub_GN", merged),
+        # vLLM embeds the text beside the tower, from a table of its own.
+        Weight(
+            "embed_tokens",
+            config.integer("vocab_size", default=0),
+            text_hidden,
+            Split.VOCAB,
+            in_checkpoint=False,
+        ),
     )
+    left = _layers(view.with_raw(num_hidden_layers=1), None)
     # 16 crops of 12 x 12 merged features and an overview, with their separators.
-    return Encoder("vision", weights, width, (16 + 1) * 144 + 1 + (4 + 1) * 12)
+    return Encoder("vision", weights, width, (16 + 1) * 144 + 1 + (4 + 1) * 12, left)
 
 
 def mllama_vision(config: ConfigView, text_hidden: int) -> Encoder:

@@ -47,8 +47,34 @@ def deepseek_ocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
     return Encoder("vision", weights, 1024)
 
 
-def _sam_base() -> tuple[Weight, ...]:
-    """SAM's ViT-B: eight windowed blocks, four global ones, a neck of convolutions."""
+def deepseek_ocr2_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """DeepSeek-OCR 2: SAM ViT-B into Qwen2 0.5B run as an encoder with learned queries."""
+    del config
+    width, inner, depth = 896, 4864, 24
+    shape = TowerShape(
+        width,
+        depth,
+        inner,
+        kv_width=2 * 64,
+        output_bias=False,
+        mlp_bias=False,
+        gated=True,
+        norm_bias=False,
+        split=False,
+    )
+    weights = (
+        *_sam_base(width),
+        *tower_layers(shape, "qwen2_model.layers"),
+        norm("qwen2_model.norm", width),
+        Weight("qwen2_model.queries", 144 + 256, width),
+        *projection("projector.layers", text_hidden, width),
+        Weight("view_seperator", text_hidden),
+    )
+    return Encoder("vision", weights, width)
+
+
+def _sam_base(out: int = 1024) -> tuple[Weight, ...]:
+    """SAM's ViT-B: eight windowed blocks, four global ones, a neck of convolutions to `out`."""
     width, depth, head = 768, 12, 64
     shape = TowerShape(width, depth, 4 * width, split=False)
     return (
@@ -62,7 +88,7 @@ def _sam_base() -> tuple[Weight, ...]:
         Weight("sam_model.neck.2", 256, 9 * 256),
         norm("sam_model.neck.norms", 2 * 256, bias=True),
         Weight("sam_model.net_2", 512, 9 * 256),
-        Weight("sam_model.net_3", 1024, 9 * 512),
+        Weight("sam_model.net_3", out, 9 * 512),
     )
 
 
@@ -149,6 +175,8 @@ def minicpmv_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("resampler.attn.in_proj", 3 * text_hidden, text_hidden),
         *projection("resampler.attn.out_proj", text_hidden, text_hidden),
         norm("resampler.norms", 3 * text_hidden, bias=True),
+        # Sinusoidal positions of 70 patches a side, computed and kept.
+        Weight("resampler.pos_embed", 70 * 70, text_hidden, in_checkpoint=False),
         Weight("resampler.proj", text_hidden, text_hidden),
     )
     return Encoder("vision", weights, width, 10 * queries)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import norm
@@ -68,6 +70,7 @@ def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
         hidden_size=width,
         depth=config.integer("depth", default=32),
         intermediate_size=config.integer("intermediate_size", default=3420),
+        kv_width=config.integer("kv_width", default=0),
         gated=True,
         norm_bias=False,
     )
@@ -190,3 +193,33 @@ def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *_glm_merger(out, context),
     )
     return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
+
+
+def glm_ocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """GLM-OCR: the tower of GLM-5.3, its merger as wide as the tower's feed-forward block."""
+    width = config.integer("intermediate_size", default=4096)
+    return glm5_next_vision(
+        config.with_defaults({"projection_intermediate_size": width}), text_hidden
+    )
+
+
+def exaone4_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """EXAONE 4.5: the tower of Qwen2.5-VL with fewer heads for keys and values."""
+    config = config.with_defaults({"hidden_size": 3584, "num_heads": 16})
+    heads = config.integer("num_heads")
+    width = config.integer("hidden_size")
+    kv_heads = config.integer("num_key_value_heads", default=heads)
+    return qwen2_5_vision(
+        config.with_defaults({"kv_width": kv_heads * width // heads}), text_hidden
+    )
+
+
+def bailing_v3_vision(config: ConfigView, text_hidden: int) -> Encoder:
+    """Ling 3 VL: the tower of Qwen3-VL, its merger's norm alone and a projector of its own."""
+    encoder = qwen3_vision(config, text_hidden)
+    dropped = ("visual.merger.linear", "visual.deepstack")
+    weights = (
+        *(weight for weight in encoder.weights if not weight.name.startswith(dropped)),
+        *split_pair("linear_proj", text_hidden, text_hidden, _merged(config, encoder.hidden_size)),
+    )
+    return replace(encoder, weights=weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vllm_preflight.models.architecture import Encoder, Weight
+from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families.vision import pooling_head, siglip_tower
 from vllm_preflight.models.families.vision_clip import llava_vision
@@ -13,7 +13,6 @@ from vllm_preflight.models.parts.encoders import (
     TowerShape,
     patches,
     projection,
-    split_pair,
     tower_layers,
 )
 
@@ -97,14 +96,25 @@ def idefics3_vision(config: ConfigView, text_hidden: int) -> Encoder:
 
 
 def onevision(config: ConfigView, text_hidden: int) -> Encoder:
-    """LLaVA-OneVision: SigLIP, two projections and a newline."""
+    """LLaVA-OneVision: SigLIP, two whole projections and a newline."""
     encoder = llava_vision(config, text_hidden)
-    weights = (*encoder.weights, Weight("image_newline", text_hidden))
+    weights = (
+        *(
+            replace(weight, split=Split.REPLICATED)
+            if weight.name.startswith("multi_modal_projector")
+            else weight
+            for weight in encoder.weights
+        ),
+        Weight("image_newline", text_hidden),
+    )
     return replace(encoder, weights=weights, max_tokens_per_item=None)
 
 
 def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
-    """Muse Glimmer: biased LayerNorm blocks, pixel shuffle, an adapter and a projection."""
+    """Muse Glimmer: biased LayerNorm blocks, pixel shuffle, an adapter and a projection.
+
+    Only attention is divided over ranks (vLLM 0.33 models/muse_glimmer.py).
+    """
     config = config.with_defaults(
         {
             "hidden_size": 1536,
@@ -123,6 +133,10 @@ def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
         width, config.integer("num_hidden_layers"), config.integer("intermediate_size")
     )
     columns = 3 * config.integer("patch_temporal") * patch * patch
+    layers = tuple(
+        replace(weight, split=Split.REPLICATED) if ".mlp." in weight.name else weight
+        for weight in tower_layers(shape, "vision_tower.layers")
+    )
     merged = width * config.integer("merge_size") ** 2
     inner = config.integer("projector_hidden_size")
     grid = config.integer("pos_emb_height") * config.integer("pos_emb_width")
@@ -130,16 +144,17 @@ def muse_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *patches("vision_tower.patch_embedding", width, columns, bias=False),
         Weight("vision_tower.position_embedding_table", grid, width),
         norm("vision_tower.ln_pre", width, bias=True),
-        *tower_layers(shape, "vision_tower.layers"),
+        *layers,
         norm("vision_tower.ln_post", width, bias=True),
-        *split_pair("vision_adapter.fc", inner, inner, merged, bias=False),
+        *projection("vision_adapter.c_fc", inner, merged, bias=False),
+        *projection("vision_adapter.c_proj", inner, inner, bias=False),
         *projection("vision_projection", text_hidden, inner, bias=False),
     )
     return Encoder("vision", weights, width)
 
 
 def paddleocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
-    """PaddleOCR-VL: SigLIP with positions for packed patches and an unused pooling head."""
+    """PaddleOCR-VL: SigLIP; positions for packed patches and a pooling head are unused."""
     config = config.with_defaults(
         {
             "hidden_size": 1152,
@@ -153,13 +168,15 @@ def paddleocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
     merged = width * config.integer("spatial_merge_size", default=2) ** 2
     weights = (
         *siglip_tower(config),
-        Weight("visual.packing_position_embedding", 32768, width),
         norm("mlp_AR.pre_norm", width, bias=True),
         *projection("mlp_AR.linear_1", merged, merged),
         *projection("mlp_AR.linear_2", text_hidden, merged),
     )
-    head = pooling_head(width, config.integer("intermediate_size"))
-    return Encoder("vision", weights, width, unloaded=head)
+    unused = (
+        Weight("visual.packing_position_embedding", 32768, width),
+        *pooling_head(width, config.integer("intermediate_size")),
+    )
+    return Encoder("vision", weights, width, unloaded=unused)
 
 
 def step_vision(config: ConfigView, text_hidden: int) -> Encoder:

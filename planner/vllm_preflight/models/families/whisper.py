@@ -10,6 +10,7 @@ from vllm_preflight.models.architecture import (
     AttentionCache,
     Encoder,
     Layer,
+    Role,
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
@@ -17,7 +18,6 @@ from vllm_preflight.models.families.audio import whisper_layers
 from vllm_preflight.models.parts.blocks import (
     AttentionShape,
     attention_weights,
-    embedding,
     mlp_weights,
     norm,
 )
@@ -67,7 +67,8 @@ def read_whisper(config: ConfigView, outer: ConfigView | None = None) -> Archite
         num_attention_heads=num_heads,
         num_kv_heads=num_heads,
         embeddings=(
-            embedding(vocab_size, width),
+            # Whole on every rank, and not padded.
+            Weight("model.decoder.embed_tokens", vocab_size, width, role=Role.EMBEDDING),
             Weight("model.decoder.embed_positions", length, width),
         ),
         layers=(layer,) * num_hidden_layers(config, "decoder_layers"),

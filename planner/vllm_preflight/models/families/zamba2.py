@@ -52,11 +52,11 @@ def _adapters(config: ConfigView, shape: AttentionShape, intermediate: int) -> t
         rows = shape.num_heads * shape.head_dim
         for name in ("q", "k", "v"):
             prefix = f"shared_transformer.self_attn.linear_{name}_adapter"
-            weights += linear(f"{prefix}.0", rank, shape.hidden_size)
+            weights += linear(f"{prefix}.0", rank, shape.hidden_size, split=Split.COLUMN)
             weights += linear(f"{prefix}.1", rows, rank, split=Split.COLUMN)
     if config.flag("use_shared_mlp_adapter", default=True):
         prefix = "shared_transformer.feed_forward.gate_up_proj_adapter"
-        weights += linear(f"{prefix}.0", rank, config.integer("hidden_size"))
+        weights += linear(f"{prefix}.0", rank, config.integer("hidden_size"), split=Split.COLUMN)
         weights += linear(f"{prefix}.1", 2 * intermediate, rank, split=Split.COLUMN)
     return weights
 

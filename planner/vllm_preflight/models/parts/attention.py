@@ -8,7 +8,7 @@ from dataclasses import replace
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import AttentionShape
 from vllm_preflight.models.parts.common import head_dim, layer_kinds
-from vllm_preflight.models.parts.traits import DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 _BIAS_KEYS = ("attention_bias", "qkv_bias", "add_qkv_bias", "use_qkv_bias", "use_bias", "bias")
 _OUTPUT_BIAS_KEYS = ("attention_out_bias", "o_bias", "attention_bias", "use_bias", "bias")
@@ -99,9 +99,13 @@ def layer_windows(config: ConfigView, traits: DecoderTraits, num_layers: int) ->
 
     `layer_types` decides where present; else the family's layout.
     """
-    window = config.integer("sliding_window", "sliding_window_size", default=0) or None
+    window = (
+        config.integer("sliding_window", "sliding_window_size", "window_size", default=0) or None
+    )
     kinds = layer_kinds(config, num_layers)
     pattern = config.items("hybrid_layer_pattern")
+    if window is not None:
+        window += traits.window_extra
     if window is None or (traits.window_layers == "none" and not kinds and not pattern):
         return [None] * num_layers
     if kinds:

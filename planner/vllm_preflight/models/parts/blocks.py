@@ -47,7 +47,8 @@ def norm(name: str, size: int, *, bias: bool = False, split: Split = Split.REPLI
 class AttentionShape:
     """Heads and options of one grouped-query attention layer.
 
-    `qk_norm`: none, one scale per head dimension, or one per projected feature.
+    `qk_norm`: none, one scale per head dimension (of queries and keys, or of keys
+    alone), or one per projected feature.
     `qk_norm_split` divides the latter over ranks. `gated_output` doubles the query
     projection (Qwen3-Next), `output_gate` adds a projection of one value per head or
     per feature; `sinks` adds one learned logit per head (gpt-oss). `own_kv` is false
@@ -62,7 +63,7 @@ class AttentionShape:
     head_dim_v: int
     qkv_bias: bool = False
     output_bias: bool = False
-    qk_norm: Literal["none", "head", "projection"] = "none"
+    qk_norm: Literal["none", "head", "key", "projection"] = "none"
     qk_norm_bias: bool = False
     qk_norm_split: bool = False
     gated_output: bool = False
@@ -118,7 +119,9 @@ def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple
 
 def _qk_norms(shape: AttentionShape, prefix: str, q_rows: int, k_rows: int) -> tuple[Weight, ...]:
     names = (("q_norm", q_rows), ("k_norm", k_rows)) if shape.own_kv else (("q_norm", q_rows),)
-    per_head = shape.qk_norm == "head"
+    if shape.qk_norm == "key":
+        names = names[1:]
+    per_head = shape.qk_norm != "projection"
     return tuple(
         norm(
             f"{prefix}.{name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ _LONG_ROPES = frozenset({"longrope", "su"})
 # From this many positions on, tables of multimodal ropes are as long as the text's:
 # seen in vLLM 0.33 for Qwen3-VL and Qwen3.5, while those up to 131,072 are fourfold.
 _LONG_MROPE = 262_144
+_FLOAT_ROPES = frozenset({"gpt_oss", "beam", "openai_privacy_filter", "domyn_edge"})
 _DTYPES = {"float16", "bfloat16", "float32"}
 
 
@@ -108,8 +110,8 @@ def rope_tables(config: ConfigView, dims: Sequence[int]) -> tuple[Rope, ...]:
     """
     sections = rope_sections(config)
     tables: list[Rope] = []
-    # gpt-oss asks for its table in float32 (vLLM models/gpt_oss.py).
-    dtype = "float32" if config.model_type == "gpt_oss" else None
+    # gpt-oss and its kin ask for their table in float32 (vLLM models/gpt_oss.py).
+    dtype = "float32" if config.model_type in _FLOAT_ROPES else None
     for place, dim in enumerate(dims):
         # A second rope without a section of its own is the plain one of local layers.
         rope = sections[place] if place < len(sections) else None
@@ -221,7 +223,7 @@ def is_pooling(architecture: str) -> bool:
     `…Model` is the bare decoder, except for the classes that end so and do have an
     output head (`…LMHeadModel`, `ChatGLMModel`).
     """
-    if "Classification" in architecture or "RewardModel" in architecture:
+    if re.search("Classification|RewardModel|ForRanking|ForRetrieval", architecture):
         return True
     generates = architecture.endswith("LMHeadModel") or architecture == "ChatGLMModel"
     return architecture.endswith("Model") and not generates

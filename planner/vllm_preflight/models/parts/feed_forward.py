@@ -12,7 +12,7 @@ from vllm_preflight.models.parts.blocks import (
     mlp_weights,
     router_weights,
 )
-from vllm_preflight.models.parts.traits import DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 _EXPERT_KEYS = (
     "num_local_experts",
@@ -105,7 +105,12 @@ def feed_forward(config: ConfigView, traits: DecoderTraits, index: int) -> FeedF
     bias = traits.mlp_bias
     if bias is None:
         bias = config.flag("mlp_bias", "use_mlp_bias", "use_bias", "bias", "add_bias_linear")
-    size = config.integer("intermediate_size_mlp", "dense_intermediate_size", default=0)
+    size = config.integer(
+        "intermediate_size_mlp",
+        "dense_intermediate_size",
+        "prefix_dense_intermediate_size",
+        default=0,
+    )
     return FeedForward(
         mlp_weights(
             hidden_size,
@@ -158,6 +163,7 @@ def moe_block(config: ConfigView, traits: DecoderTraits, index: int) -> FeedForw
         "moe_router_enable_expert_bias",
         "moe_use_aux_free",
         "use_moe_router_bias",
+        "router_enable_expert_bias",
     )
     weights = router_weights(
         hidden_size,

@@ -24,6 +24,7 @@ class GatedDelta:
     conv_kernel: int
     state_dtype: str | None = None
     merged_names: bool = False
+    exports_states: bool = True
 
     @property
     def key_dim(self) -> int:
@@ -44,6 +45,7 @@ class GatedDelta:
             (self.num_value_heads, self.value_head_dim, self.key_head_dim),
             state_dtype=self.state_dtype,
             key_head_dim=self.key_head_dim,
+            exports_states=self.exports_states,
         )
 
     def weights(self, prefix: str = "linear_attn") -> tuple[Weight, ...]:
@@ -79,7 +81,11 @@ class GatedDelta:
 
 @dataclass(frozen=True, slots=True)
 class KimiDelta:
-    """One Kimi delta attention. `full_rank_gate`: an output gate without a bottleneck."""
+    """One Kimi delta attention.
+
+    `full_rank_gate`: an output gate without a bottleneck; `full_rank_decay`: the same for
+    the decay. `conv_dtype` is None for the model's.
+    """
 
     hidden_size: int
     num_heads: int
@@ -87,6 +93,8 @@ class KimiDelta:
     conv_kernel: int
     full_rank_gate: bool = False
     gate_bounded: bool = False
+    full_rank_decay: bool = False
+    conv_dtype: str | None = "float32"
 
     @property
     def width(self) -> int:
@@ -116,10 +124,13 @@ class KimiDelta:
                 f"{prefix}.{name}_proj", width, hidden, split=Split.COLUMN, fused=fused
             )
             weights += convolution(
-                f"{prefix}.{name}_conv1d", width, self.conv_kernel, dtype="float32"
+                f"{prefix}.{name}_conv1d", width, self.conv_kernel, dtype=self.conv_dtype
             )
-        weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden, fused=fused)
-        weights += linear(f"{prefix}.f_b_proj", width, self.head_dim, split=Split.COLUMN)
+        if self.full_rank_decay:
+            weights += linear(f"{prefix}.f_proj", width, hidden, split=Split.COLUMN)
+        else:
+            weights += linear(f"{prefix}.f_a_proj", self.head_dim, hidden, fused=fused)
+            weights += linear(f"{prefix}.f_b_proj", width, self.head_dim, split=Split.COLUMN)
         weights += linear(
             f"{prefix}.b_proj", self.num_heads, hidden, split=Split.COLUMN, fused=fused
         )
@@ -173,11 +184,15 @@ class ShortConvolution:
 
 @dataclass(frozen=True, slots=True)
 class Lightning:
-    """MiniMax's linear attention with a fixed decay per head."""
+    """Linear attention with a fixed decay per head (MiniMax, Ling 2.5).
+
+    `qk_norm`: norms of queries and keys, one scale per head dimension.
+    """
 
     hidden_size: int
     num_heads: int
     head_dim: int
+    qk_norm: bool = False
 
     def cache(self) -> StateCache:
         """One request's state; there is no convolution."""
@@ -190,5 +205,6 @@ class Lightning:
             *linear(f"{prefix}.qkv_proj", 3 * width, self.hidden_size, split=Split.COLUMN),
             *linear(f"{prefix}.output_gate", width, self.hidden_size, split=Split.COLUMN),
             norm(f"{prefix}.norm", width, split=Split.COLUMN),
+            *((Weight(f"{prefix}.qk_norm", 2 * self.head_dim),) if self.qk_norm else ()),
             *linear(f"{prefix}.out_proj", self.hidden_size, width, split=Split.ROW),
         )

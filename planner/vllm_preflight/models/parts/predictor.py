@@ -8,7 +8,7 @@ from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import AttentionCache, Layer, Role, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import linear, norm
-from vllm_preflight.models.parts.traits import DecoderTraits
+from vllm_preflight.models.parts.decoder_traits import DecoderTraits
 
 # Released models have up to seven.
 _MOST_PREDICTORS = 64
