@@ -57,15 +57,19 @@ _MOST_HEADERS = 512
 _READERS = 8
 
 
-def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
+def read_hub(
+    model: str, revision: str | None, progress: Progress, budget: float | None = None
+) -> Model:
     """The model as the Hub has it, at the commit that `revision` means now.
+
+    `budget` is how many seconds all requests together may take (BUDGET_S when None).
 
     Raises:
         UnknownModel: no such model or revision, or it has no config.json.
         HubUnavailable: the Hub cannot be reached, refuses access, or makes no sense.
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
-    client = HubClient.from_environment()
+    client = HubClient.from_environment(budget)
     try:
         progress(f"looking up {model} on {client.host}")
         listing = _listing(client, model, revision)

@@ -14,6 +14,7 @@ from typing import Any
 from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import InvalidRequest, PreflightError
 from vllm_preflight.hardware.catalog import find_gpu
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.candidates import Workload
 from vllm_preflight.recommend.frontier import Objective, Ranked
@@ -84,7 +85,9 @@ def sweep(
 def sweep_one(model: str, question: Question) -> Swept:
     """The outcome of one model."""
     try:
-        loaded = load_model(model)
+        # Many models at once are compared by the catalogue: no request to the Hub for each.
+        catalogued = catalog_entry(model) is not None
+        loaded = load_model(model, source="catalog" if catalogued else "auto")
         space = make_space(
             loaded,
             question.workload,
