@@ -15,14 +15,17 @@ import argparse
 import datetime
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from catalog_evidence import PRESETS, Evidence, read_recipes
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.quantization import read_quantization
 
 Json = dict[str, Any]
 TARGET = Path(__file__).parent.parent / "planner/vllm_preflight/models/catalog/models.jsonl"
@@ -72,15 +75,29 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     arguments = parser.parse_args()
-    entries, left_out = build(arguments.shared / "data" / "models", arguments.date)
+    data = arguments.shared / "data"
+    entries, left_out = build(data / "models", data / "recipes.jsonl", arguments.date)
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(entries)} models, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
+    print(", ".join(f"{n} {word}" for word, n in counted("completeness", entries)))
+    for fact in ("max_position_embeddings", "quantization_config"):
+        bases = [entry["facts"][fact] for entry in entries]
+        print(f"{fact}: " + ", ".join(f"{n} {word}" for word, n in tally(bases)))
     for model, reason in left_out.items():
         print(f"left out: {model}: {reason}")
 
 
-def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
+def counted(field: str, entries: Iterable[Json]) -> list[tuple[str, int]]:
+    return tally(entry[field] for entry in entries)
+
+
+def tally(words: Iterable[str]) -> list[tuple[str, int]]:
+    # A twin that lent its scheme is a detail of the basis.
+    return Counter(word.partition(", as in ")[0] for word in words).most_common()
+
+
+def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str, str]]:
     """All entries, sorted by id, each starting with its id; and why others are left out."""
     index = {row["model"]: row for row in read_rows(folder / "index.jsonl")}
     configs = {
@@ -111,7 +128,23 @@ def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
             if lender is not None:
                 unreadable.pop(row["model"], None)
                 entries.append(borrowed_entry(row, index[lender], configs[lender], date))
-    return sorted(entries, key=lambda entry: entry["id"].lower()), unreadable
+    evidence = Evidence(entries, index, read_recipes(recipes))
+    settled = [with_facts(entry, evidence) for entry in entries]
+    return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
+
+
+def with_facts(entry: Json, evidence: Evidence) -> Json:
+    """The entry with what settled its length and its storage, and what contradicts them."""
+    config, facts, found = evidence.settle(entry)
+    notes = [note for note in (entry.get("note"), *found) if note]
+    changed = {**entry, "facts": facts, "config": encode(kept(config))}
+    if entry.get("bytes_basis", "").startswith(("2 bytes x", "4 bytes x")) and (
+        read_quantization(config).method != "none"
+    ):
+        # An estimate for 16 bits says nothing of a quantised checkpoint.
+        for field in ("total_bytes", "bytes_basis", "stored_dtype"):
+            changed.pop(field, None)
+    return {**changed, **optional(note="; ".join(notes))}
 
 
 def unread(config: Json) -> str:
@@ -160,6 +193,12 @@ def says_its_scheme(row: Json, config: Json, modelopt: Json | None) -> bool:
     return bool(not row.get("quant_from_name") or config.get("quantization_config") or modelopt)
 
 
+def completeness_of(row: Json) -> str:
+    """How much of the published config an entry is; a copy for another use may differ from it."""
+    preset = row["completeness"] == "full" and PRESETS.search(row["source"])
+    return "preset" if preset else row["completeness"]
+
+
 def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json:
     # The index also reports lists as collapsed that the config now has in full.
     notes = [
@@ -172,7 +211,7 @@ def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json
     if "layers.*." in quantization and (merged or "collapsed" in (row.get("note") or "")):
         notes.append("layer numbers in the quantisation's lists of modules are collapsed to *")
     return {
-        **head(row, config, row["completeness"], plain(row["source"]), date),
+        **head(row, config, completeness_of(row), plain(row["source"]), date),
         **stored_bytes(row, config),
         **optional(note=plain("; ".join(notes))),
     }

@@ -195,6 +195,10 @@ def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
         return longest, True
     known = inputs.architecture.max_position_known
     if asked is None:
+        unasked = inputs.architecture.unasked_length
+        if unasked is not None and notes.versioned("long_rope_unasked_length"):
+            notes.default("max_model_len", f"LongRoPE's first length, not the longest {longest:,}")
+            return unasked, False
         notes.default("max_model_len", "the model's own maximum" if known else "assumed")
         return longest, False
     notes.given("max_model_len")

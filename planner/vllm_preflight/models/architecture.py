@@ -233,6 +233,8 @@ class Architecture:
     Equal only to itself, so that it is a cheap key of caches.
 
     `max_position` is the length vLLM derives as the model's own maximum;
+    `unasked_length` is the length vLLM takes where none is asked for and it is not the
+    longest one (LongRoPE).
     `max_position_known` is false where only part of the config is at hand and that part is
     silent about it: it is then the class's default, which the whole config may override.
     `sentence_transformer` marks a checkpoint whose modules.json asks for pooling.
@@ -266,6 +268,7 @@ class Architecture:
     task: Literal["generate", "embed"] = "generate"
     packed_kv_layout: bool = False
     max_position_known: bool = True
+    unasked_length: int | None = None
     sentence_transformer: bool = False
     family_notes: tuple[str, ...] = field(default=())
 

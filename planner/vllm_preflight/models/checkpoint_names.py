@@ -65,7 +65,7 @@ _NAMED: dict[str, Precision] = {
 }
 # Words that only say more about a storage.
 _DETAIL = re.compile(
-    r"quantized|quant|quants|dynamic|static|block|tensor|channel|per|kv|qat|ct|sym|asym|marlin"
+    r"quantized|quant|quants|dynamic|static|block|tensor|channel|per|pertensor|perchannel|kv|qat|ct|sym|asym|marlin"
     r"|g\d{2,3}|w\d+a\d+|w|a|unsloth|ptpc|qad"
 )
 # A version of the checkpoint, where it stands last; before a storage it is the model's.

@@ -50,6 +50,7 @@ from vllm_preflight.models.safetensors_files import (
     header_length,
     parse_header,
 )
+from vllm_preflight.models.stored_bytes import contradiction
 
 # Nearly all headers fit into the first read; the others take a second one.
 _FIRST_READ = BYTES_TO_MIB // 4
@@ -80,19 +81,21 @@ def read_hub(
         raise _refused(refusal, client, model, revision) from refusal
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
     stored, notes = _stored(client, listing, progress)
+    quantization = read_quantization(config)
+    checkpoint_bytes = stored.total_bytes if stored else None
     return Model(
         id=listing.model,
         origin="hub",
         provenance=f"{CONFIG_NAME} on {client.host}, commit {listing.commit}",
         config=config,
         architecture=architecture,
-        quantization=read_quantization(config),
+        quantization=quantization,
         revision=listing.commit,
         params_published=listing.elements or (stored.elements if stored else None),
-        checkpoint_bytes=stored.total_bytes if stored else None,
+        checkpoint_bytes=checkpoint_bytes,
         bytes_by_dtype=stored.bytes_by_dtype if stored else {},
         gated=listing.gated,
-        notes=notes,
+        notes=(*notes, *contradiction(architecture, quantization, checkpoint_bytes)),
     )
 
 
