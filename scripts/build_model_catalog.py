@@ -20,9 +20,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from catalog_composed import composed
 from catalog_evidence import PRESETS, Evidence, read_recipes
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
+from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.quantization import read_quantization
@@ -105,6 +107,7 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
         for row in read_rows(folder / "configs.jsonl")
     }
     modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
+    partial = {row["model"]: row["config"] for row in read_rows(folder / "partial.jsonl")}
     entries: list[Json] = []
     unreadable: dict[str, str] = {}
     for model, config in configs.items():
@@ -122,12 +125,18 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
                 name for name in configs if name not in unreadable and alike(configs, model, name)
             ],
         }
+    known = {name_of(entry["id"]) for entry in entries}
     for row in index.values():
         if row["completeness"] == "partial":
             lender = lender_of(row, index, configs)
             if lender is not None:
                 unreadable.pop(row["model"], None)
                 entries.append(borrowed_entry(row, index[lender], configs[lender], date))
+                continue
+            config = composed(row, partial.get(row["model"], {}))
+            # A copy of a known model is answered from that.
+            if config is not None and name_of(row["model"]) not in known:
+                entries.append(composed_entry(row, config, date))
     evidence = Evidence(entries, index, read_recipes(recipes))
     settled = [with_facts(entry, evidence) for entry in entries]
     return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
@@ -229,6 +238,12 @@ def borrowed_entry(row: Json, lender: Json, config: Json, date: str) -> Json:
         **head(row, config, "borrowed", source, date),
         **optional(note="keys other than the main dimensions are not verified for this model"),
     }
+
+
+def composed_entry(row: Json, config: Json, date: str) -> Json:
+    source = f"dimensions of {plain(row['source'])}"
+    note = "keys other than the dimensions are those of the class; the parameters add up exactly"
+    return {**head(row, config, "composed", source, date), **optional(note=note)}
 
 
 def head(row: Json, config: Json, completeness: str, source: str, date: str) -> Json:
@@ -348,6 +363,10 @@ def may_borrow(row: Json, lender: str, config: Json) -> bool:
         return True
     scaled = (inner.get("rope_scaling") or {}) or (inner.get("rope_parameters") or {}).get("factor")
     return not scaled and "text_config" not in config and "max_position_embeddings" in config
+
+
+def name_of(model: str) -> str:
+    return read_name(model).base.lower()
 
 
 def organisation(model: str) -> str:

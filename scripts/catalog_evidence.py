@@ -156,7 +156,8 @@ class Evidence:
             for other in self._series(name)
             if states_length(self._published[other])
         }
-        if len(siblings) == 1:
+        # A scrape of 4,096 may be a reading or none; a sibling's other length settles nothing then.
+        if len(siblings) == 1 and not (scraped == UNREAD_CONTEXT and siblings != {scraped}):
             votes["its published siblings"] = siblings.pop()
         return votes
 

@@ -58,8 +58,8 @@ def test_what_nothing_settles_is_few_and_marked() -> None:
                 assert marked(model, fact), (entry.id, fact)
                 unknown[fact] += 1
         assert model.architecture.max_position_known != marked(model, LENGTH), entry.id
-    assert unknown[STORAGE] <= 8
-    assert unknown[LENGTH] <= 32
+    assert unknown[STORAGE] <= 0.03 * len(ENTRIES)
+    assert unknown[LENGTH] <= 0.1 * len(ENTRIES)
 
 
 def test_a_name_that_says_quantised_is_quantised_and_one_that_says_16_bit_is_not() -> None:

@@ -27,6 +27,7 @@ _COMPLETENESS = {
     "subset": "the keys of config.json that its source quotes",
     "transformers-default": "the defaults of the class that documents this checkpoint",
     "borrowed": "the config of a model with the same dimensions and parameter total",
+    "composed": "published dimensions in a config of their class, exact to the parameter total",
 }
 _TIED = "tie_word_embeddings"
 LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "config.json"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from vllm_preflight.models.catalog.compact import decode
 
-Completeness = Literal["full", "preset", "subset", "transformers-default", "borrowed"]
+Completeness = Literal["full", "preset", "subset", "transformers-default", "borrowed", "composed"]
 
 # How every line starts; the id follows up to the next quote.
 ID_PREFIX = b'{"id":"'
@@ -33,8 +33,9 @@ class CatalogEntry:
         completeness: `full` (the whole published config), `preset` (a copy that another
             project keeps for its own use), `subset` (the keys a source quoted),
             `transformers-default` (the class defaults of the checkpoint that the class
-            documents) or `borrowed` (another model's config, equal in its dimensions and
-            published parameter total).
+            documents), `borrowed` (another model's config, equal in its dimensions and
+            published parameter total) or `composed` (published dimensions in a config of
+            their class that makes exactly the published parameter total).
         source: where the config comes from.
         date: when the entry was written (ISO 8601).
         params_total: the published number of stored parameters, when known.
