@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 # Twice the round trips of a far continent; name resolution included.
 CONNECT_S = 1.5
@@ -70,6 +69,9 @@ def _connects(endpoint: str) -> bool:
 
 def _first_hop(endpoint: str) -> tuple[str, int] | None:
     """Host and port a request to the endpoint goes to first: a proxy, or the endpoint."""
+    # Half the time of a start; only a machine that may ask the Hub needs it.
+    from urllib.request import getproxies, proxy_bypass
+
     try:
         parts = urlsplit(endpoint)
         proxies = getproxies()
