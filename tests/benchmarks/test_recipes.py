@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from benchmarks.recipes import Case, arguments_of, cases, named_size, predicted
 
 # The recipe leaves out a length its machine needs: vLLM refuses it with the same sentence.
