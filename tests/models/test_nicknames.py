@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_preflight.models.nicknames import meant_by
+from vllm_preflight.models.nicknames import Meaning, meant_by
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,19 @@ from vllm_preflight.models.nicknames import meant_by
     ],
 )
 def test_a_clear_nickname_means_one_model(nickname: str, model: str) -> None:
-    assert meant_by(nickname) == (model,)
+    assert meant_by(nickname) == Meaning((model,), clear=True)
 
 
 def test_an_open_nickname_means_several() -> None:
-    assert meant_by("mistral 7b") == (
-        "mistralai/Mistral-7B-Instruct-v0.3",
-        "mistralai/Mistral-7B-v0.1",
-    )
+    found = meant_by("mistral 7b")
+    assert not found.clear
+    assert "mistralai/Mistral-7B-Instruct-v0.3" in found.models
+
+
+def test_a_name_with_words_left_is_near_and_not_meant() -> None:
+    found = meant_by("llama 4 scout")
+    assert not found.clear
+    assert "meta-llama/Llama-4-Scout-17B-16E-Instruct" in found.models
 
 
 @pytest.mark.parametrize(
@@ -42,4 +47,4 @@ def test_an_open_nickname_means_several() -> None:
     ["", "llama", "8b", "no such model", "Qwen/Qwen3-8B", "a/b", "../x y", "x" * 200, "é 8b"],
 )
 def test_what_is_no_nickname_means_nothing(text: str) -> None:
-    assert meant_by(text) == ()
+    assert meant_by(text) == Meaning()

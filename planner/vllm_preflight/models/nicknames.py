@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache
 
 from vllm_preflight.models.catalog.entries import catalog_ids
@@ -21,28 +22,42 @@ _WORDS = re.compile(r"\d+(?:\.\d+)*[a-z](?![a-z])|\d+(?:\.\d+)*|[a-z]+")
 _UNSAID = frozenset({"instruct", "chat", "it", "hf", "meta", "latest"})
 
 
-def meant_by(text: str) -> tuple[str, ...]:
-    """The catalogued ids a nickname could mean, the likeliest first; one when it is clear.
+@dataclass(frozen=True)
+class Meaning:
+    """What a nickname could mean.
 
-    Empty where it is no nickname or fits nothing.
+    Attributes:
+        models: the catalogued ids nearest to it, none where it is no nickname or fits none.
+        clear: whether it is the only one, and says all words of its name.
     """
+
+    models: tuple[str, ...] = ()
+    clear: bool = False
+
+
+def meant_by(text: str) -> Meaning:
+    """The catalogued models a nickname could mean."""
     if not _NICKNAME.fullmatch(text):
-        return ()
+        return Meaning()
     asked = Counter(_WORDS.findall(text.lower()))
     asked = Counter({word: count for word, count in asked.items() if word not in _UNSAID})
     # One word, such as "qwen" or "8b", means too many models to be a name.
     if len(asked) < 2:
-        return ()
+        return Meaning()
     scored = [
         (extra, identifier)
         for identifier, words in _words_of_ids()
         if (extra := _words_left(asked, words, identifier)) is not None
     ]
     if not scored:
-        return ()
+        return Meaning()
     least = min(extra for extra, _ in scored)
     nearest = sorted(identifier for extra, identifier in scored if extra == least)
-    return tuple(_tuned(nearest))
+    if least[0] > 0:
+        # "llama 7b" is nearest to Llama-2-7b, which has a word it does not say.
+        return Meaning(tuple(nearest))
+    models = tuple(_tuned(nearest))
+    return Meaning(models, clear=len(models) == 1)
 
 
 def _tuned(nearest: list[str]) -> list[str]:

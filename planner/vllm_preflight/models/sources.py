@@ -48,6 +48,7 @@ from vllm_preflight.models.nicknames import meant_by
 
 Source = Literal["auto", "catalog", "hub"]
 
+_MOST_NAMED = 6
 # A server that others reach does not read its own machine for them.
 _FOLDERS: ContextVar[bool] = ContextVar("vllm_preflight_folders", default=True)
 
@@ -140,17 +141,19 @@ def _local_folder(model: str) -> Path | None:
 def _named(text: str) -> str:
     """The id a nickname or a name without its organisation means; other text unchanged.
 
-    Raises UnknownModel, naming them, where several models of the catalogue are meant.
+    Raises UnknownModel, naming the nearest, where a model of the catalogue could be meant and
+    which is not clear.
     """
     if "/" in text:
         return text
-    meant = meant_by(text)
-    if len(meant) > 1:
+    meaning = meant_by(text)
+    if meaning.models and not meaning.clear:
         raise UnknownModel(
-            f"{shown(text)} could mean several models of the catalogue: {', '.join(meant)}.",
-            "Write one of these ids.",
+            f"{shown(text)} is not the whole name of a model of the catalogue; nearest: "
+            f"{', '.join(meaning.models[:_MOST_NAMED])}.",
+            "Write the id.",
         )
-    return meant[0] if meant else text
+    return meaning.models[0] if meaning.models else text
 
 
 def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progress) -> Model:
