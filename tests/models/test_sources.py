@@ -226,7 +226,10 @@ def test_what_the_hub_does_not_give_the_catalogue_answers(
     assert away.origin == "catalog"
     assert "There is no model Qwen/Qwen3-8B" in away.notes[-1]
     assert "The embedded catalogue answers" in away.notes[-1]
+    asked = len(hub.requests)
     assert load_model(CATALOGUED) is away
+    assert len(hub.requests) == asked
+    hub_reach.forget_away()
     repository.gated = "manual"
     hub.tokens = {"hf_good"}
     hub.repositories[CATALOGUED] = repository

@@ -2,7 +2,9 @@
 
 A machine without a network must not wait before the embedded catalogue answers: one
 connection is tried for at most CONNECT_S seconds, to the proxy where one is set, and a Hub
-that is away is not tried again by this process for AWAY_S seconds. Nothing is sent.
+that is away is not tried again by this process for AWAY_S seconds. Nothing is sent. A model
+that the Hub refused (gated, private, too many requests) is not asked for again as long, where
+the catalogue answers for it.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ AWAY_S = 300.0
 _PUBLIC = "https://huggingface.co"
 
 _AWAY_UNTIL: dict[str, float] = {}
+# Why a model was refused, and until when that is believed, by endpoint and id.
+_REFUSED: dict[tuple[str, str], tuple[float, str]] = {}
 
 
 def answers() -> bool:
     """Whether something at the Hub's address takes a connection; remembered when not."""
-    endpoint = os.environ.get("HF_ENDPOINT") or _PUBLIC
+    endpoint = _endpoint()
     if time.monotonic() < _AWAY_UNTIL.get(endpoint, 0.0):
         return False
     found = _connects(endpoint)
@@ -35,13 +39,28 @@ def answers() -> bool:
 
 def found_away() -> None:
     """Remember that the Hub did not answer, however that was found out."""
-    endpoint = os.environ.get("HF_ENDPOINT") or _PUBLIC
-    _AWAY_UNTIL[endpoint] = time.monotonic() + AWAY_S
+    _AWAY_UNTIL[_endpoint()] = time.monotonic() + AWAY_S
+
+
+def found_refused(model: str, reason: str) -> None:
+    """Remember that the Hub refuses a model, and why."""
+    _REFUSED[_endpoint(), model] = (time.monotonic() + AWAY_S, reason)
+
+
+def refusal(model: str) -> str | None:
+    """Why the Hub refused a model a moment ago, None where it did not."""
+    until, reason = _REFUSED.get((_endpoint(), model), (0.0, ""))
+    return reason if time.monotonic() < until else None
 
 
 def forget_away() -> None:
     """Try the Hub again at the next question."""
     _AWAY_UNTIL.clear()
+    _REFUSED.clear()
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or _PUBLIC
 
 
 def _connects(endpoint: str) -> bool:

@@ -164,23 +164,19 @@ def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progr
     # A model the catalogue cannot answer is worth waiting for.
     fallback = entry or _derived(model)
     known = cached is not None or fallback is not None
-    if is_offline():
-        reason = "HF_HUB_OFFLINE is set."
-    elif known and not hub_reach.answers():
-        reason = "The Hugging Face Hub cannot be reached."
-    else:
+    reason = _why_not_asked(model, known)
+    if reason is None:
         try:
             return _asked(model, entry, progress, BUDGET_BEFORE_CATALOG_S if known else None)
-        except HubUnavailable as error:
-            if not known:
-                raise HubUnavailable(error.message, f"{error.hint} {_nearest(model)}") from error
+        except (HubUnavailable, UnknownModel) as error:
+            # What the Hub does not have is not made up from its name.
+            if not known or (entry is None and isinstance(error, UnknownModel)):
+                raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
+            reason = error.message
             if isinstance(error, HubAway):
                 hub_reach.found_away()
-            reason = error.message
-        except UnknownModel as error:
-            if entry is None:
-                raise UnknownModel(error.message, f"{error.hint} {_nearest(model)}") from error
-            reason = error.message
+            else:
+                hub_reach.found_refused(model, reason)
     if cached is not None:
         return _incomplete(cached.model, reason)
     if fallback is None:
@@ -190,6 +186,17 @@ def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progr
         return found
     note = f"{reason} The embedded catalogue answers: {found.provenance}."
     return _MODELS.get((found.id, note), lambda: replace(found, notes=(*found.notes, note)))
+
+
+def _why_not_asked(model: str, known: bool) -> str | None:
+    """Why the Hub is not asked for a model, None when it is."""
+    if is_offline():
+        return "HF_HUB_OFFLINE is set."
+    if not known:
+        return None
+    if not hub_reach.answers():
+        return "The Hugging Face Hub cannot be reached."
+    return hub_reach.refusal(model)
 
 
 def _asked(
