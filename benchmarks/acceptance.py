@@ -168,7 +168,7 @@ def _assumed(problem: LaunchProblem, row: Row, model: Model) -> bool:
     if "--allow-deprecated-quantization" in problem.remedies:
         return True
     whole_table = row["max_model_len"] == model.config.get("max_position_embeddings")
-    return whole_table and row["max_model_len"] > model.architecture.position_limit
+    return whole_table and row["max_model_len"] > model.architecture.max_position
 
 
 def print_table(counts: Counter[tuple[str, str, str]]) -> None:

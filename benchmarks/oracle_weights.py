@@ -22,6 +22,7 @@ from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.memory.weights.weights import weights_per_rank
 from vllm_preflight.models.catalog.entries import catalog_entry
+from vllm_preflight.models.catalog_models import STORAGE
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
@@ -77,18 +78,20 @@ def grade_weights(rows: Iterable[Row]) -> list[WeightGrade]:
 
 
 @cache
-def catalogue_model(name: str) -> Model:
-    """The catalogued model; raises PreflightError or LookupError."""
+def catalogue_model(name: str, quantised: bool = True) -> Model:
+    """The catalogued model; raises PreflightError or LookupError.
+
+    With `quantised` false it is the model as a row without quantisation was made of it: the
+    catalogue has since settled the storage of some from other sources than their config.
+    """
     entry = catalog_entry(name)
     if entry is None:
         raise LookupError(f"{name} is not in the catalogue")
+    config = dict(entry.config)
+    if not quantised and entry.facts.get(STORAGE) not in ("published", "quoted"):
+        config.pop("quantization_config", None)
     return Model(
-        name,
-        "catalog",
-        entry.source,
-        entry.config,
-        read_architecture(entry.config),
-        read_quantization(entry.config),
+        name, "catalog", entry.source, config, read_architecture(config), read_quantization(config)
     )
 
 
@@ -114,7 +117,7 @@ def _grade(row: Row) -> WeightGrade:
     major, _, minor = row["cc"].partition(".")
     capability = (int(major), int(minor))
     try:
-        model = catalogue_model(row["model"])
+        model = catalogue_model(row["model"], row["quant"] is not None)
         now = weights_per_rank(model, row_launch(row), capability)
         older = weights_per_rank(model, row_launch(row, BEFORE_UNSPLIT), capability)
     except (PreflightError, LookupError) as error:

@@ -15,14 +15,19 @@ import argparse
 import datetime
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from catalog_composed import composed
+from catalog_evidence import PRESETS, Evidence, read_recipes
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
+from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.quantization import read_quantization
 
 Json = dict[str, Any]
 TARGET = Path(__file__).parent.parent / "planner/vllm_preflight/models/catalog/models.jsonl"
@@ -72,15 +77,29 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     arguments = parser.parse_args()
-    entries, left_out = build(arguments.shared / "data" / "models", arguments.date)
+    data = arguments.shared / "data"
+    entries, left_out = build(data / "models", data / "recipes.jsonl", arguments.date)
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(entries)} models, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
+    print(", ".join(f"{n} {word}" for word, n in counted("completeness", entries)))
+    for fact in ("max_position_embeddings", "quantization_config"):
+        bases = [entry["facts"][fact] for entry in entries]
+        print(f"{fact}: " + ", ".join(f"{n} {word}" for word, n in tally(bases)))
     for model, reason in left_out.items():
         print(f"left out: {model}: {reason}")
 
 
-def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
+def counted(field: str, entries: Iterable[Json]) -> list[tuple[str, int]]:
+    return tally(entry[field] for entry in entries)
+
+
+def tally(words: Iterable[str]) -> list[tuple[str, int]]:
+    # A twin that lent its scheme is a detail of the basis.
+    return Counter(word.partition(", as in ")[0] for word in words).most_common()
+
+
+def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str, str]]:
     """All entries, sorted by id, each starting with its id; and why others are left out."""
     index = {row["model"]: row for row in read_rows(folder / "index.jsonl")}
     configs = {
@@ -88,6 +107,7 @@ def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
         for row in read_rows(folder / "configs.jsonl")
     }
     modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
+    partial = {row["model"]: row["config"] for row in read_rows(folder / "partial.jsonl")}
     entries: list[Json] = []
     unreadable: dict[str, str] = {}
     for model, config in configs.items():
@@ -105,13 +125,35 @@ def build(folder: Path, date: str) -> tuple[list[Json], dict[str, str]]:
                 name for name in configs if name not in unreadable and alike(configs, model, name)
             ],
         }
+    known = {name_of(entry["id"]) for entry in entries}
     for row in index.values():
         if row["completeness"] == "partial":
             lender = lender_of(row, index, configs)
             if lender is not None:
                 unreadable.pop(row["model"], None)
                 entries.append(borrowed_entry(row, index[lender], configs[lender], date))
-    return sorted(entries, key=lambda entry: entry["id"].lower()), unreadable
+                continue
+            config = composed(row, partial.get(row["model"], {}))
+            # A copy of a known model is answered from that.
+            if config is not None and name_of(row["model"]) not in known:
+                entries.append(composed_entry(row, config, date))
+    evidence = Evidence(entries, index, read_recipes(recipes))
+    settled = [with_facts(entry, evidence) for entry in entries]
+    return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
+
+
+def with_facts(entry: Json, evidence: Evidence) -> Json:
+    """The entry with what settled its length and its storage, and what contradicts them."""
+    config, facts, found = evidence.settle(entry)
+    notes = [note for note in (entry.get("note"), *found) if note]
+    changed = {**entry, "facts": facts, "config": encode(kept(config))}
+    if entry.get("bytes_basis", "").startswith(("2 bytes x", "4 bytes x")) and (
+        read_quantization(config).method != "none"
+    ):
+        # An estimate for 16 bits says nothing of a quantised checkpoint.
+        for field in ("total_bytes", "bytes_basis", "stored_dtype"):
+            changed.pop(field, None)
+    return {**changed, **optional(note="; ".join(notes))}
 
 
 def unread(config: Json) -> str:
@@ -160,6 +202,12 @@ def says_its_scheme(row: Json, config: Json, modelopt: Json | None) -> bool:
     return bool(not row.get("quant_from_name") or config.get("quantization_config") or modelopt)
 
 
+def completeness_of(row: Json) -> str:
+    """How much of the published config an entry is; a copy for another use may differ from it."""
+    preset = row["completeness"] == "full" and PRESETS.search(row["source"])
+    return "preset" if preset else row["completeness"]
+
+
 def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json:
     # The index also reports lists as collapsed that the config now has in full.
     notes = [
@@ -172,7 +220,7 @@ def own_entry(row: Json, config: Json, modelopt: Json | None, date: str) -> Json
     if "layers.*." in quantization and (merged or "collapsed" in (row.get("note") or "")):
         notes.append("layer numbers in the quantisation's lists of modules are collapsed to *")
     return {
-        **head(row, config, row["completeness"], plain(row["source"]), date),
+        **head(row, config, completeness_of(row), plain(row["source"]), date),
         **stored_bytes(row, config),
         **optional(note=plain("; ".join(notes))),
     }
@@ -190,6 +238,12 @@ def borrowed_entry(row: Json, lender: Json, config: Json, date: str) -> Json:
         **head(row, config, "borrowed", source, date),
         **optional(note="keys other than the main dimensions are not verified for this model"),
     }
+
+
+def composed_entry(row: Json, config: Json, date: str) -> Json:
+    source = f"dimensions of {plain(row['source'])}"
+    note = "keys other than the dimensions are those of the class; the parameters add up exactly"
+    return {**head(row, config, "composed", source, date), **optional(note=note)}
 
 
 def head(row: Json, config: Json, completeness: str, source: str, date: str) -> Json:
@@ -309,6 +363,10 @@ def may_borrow(row: Json, lender: str, config: Json) -> bool:
         return True
     scaled = (inner.get("rope_scaling") or {}) or (inner.get("rope_parameters") or {}).get("factor")
     return not scaled and "text_config" not in config and "max_position_embeddings" in config
+
+
+def name_of(model: str) -> str:
+    return read_name(model).base.lower()
 
 
 def organisation(model: str) -> str:

@@ -55,8 +55,10 @@ def test_a_stated_or_whole_config_is_left_as_it_is() -> None:
 
 def test_the_length_of_a_silent_part_is_unknown_and_of_a_whole_config_the_classs() -> None:
     silent = {key: value for key, value in PART.config.items() if key != "max_position_embeddings"}
-    part = catalog_model(replace(PART, config=silent))
+    facts = {"max_position_embeddings": "unknown"}
+    part = catalog_model(replace(PART, config=silent, facts=facts))
     assert not part.architecture.max_position_known
+    assert [one.fact for one in part.assumed] == ["max_position_embeddings"]
     assert any("longest length" in note and "2,048" in note for note in part.notes)
     whole = catalog_model(replace(PART, config=silent, completeness="full"))
     assert whole.architecture.max_position_known

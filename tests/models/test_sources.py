@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import pytest
 from huggingface_hub import constants
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, PreflightError, UnknownModel
+from vllm_preflight.models import hub_reach, sources
 from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.model_ids import is_model_id
 from vllm_preflight.models.sources import forget_models, load_model
@@ -129,7 +132,8 @@ def test_a_path_that_does_not_exist_is_no_id(hub: FakeHub, path: str) -> None:
 # The catalogue
 
 
-def test_the_catalogue_needs_no_network(hub: FakeHub) -> None:
+def test_the_catalogue_needs_no_network(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     model = load_model(CATALOGUED)
     entry = catalog_entry(CATALOGUED)
     assert entry is not None
@@ -139,6 +143,7 @@ def test_the_catalogue_needs_no_network(hub: FakeHub) -> None:
     assert model.checkpoint_bytes == entry.total_bytes
     assert entry.source in model.provenance
     assert entry.date in model.provenance
+    assert model.assumed == ()
     assert hub.requests == []
 
 
@@ -146,12 +151,14 @@ def test_the_catalogue_is_read_once_in_any_spelling() -> None:
     assert load_model(CATALOGUED.upper()) is load_model(CATALOGUED)
 
 
-def test_a_name_without_organisation_is_enough_when_only_one_has_it(hub: FakeHub) -> None:
+def test_a_nickname_is_an_id_or_a_list_of_them(hub: FakeHub) -> None:
     assert load_model("gpt-oss-20b").id == "openai/gpt-oss-20b"
-    with pytest.raises(UnknownModel, match="Several models of the catalogue are named") as caught:
-        load_model("Qwen3-8B")
-    assert CATALOGUED in caught.value.message
-    assert hub.requests == []
+    assert load_model("qwen3:32b").id == "Qwen/Qwen3-32B"
+    with pytest.raises(UnknownModel, match="not the whole name") as caught:
+        load_model("mistral 7b")
+    assert "mistralai/Mistral-7B-Instruct-v0.3" in caught.value.message
+    with pytest.raises(InvalidRequest):
+        load_model("no such model")
 
 
 @pytest.mark.parametrize(
@@ -203,13 +210,120 @@ def test_a_model_that_is_nowhere_else_comes_from_the_hub_once(
     assert load_model("org/llama", revision="main") is not first
 
 
-def test_a_revision_or_the_source_skips_the_catalogue(
-    hub: FakeHub, repository: FakeRepository
-) -> None:
+def test_the_hub_is_asked_before_the_catalogue(hub: FakeHub, repository: FakeRepository) -> None:
     hub.repositories[CATALOGUED] = repository
-    assert load_model(CATALOGUED).origin == "catalog"
+    assert load_model(CATALOGUED).origin == "hub"
+    assert load_model(CATALOGUED.lower()).id == CATALOGUED
+    assert load_model(CATALOGUED, source="catalog").origin == "catalog"
     assert load_model(CATALOGUED, revision="main").origin == "hub"
     assert load_model(CATALOGUED, source="hub").revision == COMMIT
+
+
+def test_what_the_hub_does_not_give_the_catalogue_answers(
+    hub: FakeHub, repository: FakeRepository
+) -> None:
+    away = load_model(CATALOGUED)
+    assert away.origin == "catalog"
+    assert "There is no model Qwen/Qwen3-8B" in away.notes[-1]
+    assert "The embedded catalogue answers" in away.notes[-1]
+    asked = len(hub.requests)
+    assert load_model(CATALOGUED) is away
+    assert len(hub.requests) == asked
+    hub_reach.forget_away()
+    repository.gated = "manual"
+    hub.tokens = {"hf_good"}
+    hub.repositories[CATALOGUED] = repository
+    gated = load_model(CATALOGUED)
+    assert gated.origin == "catalog" and gated is not away
+
+
+def test_a_hub_that_is_away_is_tried_once(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def never(address: object, timeout: float) -> socket.socket:
+        tried.append(address)
+        time.sleep(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(hub_reach, "CONNECT_S", 0.05)
+    monkeypatch.setattr(socket, "create_connection", never)
+    for name in (CATALOGUED, "openai/gpt-oss-20b", "RedHatAI/Qwen3-8B-FP8"):
+        model = load_model(name)
+        assert model.origin == "catalog"
+        assert "The Hugging Face Hub cannot be reached" in model.notes[-1]
+    assert len(tried) == 1
+    assert hub.requests == []
+
+
+def test_a_hub_that_hangs_is_left_for_the_catalogue(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BUDGET_BEFORE_CATALOG_S", 0.3)
+    hub.failure = "hang"
+    assert "did not answer in time" in load_model(CATALOGUED).notes[-1]
+    asked = len(hub.requests)
+    assert "cannot be reached" in load_model("openai/gpt-oss-20b").notes[-1]
+    assert len(hub.requests) == asked
+
+
+def test_the_first_hop_is_the_proxy_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example:8443")
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    asked: list[object] = []
+
+    def connect(address: object, timeout: float) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError(timeout)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert not hub_reach.answers()
+    hub_reach.forget_away()
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    assert not hub_reach.answers()
+    assert asked == [("hub.example", 8443), ("proxy.example", 3128)]
+
+
+# Checkpoints answered from the model their name says they are made from
+
+
+def test_a_checkpoint_of_a_known_model_is_answered_and_labelled(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = load_model("someone/Qwen3-8B-AWQ")
+    assert model.id == "someone/Qwen3-8B-AWQ"
+    assert model.quantization.label == "AWQ INT4 group 128"
+    assert "taken for Qwen/Qwen3-8B" in model.notes[0]
+    assert [one.fact for one in model.assumed] == ["quantization_config"]
+    assert load_model("someone/Qwen3-8B-AWQ") is model
+    copy = load_model("nobody/Meta-Llama-3.1-8B-Instruct")
+    assert "meta-llama/Llama-3.1-8B-Instruct" in copy.notes[0]
+    assert copy.quantization.method == "none"
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("model", "base"),
+    [
+        ("someone/Qwen3-8B-NVFP4", "Qwen/Qwen3-8B"),
+        ("someone/Llama-3.1-8B-Instruct-medical", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("someone/My-Qwen3-14B-FP8", "Qwen/Qwen3-14B"),
+        ("someone/Qwen3-8B-GGUF", "Qwen/Qwen3-8B"),
+    ],
+)
+def test_a_name_that_leaves_the_scheme_or_the_shape_open_names_its_base(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, model: str, base: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UnknownModel) as caught:
+        load_model(model)
+    assert f"made from {base}" in caught.value.hint
+
+
+def test_a_checkpoint_the_hub_does_not_have_is_not_made_up(hub: FakeHub) -> None:
+    with pytest.raises(UnknownModel, match="There is no model someone/Qwen3-8B-AWQ"):
+        load_model("someone/Qwen3-8B-AWQ")
 
 
 def test_the_cache_comes_before_the_hub(hub: FakeHub, repository: FakeRepository) -> None:

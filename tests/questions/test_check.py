@@ -237,7 +237,7 @@ def test_a_line_without_a_model_serves_vllms_default() -> None:
 
 def test_a_config_that_hides_its_quantisation_is_warned_of() -> None:
     answer = predict(model="zai-org/GLM-5.3", tensor_parallel_size=8)
-    assert any("stores 1.00 bytes a parameter" in warning for warning in answer.warnings)
+    assert any("hold 1.00 bytes a parameter" in warning for warning in answer.warnings)
     plain = predict(model="Qwen/Qwen3-32B")
     assert not any("bytes a parameter" in warning for warning in plain.warnings)
 

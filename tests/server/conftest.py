@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import anyio
@@ -18,14 +18,6 @@ from vllm_preflight_server.mcp.app import build_server
 Era = Literal["auto", "legacy"]
 Ask = Callable[..., CallToolResult]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def without_network() -> Iterator[None]:
-    """No question of these tests reaches the Hub."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
 
 
 @pytest.fixture(params=["auto", "legacy"], ids=["modern", "handshake"])

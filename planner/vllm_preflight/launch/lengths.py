@@ -24,10 +24,7 @@ _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request in tokens, and whether vLLM is to lower it to what fits."""
     architecture, notes = inputs.architecture, inputs.notes
-    limit = architecture.position_limit
-    longest = architecture.max_position
-    if not notes.versioned("longrope_starts_short"):
-        longest = limit
+    limit = longest = architecture.max_position
     asked = inputs.request.max_model_len
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
         if not notes.versioned("max_model_len_auto"):
@@ -39,6 +36,10 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
         return longest, True
     known = architecture.max_position_known
     if asked is None:
+        unasked = architecture.unasked_length
+        if unasked is not None and notes.versioned("long_rope_unasked_length"):
+            notes.default("max_model_len", f"LongRoPE's first length, not the longest {limit:,}")
+            return unasked, False
         notes.default("max_model_len", "the model's own maximum" if known else "assumed")
         return longest, False
     notes.given("max_model_len")

@@ -234,8 +234,9 @@ class Architecture:
 
     Equal only to itself, so that it is a cheap key of caches.
 
-    `max_position` is the length vLLM derives as the model's own maximum, and
-    `longest_position` the longest it accepts when asked, where that is another (LongRoPE);
+    `max_position` is the length vLLM derives as the model's own maximum;
+    `unasked_length` is the length vLLM takes where none is asked for and it is not the
+    longest one (LongRoPE).
     `max_position_known` is false where only part of the config is at hand and that part is
     silent about it: it is then the class's default, which the whole config may override.
     `sentence_transformer` marks a checkpoint whose modules.json asks for pooling.
@@ -268,19 +269,14 @@ class Architecture:
     batch_buffer_width: int = 0
     task: Literal["generate", "embed"] = "generate"
     packed_kv_layout: bool = False
-    longest_position: int = 0
     max_position_known: bool = True
+    unasked_length: int | None = None
     sentence_transformer: bool = False
     family_notes: tuple[str, ...] = field(default=())
 
     def __hash__(self) -> int:
         # Cheap, so that architectures can key caches; equality compares everything.
         return hash((self.model_type, self.hidden_size, self.vocab_size, len(self.layers)))
-
-    @property
-    def position_limit(self) -> int:
-        """The longest length vLLM accepts, in tokens."""
-        return self.longest_position or self.max_position
 
     @cached_property
     def layer_counts(self) -> Counter[Layer]:

@@ -1,8 +1,9 @@
 """A catalogue entry as a Model, with what an incomplete entry leaves open said or derived.
 
-Some entries hold only the keys of a config.json that a source quoted. Where such an entry
-is silent about the length or about sharing the embedding with the output head, the
-config's class default would be a guess that looks like a fact.
+Some entries hold only the keys of a config.json that a source quoted, a copy another project
+keeps, or a class's defaults. What such an entry is silent about is not taken for "none": its
+`facts` say what settled the length and the storage of weights, and a fact that nothing settled
+is an `Assumption` of the model.
 """
 
 from __future__ import annotations
@@ -12,20 +13,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.catalog.entries import CatalogEntry
-from vllm_preflight.models.config_reader import read_architecture, states_key, states_length
-from vllm_preflight.models.model import Model
+from vllm_preflight.models.config_reader import read_architecture, states_key
+from vllm_preflight.models.model import Assumption, Model
 from vllm_preflight.models.parameters import count_parameters
-from vllm_preflight.models.quantization import read_quantization
+from vllm_preflight.models.quantization import Quantization, read_quantization
 
 _COMPLETENESS = {
     "full": "the published config.json",
+    "preset": "a copy of config.json that another project keeps",
     "subset": "the keys of config.json that its source quotes",
     "transformers-default": "the defaults of the class that documents this checkpoint",
     "borrowed": "the config of a model with the same dimensions and parameter total",
+    "composed": "published dimensions in a config of their class, exact to the parameter total",
 }
 _TIED = "tie_word_embeddings"
+LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "config.json"
+# The share by which counted and published parameters may differ.
+_COUNTED_APART = 0.01
+_SETTLE = (
+    "Ask where the Hugging Face Hub can be reached, or give the folder that holds the model's "
+    "config.json."
+)
 # Names that suggest, and do not decide, that a checkpoint of a generating class embeds.
 _EMBEDDER = re.compile(r"embed|rerank|retriev|(^|[/-])(e5|gte|bge)-", re.IGNORECASE)
 # Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
@@ -48,26 +59,24 @@ def catalog_model(entry: CatalogEntry) -> Model:
     if entry.completeness != "full":
         notes.insert(0, f"The catalogue holds {basis}, not the whole config.json.")
     config, architecture = entry.config, read_architecture(entry.config)
-    if entry.completeness == "subset":
+    if entry.completeness in ("subset", "preset"):
         config, architecture, found = _completed(entry, architecture)
         notes += found
+    quantization = read_quantization(config)
+    assumed = _assumed(entry, architecture, quantization)
+    if any(one.fact == LENGTH for one in assumed):
+        architecture = replace(architecture, max_position_known=False)
+    notes += [f"{one.sentence} {one.settle}" for one in assumed]
     if architecture.task == "generate" and _EMBEDDER.search(entry.id):
         notes.append(
             "The catalogue does not say whether the repository has a modules.json of "
             "sentence-transformers; with one, vLLM embeds instead of generating: ask with "
             "--runner pooling."
         )
-    quantization = read_quantization(config)
-    stored = (entry.total_bytes or 0) / (entry.params_total or 1)
-    if quantization.method == "none" and 0 < stored < _LEAST_UNQUANTIZED:
-        notes.append(
-            f"The checkpoint stores {stored:.2f} bytes a parameter, but the catalogue's config "
-            "names no quantisation: the weights are smaller than said here."
-        )
     return Model(
         id=entry.id,
         origin="catalog",
-        provenance=f"embedded catalogue of {entry.date}: {basis} ({entry.source})",
+        provenance=f"embedded catalogue of {entry.date}: {basis} ({entry.source}){_settled(entry)}",
         config=config,
         architecture=architecture,
         quantization=quantization,
@@ -76,7 +85,76 @@ def catalog_model(entry: CatalogEntry) -> Model:
         bytes_by_dtype=bytes_by_dtype,
         gated=entry.gated,
         notes=tuple(notes),
+        assumed=assumed,
     )
+
+
+def _settled(entry: CatalogEntry) -> str:
+    """Which facts come from elsewhere than the config, for the provenance."""
+    said = [
+        f"{what} by {entry.facts[fact]}"
+        for fact, what in ((LENGTH, "longest length"), (STORAGE, "storage of weights"))
+        if entry.facts.get(fact, "published") not in ("published", "quoted", "unknown")
+    ]
+    return f"; {', '.join(said)}" if said else ""
+
+
+def _assumed(
+    entry: CatalogEntry, architecture: Architecture, quantization: Quantization
+) -> tuple[Assumption, ...]:
+    """The facts of an entry that no published source settles."""
+    found: list[Assumption] = []
+    if entry.facts.get(LENGTH) == "unknown":
+        found.append(
+            Assumption(
+                LENGTH,
+                f"{architecture.max_position:,} tokens",
+                f"The catalogue does not know the longest length of {entry.id}: "
+                f"{architecture.max_position:,} tokens are assumed where none is asked for, and a "
+                "longer one is not refused here, though vLLM may refuse it.",
+                _SETTLE,
+            )
+        )
+    stored = (entry.total_bytes or 0) / (entry.params_total or 1)
+    smaller = quantization.method == "none" and 0 < stored < _LEAST_UNQUANTIZED
+    if smaller:
+        sentence = (
+            f"The files of {entry.id} hold {stored:.2f} bytes a parameter, but the catalogue's "
+            "config names no quantisation: the weights may be as small as "
+            f"{bytes_to_gib(entry.total_bytes or 0):.1f} GiB."
+        )
+        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE))
+    elif entry.facts.get(STORAGE) == "unknown":
+        whole = 2 * (entry.params_total or count_parameters(architecture).total)
+        sentence = (
+            f"The catalogue does not know whether {entry.id} is stored quantised: its weights are "
+            f"{bytes_to_gib(whole):.1f} GiB in 16 bit, as assumed here, and about "
+            f"{bytes_to_gib(whole // 2):.1f} GiB in FP8."
+        )
+        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE))
+    shapes = _shapes(entry, architecture, quantization)
+    return tuple([*found, shapes] if shapes else found)
+
+
+def _shapes(
+    entry: CatalogEntry, architecture: Architecture, quantization: Quantization
+) -> Assumption | None:
+    """What it means that a part or copy of a config counts other parameters than published."""
+    published = entry.params_total
+    # A quantised checkpoint's published number counts packed elements.
+    if entry.completeness == "full" or not published or quantization.method != "none":
+        return None
+    counted = count_parameters(architecture).total
+    # The Hub counts an output head that is stored beside the embedding it shares.
+    copies = (0, architecture.vocab_size * architecture.hidden_size)
+    if min(abs(counted + copy - published) for copy in copies) <= _COUNTED_APART * published:
+        return None
+    sentence = (
+        f"The catalogue's config of {entry.id} makes {counted / 1e9:.2f} billion parameters, and "
+        f"{published / 1e9:.2f} are published: a shape, a tower or a prediction layer is not "
+        f"known, and the weights are uncertain by that share."
+    )
+    return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE)
 
 
 def _completed(
@@ -95,11 +173,4 @@ def _completed(
                 f"The entry has no {_TIED}; the published parameter total says that the output "
                 f"head {shares} the embedding."
             )
-    if not states_length(config):
-        architecture = replace(architecture, max_position_known=False)
-        notes.append(
-            "The entry does not say the model's longest length: "
-            f"{architecture.max_position:,} tokens are assumed where none is asked for, and a "
-            "longer one is not refused here, though vLLM may refuse it."
-        )
     return config, architecture, notes

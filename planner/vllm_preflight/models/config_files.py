@@ -126,7 +126,7 @@ def with_sentence_length(
         return architecture, ()
     note = f"The repository's sentence-transformers file sets texts of at most {length:,} tokens."
     limited = replace(
-        architecture, max_position=length, longest_position=0, max_position_known=True
+        architecture, max_position=length, unasked_length=None, max_position_known=True
     )
     return limited, (note,)
 

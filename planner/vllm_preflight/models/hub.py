@@ -52,6 +52,7 @@ from vllm_preflight.models.safetensors_files import (
     header_length,
     parse_header,
 )
+from vllm_preflight.models.stored_bytes import contradiction
 
 # Nearly all headers fit into the first read; the others take a second one.
 _FIRST_READ = BYTES_TO_MIB // 4
@@ -59,15 +60,19 @@ _MOST_HEADERS = 512
 _READERS = 8
 
 
-def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
+def read_hub(
+    model: str, revision: str | None, progress: Progress, budget: float | None = None
+) -> Model:
     """The model as the Hub has it, at the commit that `revision` means now.
+
+    `budget` is how many seconds all requests together may take (BUDGET_S when None).
 
     Raises:
         UnknownModel: no such model or revision, or it has no config.json.
         HubUnavailable: the Hub cannot be reached, refuses access, or makes no sense.
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
-    client = HubClient.from_environment()
+    client = HubClient.from_environment(budget)
     try:
         progress(f"looking up {model} on {client.host}")
         listing = _listing(client, model, revision)
@@ -80,19 +85,21 @@ def read_hub(model: str, revision: str | None, progress: Progress) -> Model:
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
     architecture, said = with_sentence_length(architecture, sentence)
     stored, notes = _stored(client, listing, progress)
+    quantization = read_quantization(config)
+    checkpoint_bytes = stored.total_bytes if stored else None
     return Model(
         id=listing.model,
         origin="hub",
         provenance=f"{CONFIG_NAME} on {client.host}, commit {listing.commit}",
         config=config,
         architecture=architecture,
-        quantization=read_quantization(config),
+        quantization=quantization,
         revision=listing.commit,
         params_published=listing.elements or (stored.elements if stored else None),
-        checkpoint_bytes=stored.total_bytes if stored else None,
+        checkpoint_bytes=checkpoint_bytes,
         bytes_by_dtype=stored.bytes_by_dtype if stored else {},
         gated=listing.gated,
-        notes=(*said, *notes),
+        notes=(*said, *notes, *contradiction(architecture, quantization, checkpoint_bytes)),
     )
 
 

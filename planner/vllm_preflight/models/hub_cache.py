@@ -6,6 +6,8 @@ all that decides is a question of its own: `is_whole`.
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,9 @@ class CachedSnapshot:
 
 def find_cached(model: str, revision: str | None) -> CachedSnapshot | None:
     """The cached snapshot of a model's revision ("main" when None), or None."""
+    # The library is slow to import: not for a model that was never downloaded.
+    if not (_cache_folder() / f"models--{model.replace('/', '--')}").is_dir():
+        return None
     from huggingface_hub import constants, try_to_load_from_cache
 
     def cached(name: str) -> object:
@@ -50,6 +55,20 @@ def find_cached(model: str, revision: str | None) -> CachedSnapshot | None:
         return None
     # Anything but None: a path, or the library's mark for "the Hub has no such file".
     return CachedSnapshot(model, Path(config_path).parent, cached(MODELOPT_NAME) is not None)
+
+
+def _cache_folder() -> Path:
+    """Where huggingface_hub keeps its cache, by the variables it reads when imported."""
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        return Path(constants.HF_HUB_CACHE)
+    environment = os.environ
+    named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
+    if named:
+        return Path(os.path.expandvars(os.path.expanduser(named)))
+    caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.get("HF_HOME") or os.path.join(caches, "huggingface")
+    return Path(os.path.expandvars(os.path.expanduser(home))) / "hub"
 
 
 def is_whole(snapshot: CachedSnapshot, model: Model) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,17 +21,25 @@ from vllm_preflight.base.errors import HubUnavailable, InvalidRequest
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import parse_json_object
 
-# Seconds for everything one model needs of the Hub, short enough to wait for.
+# Seconds for everything one model needs of the Hub, short enough to wait for; and where the
+# embedded catalogue can answer instead.
 BUDGET_S = 10.0
+BUDGET_BEFORE_CATALOG_S = 5.0
 # A listing of a repository with thousands of files has a few MB.
 LISTING_CAP = 32 * BYTES_TO_MIB
 USER_AGENT = "vllm-preflight"
 _MOST_REDIRECTS = 5
 _TURN_S = 0.1
+_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Where the public Hub serves its files from; a mirror is held to its own address.
 _PUBLIC_HOSTS = ("huggingface.co", "hf.co")
 _LOCAL_HINT = "Give a local folder that holds the model's config.json, or a model of the catalogue."
+
+
+class HubAway(HubUnavailable):
+    """No answer came from the Hub: no connection, or nothing in time."""
 
 
 class HubRefusal(Exception):
@@ -134,7 +143,7 @@ class HubClient:
             return outcome
         if isinstance(outcome, HubRefusal | HubUnavailable):
             raise outcome
-        raise HubUnavailable(
+        raise HubAway(
             f"{self.host} cannot be reached: {_reason(outcome)}.",
             f"Check the network, HF_ENDPOINT and proxy settings. {_LOCAL_HINT}",
         ) from outcome
@@ -149,7 +158,7 @@ class HubClient:
             except queue.Empty:
                 if remaining > _TURN_S:
                     continue
-                raise HubUnavailable(
+                raise HubAway(
                     f"{self.host} did not answer in time.", f"Try again later. {_LOCAL_HINT}"
                 ) from None
 
@@ -200,11 +209,11 @@ class HubClient:
 
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) switches the Hub off."""
-    from huggingface_hub import constants
-
-    # The constant is read when the library is imported; the variable may be set later.
-    now = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
-    return now or constants.HF_HUB_OFFLINE
+    if any(os.environ.get(name, "").upper() in _TRUE for name in _SWITCHES):
+        return True
+    # The library reads the variables when it is imported; they may have been unset since.
+    constants = sys.modules.get("huggingface_hub.constants")
+    return bool(constants and constants.HF_HUB_OFFLINE)
 
 
 def _endpoint() -> str:

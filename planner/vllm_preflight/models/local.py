@@ -41,6 +41,7 @@ from vllm_preflight.models.repository_files import (
     without_config,
 )
 from vllm_preflight.models.safetensors_files import StoredTensors, combined, read_stored
+from vllm_preflight.models.stored_bytes import contradiction
 
 Progress = Callable[[str], None]
 
@@ -138,6 +139,7 @@ def read_folder(folder: Path) -> FolderFacts:
             "files count."
         )
     checkpoint_bytes = stored.total_bytes if stored else indexed
+    notes += contradiction(architecture, read_quantization(config), checkpoint_bytes)
     return FolderFacts(config, architecture, stored, checkpoint_bytes, tuple(notes))
 
 

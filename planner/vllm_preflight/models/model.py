@@ -12,6 +12,23 @@ from vllm_preflight.models.quantization import Quantization
 Origin = Literal["local", "cache", "catalog", "hub"]
 
 
+@dataclass(frozen=True)
+class Assumption:
+    """A fact no published source states, and what is taken for it.
+
+    Attributes:
+        fact: the config key ("max_position_embeddings", "quantization_config").
+        taken: what the answer takes it to be.
+        sentence: what is not known and what that touches, as a full sentence.
+        settle: the one thing to do that settles it, as a full sentence.
+    """
+
+    fact: str
+    taken: str
+    sentence: str
+    settle: str
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """What the engine knows of one model. Equal only to itself, so it can key caches.
@@ -33,6 +50,8 @@ class Model:
             sized, but not served.
         weight_scale: factor on the weights' bytes, 1 unless a user gave the parameters.
         notes: what a reader of the answer should know about the facts.
+        assumed: facts no published source states; an answer that hangs on one is no more
+            certain than it.
     """
 
     id: str
@@ -49,3 +68,4 @@ class Model:
     weight_scale: float = 1.0
     supposed: bool = False
     notes: tuple[str, ...] = ()
+    assumed: tuple[Assumption, ...] = ()

@@ -1,14 +1,21 @@
-"""Finding a model: `load_model` looks in four places and says which one answered.
+"""Finding a model: `load_model` looks in five places and says which one answered.
 
 With `source="auto"`, in this order:
 
 1. a local folder, when `model` is the path of one;
-2. the embedded catalogue, unless a revision is asked for: no network, always the same;
-3. the Hub's cache on this machine, when it has the revision and all the facts;
-4. the Hugging Face Hub.
+2. the Hub's cache on this machine, when it has the revision and all the facts;
+3. the Hugging Face Hub: what is published now beats what was catalogued;
+4. the embedded catalogue, when the Hub is switched off (HF_HUB_OFFLINE), away or refuses,
+   unless a revision is asked for: its provenance says how complete it is;
+5. where the Hub is switched off or away, the catalogued model that the name says this is a
+   checkpoint of ("X-FP8", "X-AWQ", a copy of X), labelled as an assumption.
 
-`source="catalog"` looks in the catalogue alone; `source="hub"` skips 1 and 2, and 3
-unless the Hub is switched off (HF_HUB_OFFLINE).
+`source="catalog"` looks in 4 alone; `source="hub"` in 3, and in 2 when the Hub is off.
+A nickname ("llama 3.1 8b") becomes an id of the catalogue first.
+
+Nothing leaves this machine but the requests to the Hub, which name the model and nothing
+else. A machine without a network does not wait: a model of the catalogue costs one attempt
+to connect of at most 1.5 seconds in each process (`hub_reach`), none with HF_HUB_OFFLINE=1.
 
 What was loaded once is kept: a catalogue entry, a folder until one of its files changes,
 an answer of the Hub by id and revision.
@@ -17,29 +24,31 @@ an answer of the Hub by id and revision.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
-from vllm_preflight.models.catalog.entries import catalog_entry, ids_named, nearest_ids
+from vllm_preflight.models import hub_reach
+from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME
+from vllm_preflight.models.derived import derived_model, likely_base
 from vllm_preflight.models.hub import read_hub
 from vllm_preflight.models.hub_cache import cached_model, find_cached, is_whole
-from vllm_preflight.models.hub_client import is_offline
+from vllm_preflight.models.hub_client import BUDGET_BEFORE_CATALOG_S, HubAway, is_offline
+from vllm_preflight.models.kept import KeptModels
 from vllm_preflight.models.local import Progress, fingerprint, load_folder
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.model_ids import check_model_id, check_revision, shown
+from vllm_preflight.models.nicknames import meant_by
 
 Source = Literal["auto", "catalog", "hub"]
 
-_MOST_KEPT = 256
+_MOST_NAMED = 6
 # A server that others reach does not read its own machine for them.
 _FOLDERS: ContextVar[bool] = ContextVar("vllm_preflight_folders", default=True)
 
@@ -71,23 +80,20 @@ def load_model(
         if folder is not None:
             key = ("local", folder, fingerprint(folder))
             return _MODELS.get(key, lambda: load_folder(folder, notify))
+    if source != "hub" and revision is None:
+        model = _named(model)
     check_model_id(model)
     if revision is not None:
         check_revision(revision)
-    if source == "catalog" or (source == "auto" and revision is None):
-        entry = catalog_entry(model)
-        if entry is not None:
-            return _MODELS.get(("catalog", entry.id), lambda: catalog_model(entry))
-        namesakes = ids_named(model)
-        if namesakes:
-            raise UnknownModel(
-                f"Several models of the catalogue are named {model}: {', '.join(namesakes)}.",
-                "Write the organisation too.",
-            )
-        if source == "catalog":
+    entry = catalog_entry(model) if source != "hub" and revision is None else None
+    if source == "catalog":
+        if entry is None:
             raise UnknownModel(
                 f"The catalogue has no model {model}.", _nearest(model) or "See the catalogue."
             )
+        return _catalogued(entry)
+    if revision is None and source == "auto":
+        return _from_hub_or_catalog(model, entry, notify)
     return _from_hub(model, revision, source, notify)
 
 
@@ -104,35 +110,10 @@ def without_folders() -> Generator[None]:
 def forget_models() -> None:
     """Drop every model that is kept, so that the next load reads its source again."""
     _MODELS.clear()
+    hub_reach.forget_away()
 
 
-class _Kept:
-    """The models loaded last; threads may load the same one twice, never wait."""
-
-    def __init__(self) -> None:
-        self._models: OrderedDict[Hashable, Model] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, load: Callable[[], Model]) -> Model:
-        with self._lock:
-            found = self._models.get(key)
-            if found is not None:
-                self._models.move_to_end(key)
-                return found
-        loaded = load()
-        with self._lock:
-            # The first to finish wins: a model is equal only to itself.
-            kept = self._models.setdefault(key, loaded)
-            while len(self._models) > _MOST_KEPT:
-                self._models.popitem(last=False)
-        return kept
-
-    def clear(self) -> None:
-        with self._lock:
-            self._models.clear()
-
-
-_MODELS = _Kept()
+_MODELS = KeptModels()
 
 
 def _local_folder(model: str) -> Path | None:
@@ -157,27 +138,121 @@ def _local_folder(model: str) -> Path | None:
     return None
 
 
+def _named(text: str) -> str:
+    """The id a nickname or a name without its organisation means; other text unchanged.
+
+    Raises UnknownModel, naming the nearest, where a model of the catalogue could be meant and
+    which is not clear.
+    """
+    if "/" in text:
+        return text
+    meaning = meant_by(text)
+    if meaning.models and not meaning.clear:
+        raise UnknownModel(
+            f"{shown(text)} is not the whole name of a model of the catalogue; nearest: "
+            f"{', '.join(meaning.models[:_MOST_NAMED])}.",
+            "Write the id.",
+        )
+    return meaning.models[0] if meaning.models else text
+
+
+def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progress) -> Model:
+    """The Hub's word where it can be had, else what is known of the model without it."""
+    cached = _from_cache(model if entry is None else entry.id, None, progress)
+    if cached is not None and cached.whole:
+        return cached.model
+    # A model the catalogue cannot answer is worth waiting for.
+    fallback = entry or _derived(model)
+    known = cached is not None or fallback is not None
+    reason = _why_not_asked(model, known)
+    if reason is None:
+        try:
+            return _asked(model, entry, progress, BUDGET_BEFORE_CATALOG_S if known else None)
+        except (HubUnavailable, UnknownModel) as error:
+            # What the Hub does not have is not made up from its name.
+            if not known or (entry is None and isinstance(error, UnknownModel)):
+                raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
+            reason = error.message
+            if isinstance(error, HubAway):
+                hub_reach.found_away()
+            else:
+                hub_reach.found_refused(model, reason)
+    if cached is not None:
+        return _incomplete(cached.model, reason)
+    if fallback is None:
+        raise _unknown_offline(model, None, "auto")
+    found = fallback if isinstance(fallback, Model) else _catalogued(fallback)
+    if is_offline():
+        return found
+    note = f"{reason} The embedded catalogue answers: {found.provenance}."
+    return _MODELS.get((found.id, note), lambda: replace(found, notes=(*found.notes, note)))
+
+
+def _why_not_asked(model: str, known: bool) -> str | None:
+    """Why the Hub is not asked for a model, None when it is."""
+    if is_offline():
+        return "HF_HUB_OFFLINE is set."
+    if not known:
+        return None
+    if not hub_reach.answers():
+        return "The Hugging Face Hub cannot be reached."
+    return hub_reach.refusal(model)
+
+
+def _asked(
+    model: str, entry: CatalogEntry | None, progress: Progress, budget: float | None
+) -> Model:
+    """The Hub's answer, kept by the address it came from."""
+    name = model if entry is None else entry.id
+    key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
+    return _MODELS.get(key, lambda: read_hub(name, None, progress, budget))
+
+
+def _derived(model: str) -> Model | None:
+    """What the name says the model is; the same object each time."""
+    derived = derived_model(model)
+    return derived and _MODELS.get(("derived", model), lambda: derived)
+
+
+def _catalogued(entry: CatalogEntry) -> Model:
+    return _MODELS.get(("catalog", entry.id), lambda: catalog_model(entry))
+
+
+@dataclass(frozen=True)
+class _Cached:
+    """A model of the Hub's cache, and whether the cache has all that decides."""
+
+    model: Model
+    whole: bool
+
+
+def _from_cache(model: str, revision: str | None, progress: Progress) -> _Cached | None:
+    snapshot = find_cached(model, revision)
+    if snapshot is None:
+        return None
+    progress(f"reading {model} from the Hub's cache on this machine")
+    key = ("cache", snapshot, fingerprint(snapshot.folder))
+    cached = _MODELS.get(key, lambda: cached_model(snapshot))
+    return _Cached(cached, is_whole(snapshot, cached))
+
+
 def _from_hub(model: str, revision: str | None, source: Source, progress: Progress) -> Model:
+    """The Hub's model at a revision, or as the only source; the cache where that is enough."""
     offline = is_offline()
-    snapshot = find_cached(model, revision) if source == "auto" or offline else None
-    cached: Model | None = None
-    if snapshot is not None:
-        progress(f"reading {model} from the Hub's cache on this machine")
-        key = ("cache", snapshot, fingerprint(snapshot.folder))
-        cached = _MODELS.get(key, lambda: cached_model(snapshot))
-        if is_whole(snapshot, cached):
-            return cached
+    cached = _from_cache(model, revision, progress) if source == "auto" or offline else None
+    if cached is not None and cached.whole:
+        return cached.model
     if offline:
         if cached is None:
             raise _unknown_offline(model, revision, source)
-        return _incomplete(cached, "HF_HUB_OFFLINE is set.")
+        return _incomplete(cached.model, "HF_HUB_OFFLINE is set.")
     key = ("hub", os.environ.get("HF_ENDPOINT"), model, revision)
     try:
         return _MODELS.get(key, lambda: read_hub(model, revision, progress))
     except HubUnavailable as error:
         if cached is None:
             raise HubUnavailable(error.message, f"{error.hint} {_nearest(model)}") from error
-        return _incomplete(cached, error.message)
+        return _incomplete(cached.model, error.message)
     except UnknownModel as error:
         raise UnknownModel(error.message, f"{error.hint} {_nearest(model)}") from error
 
@@ -203,6 +278,12 @@ def _unknown_offline(model: str, revision: str | None, source: Source) -> Unknow
 
 
 def _nearest(model: str) -> str:
+    base = likely_base(model)
+    if base is not None:
+        return (
+            f"By its name it is made from {base}: ask with that, and with the checkpoint's own "
+            "precision where it has another."
+        )
     near = nearest_ids(model)
     return f"The catalogue has {', '.join(near)}." if near else ""
 

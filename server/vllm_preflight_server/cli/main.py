@@ -30,8 +30,8 @@ options:
   -h, --help        this text; COMMAND --help lists the command's options
   --version         the version
 
-MODEL is a Hugging Face id, a folder with a config.json, or a catalogue id. Models of
-the catalogue need no network.
+MODEL is a folder with a config.json, a Hugging Face id, or a name of the catalogue ("llama
+3.1 8b"). The Hub is asked first; where it is off or away, the embedded catalogue answers.
 
 exit codes:
   0  it starts (requests may wait), or the question was answered

@@ -1,8 +1,8 @@
 """Answers kept for questions that are asked again.
 
 Only answers that hang on nothing but the question and this release: a named GPU and a
-model of the catalogue. A folder may change, the Hub may answer anew, and a detected GPU
-may be in use, so those are worked out each time.
+model of the catalogue, where the Hub is switched off. A folder may change, the Hub may
+answer anew, and a detected GPU may be in use, so those are worked out each time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from vllm_preflight.contract.request import RequestModel
 from vllm_preflight.models.catalog.entries import catalog_ids
+from vllm_preflight.models.hub_client import is_offline
 
 T = TypeVar("T")
 MOST_KEPT = 256
@@ -52,6 +53,8 @@ def stands_alone(request: RequestModel) -> bool:
     if any(given.get(name) is not None for name in _SAY_MORE):
         return False
     if "gpu" in given and str(given["gpu"] or "auto").strip().lower().startswith(_FOUND):
+        return False
+    if not is_offline():
         return False
     # A folder goes before a catalogued model of its name.
     return model.lower() in _catalogued() and not os.path.exists(os.path.expanduser(model))

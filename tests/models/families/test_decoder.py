@@ -211,7 +211,7 @@ def test_rope_tables() -> None:
     long = {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}
     phi = read("phi3", rope_scaling=long, original_max_position_embeddings=1024)
     assert sum(rope.positions for rope in phi.ropes) == 4096 + 1024
-    assert phi.max_position == 1024
+    assert (phi.max_position, phi.unasked_length) == (4096, 1024)
     yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}
     assert read("qwen3", rope_scaling=yarn).ropes[0].positions == 8192
     # Sliding layers of Gemma 3 rotate by a table of their own, unscaled.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from vllm_preflight.models.catalog.compact import decode
 
-Completeness = Literal["full", "subset", "transformers-default", "borrowed"]
+Completeness = Literal["full", "preset", "subset", "transformers-default", "borrowed", "composed"]
 
 # How every line starts; the id follows up to the next quote.
 ID_PREFIX = b'{"id":"'
@@ -30,10 +30,12 @@ class CatalogEntry:
     Attributes:
         id: the Hub id, in the Hub's spelling.
         config: the config's keys that bear on memory, shape and speed.
-        completeness: `full` (the whole published config), `subset` (the keys a source
-            quoted), `transformers-default` (the class defaults of the checkpoint that
-            the class documents) or `borrowed` (another model's config, equal in its
-            dimensions and published parameter total).
+        completeness: `full` (the whole published config), `preset` (a copy that another
+            project keeps for its own use), `subset` (the keys a source quoted),
+            `transformers-default` (the class defaults of the checkpoint that the class
+            documents), `borrowed` (another model's config, equal in its dimensions and
+            published parameter total) or `composed` (published dimensions in a config of
+            their class that makes exactly the published parameter total).
         source: where the config comes from.
         date: when the entry was written (ISO 8601).
         params_total: the published number of stored parameters, when known.
@@ -43,6 +45,9 @@ class CatalogEntry:
         stored_dtype: the one dtype all tensors are stored in, when that is known.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
         note: what else a reader of the config should know.
+        facts: what settles a fact that is easily lost, by config key
+            (`max_position_embeddings`, `quantization_config`): "published", "quoted", the
+            sources that agree on it, or "unknown".
     """
 
     id: str
@@ -57,6 +62,7 @@ class CatalogEntry:
     stored_dtype: str | None = None
     gated: bool | None = None
     note: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def catalog_ids() -> tuple[str, ...]:

@@ -61,28 +61,29 @@ def max_position(config: ConfigView, outer: ConfigView | None = None) -> int:
     """The longest length vLLM derives from the config, in tokens.
 
     The smallest of the known length keys, times the rope factor where the rope type
-    asks for it; LongRoPE models get the length they were trained at (vLLM 0.33
-    config/model.py, _get_and_verify_max_len). A config without any gets vLLM's
-    fallback of 2048.
+    asks for it (vLLM 0.33 config/model.py, _get_and_verify_max_len). A config without
+    any gets vLLM's fallback of 2048.
     """
     length = _stated_length(config)
     for rope in rope_sections(config)[:1]:
         kind = rope.text("rope_type", "type")
         if kind in _LONG_ROPES:
-            return _original_length(config, rope) or length
+            return length
         if kind not in _UNSCALED_ROPES and "gemma3" not in (outer or config).model_type:
             return int(length * _factor(rope))
     return length
 
 
-def longest_position(config: ConfigView) -> int:
-    """The longest length vLLM accepts of a LongRoPE model, in tokens; 0 for all others.
+def unasked_length(config: ConfigView) -> int | None:
+    """The length vLLM takes when none is asked for, where it is not the longest.
 
-    Such a model starts at the length it was trained at unless a longer one is asked for.
+    LongRoPE models get the length they were first trained at (vLLM 0.33 config/model.py,
+    _get_and_verify_max_len).
     """
-    ropes = rope_sections(config)[:1]
-    long = any(rope.text("rope_type", "type") in _LONG_ROPES for rope in ropes)
-    return _stated_length(config) if long else 0
+    for rope in rope_sections(config)[:1]:
+        if rope.text("rope_type", "type") in _LONG_ROPES:
+            return _original_length(config, rope) or None
+    return None
 
 
 def _stated_length(config: ConfigView) -> int:
@@ -282,7 +283,7 @@ def assemble(
         hidden_size=hidden_size,
         vocab_size=vocab_size,
         max_position=max_position(config, outer),
-        longest_position=longest_position(config),
+        unasked_length=unasked_length(config),
         num_attention_heads=num_heads,
         num_kv_heads=num_kv_heads,
         embeddings=(embedding(vocab_size, width), *extra_embeddings),

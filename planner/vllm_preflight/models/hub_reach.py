@@ -1,0 +1,103 @@
+"""Whether the Hub can be reached at all, found out quickly and remembered.
+
+A machine without a network must not wait before the embedded catalogue answers: one
+connection is tried for at most CONNECT_S seconds, to the proxy where one is set, and a Hub
+that is away is not tried again by this process for AWAY_S seconds. Nothing is sent. A model
+that the Hub refused (gated, private, too many requests) is not asked for again as long, where
+the catalogue answers for it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+# Twice the round trips of a far continent; name resolution included.
+CONNECT_S = 1.5
+AWAY_S = 300.0
+_PUBLIC = "https://huggingface.co"
+
+_AWAY_UNTIL: dict[str, float] = {}
+# Why a model was refused, and until when that is believed, by endpoint and id.
+_REFUSED: dict[tuple[str, str], tuple[float, str]] = {}
+
+
+def answers() -> bool:
+    """Whether something at the Hub's address takes a connection; remembered when not."""
+    endpoint = _endpoint()
+    if time.monotonic() < _AWAY_UNTIL.get(endpoint, 0.0):
+        return False
+    found = _connects(endpoint)
+    if not found:
+        found_away()
+    return found
+
+
+def found_away() -> None:
+    """Remember that the Hub did not answer, however that was found out."""
+    _AWAY_UNTIL[_endpoint()] = time.monotonic() + AWAY_S
+
+
+def found_refused(model: str, reason: str) -> None:
+    """Remember that the Hub refuses a model, and why."""
+    _REFUSED[_endpoint(), model] = (time.monotonic() + AWAY_S, reason)
+
+
+def refusal(model: str) -> str | None:
+    """Why the Hub refused a model a moment ago, None where it did not."""
+    until, reason = _REFUSED.get((_endpoint(), model), (0.0, ""))
+    return reason if time.monotonic() < until else None
+
+
+def forget_away() -> None:
+    """Try the Hub again at the next question."""
+    _AWAY_UNTIL.clear()
+    _REFUSED.clear()
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or _PUBLIC
+
+
+def _connects(endpoint: str) -> bool:
+    address = _first_hop(endpoint)
+    if address is None:
+        # An address that makes no sense is the client's to explain.
+        return True
+    outcome: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def attempt() -> None:
+        try:
+            socket.create_connection(address, timeout=CONNECT_S).close()
+        except OSError:
+            outcome.put(False)
+        else:
+            outcome.put(True)
+
+    # Name resolution knows no timeout: the thread may outlive the wait.
+    threading.Thread(target=attempt, name="hub-reach", daemon=True).start()
+    try:
+        return outcome.get(timeout=CONNECT_S)
+    except queue.Empty:
+        return False
+
+
+def _first_hop(endpoint: str) -> tuple[str, int] | None:
+    """Host and port a request to the endpoint goes to first: a proxy, or the endpoint."""
+    # Half the time of a start; only a machine that may ask the Hub needs it.
+    from urllib.request import getproxies, proxy_bypass
+
+    try:
+        parts = urlsplit(endpoint)
+        proxies = getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if proxy and not proxy_bypass(parts.hostname or ""):
+            parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        port = parts.port or {"http": 80, "https": 443, "": 80}.get(parts.scheme, 1080)
+    except ValueError:
+        return None
+    return (parts.hostname, port) if parts.hostname else None
