@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.cases import FIELDS, Observed, Resolved  # noqa: E402
 from scripts.startup_judgements import (  # noqa: E402
+    AWAITING_FIT,
     CAMPAIGN_RANKS,
     EXCLUDED,
     FAILURES,
@@ -264,6 +265,9 @@ def arguments(written: Json) -> Json:
         args["limit_mm_per_prompt"] = {modality: int(count) for modality, count in pairs}
     if isinstance(args.get("hf_overrides"), str):
         del args["hf_overrides"]
+    # What the checkpoint asked for is in no argument.
+    if "resolved" in str(args.get("kv_cache_dtype")):
+        del args["kv_cache_dtype"]
     # 0 is what eager execution resolves it to, not what anybody gave.
     if args.get("max_cudagraph_capture_size") == 0:
         del args["max_cudagraph_capture_size"]
@@ -307,10 +311,18 @@ def resolved(other: str) -> Json:
     return values
 
 
+# Records of different collections name one figure differently.
+RENAMED_FIGURES = {
+    "activation_gib": "activation_peak_gib",
+    "cuda_graph_estimate_gib": "cuda_graph_estimated_gib",
+    "gpu_blocks": "num_gpu_blocks",
+    "max_concurrency_at_tokens": "max_concurrency_at",
+}
+
+
 def observed(seen: Json, other: str) -> Json:
     """The figures a run printed, under our names."""
-    renamed = {"gpu_blocks": "num_gpu_blocks", "max_concurrency_at_tokens": "max_concurrency_at"}
-    values: Json = {renamed.get(key, key): value for key, value in seen.items()}
+    values: Json = {RENAMED_FIGURES.get(key, key): value for key, value in seen.items()}
     consumed = re.search(r"consumed(?: \(weights \+ non-torch\))? ([\d.]+)", other)
     if consumed:
         values["consumed_gib"] = float(consumed[1].rstrip("."))
@@ -350,6 +362,8 @@ def exclusion(case: Json, record: Json) -> str | None:
     """Why a case cannot be compared with a prediction, or None."""
     if case["id"] in EXCLUDED:
         return EXCLUDED[case["id"]]
+    if case["id"] in AWAITING_FIT:
+        return "collected after the last fit"
     text = f"{record['vllm_version']} {record['gpu']} {record.get('notes')} {record['observed']}"
     if re.search(r"ROCm|AMD|gfx\d|Ascend|NPU", text):
         return "not an NVIDIA GPU"
