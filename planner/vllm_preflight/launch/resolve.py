@@ -30,6 +30,7 @@ from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
+from vllm_preflight.launch.model_runner import model_runner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import (
@@ -42,7 +43,6 @@ from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
-_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 # Drafting methods the V1 runner can schedule asynchronously.
 _ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
@@ -103,7 +103,7 @@ def resolve_launch(
     check_block_size(architecture, request.block_size, notes)
     quantization = check_quantization(request.quantization, config or {}, notes)
     prefix_cached = prefix_caching(inputs)
-    runner = _model_runner(inputs)
+    runner = model_runner(inputs, speculation)
     eager, graph_mode = cudagraph_mode(inputs)
     launch = Launch(
         version=notes.version,
@@ -148,7 +148,7 @@ def resolve_launch(
         cudagraph_mode=graph_mode,
         cudagraph_sizes=capture_sizes(inputs),
         max_cudagraph_capture_size=largest_capture_size(inputs),
-        cudagraph_memory_charged=graphs_charged(inputs),
+        cudagraph_memory_charged=graphs_charged(inputs, runner),
         num_gpu_blocks_override=inputs.number("num_gpu_blocks_override"),
         free_bytes=None if request.free_vram_gb is None else gib_to_bytes(request.free_vram_gb),
         environment=dict(inputs.environment),
@@ -212,13 +212,6 @@ def _max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
                 f"{_LONG_LENGTH_VARIABLE}=1",
             )
     return asked, False
-
-
-def _model_runner(inputs: LaunchInputs) -> ModelRunner:
-    asked = inputs.switch(_RUNNER_VARIABLE)
-    if asked is not None:
-        return "v2" if asked else "v1"
-    return inputs.notes.decisive("model_runner")
 
 
 def _async_scheduling(
