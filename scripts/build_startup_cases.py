@@ -29,15 +29,17 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.cases import FIELDS, Observed, Resolved  # noqa: E402
 from scripts.startup_judgements import (  # noqa: E402
-    AWAITING_FIT,
     CAMPAIGN_RANKS,
+    COMPILE_CACHE,
     EXCLUDED,
     FAILURES,
     FLAGS,
     GPUS,
     NOTES,
     QUANTIZED_HINT,
+    RESOLVED,
     STAND_INS,
+    TOTALS,
 )
 
 Json = dict[str, Any]
@@ -114,6 +116,8 @@ def campaign_case(row: Mapping[str, str], logs: Path) -> Json:
         "gpus": tp * pp * dp,
         "args": args,
         "args_complete": True,
+        # Each run was a new pod; where the forward pass decides, the peak shows it.
+        "compile_cache": "cold",
         "starts": row["status"] == "ok",
     }
     if row["status"] != "ok":
@@ -183,7 +187,7 @@ def collected_case(record: Json) -> Json:
         "version": version,
         "build": build,
         "engine": record["engine"],
-        "usage": "offline" if re.search(r"offline LLM\(\)|in-process", other) else None,
+        "usage": "offline" if OFFLINE.search(f"{other} {record.get('notes')}") else None,
         **model_fields(record["model"]),
         "gpu": next((name for pattern, name in GPUS if re.search(pattern, written or "")), None),
         "gpu_as_written": short(written),
@@ -191,7 +195,8 @@ def collected_case(record: Json) -> Json:
         "gpus": record["gpu_count_used"],
         "args": args,
         "args_complete": record["args_complete"],
-        "resolved": resolved(other),
+        "compile_cache": COMPILE_CACHE.get(record["id"]),
+        "resolved": resolved(other) | RESOLVED.get(record["id"], {}),
         "observed": observed(seen, other),
         "starts": record["starts"],
         "notes": NOTES.get(record["id"]),
@@ -277,6 +282,8 @@ def arguments(written: Json) -> Json:
 def measured_total(record: Json) -> float | None:
     """CUDA's total; a marketing size in whole GiB is none."""
     total = record["gpu_total_gib"]
+    if record["id"] in TOTALS:
+        return TOTALS[record["id"]]
     return None if total is None or float(total) == int(float(total)) else float(total)
 
 
@@ -335,10 +342,10 @@ def observed(seen: Json, other: str) -> Json:
     # A negative "graph capturing took" is another process freeing memory meanwhile.
     if values.get("cuda_graph_gib", 0) < 0:
         del values["cuda_graph_gib"]
-    if values.get("cuda_graph_estimated_gib", 0) < 0:
-        del values["cuda_graph_estimated_gib"]
     return values
 
+
+OFFLINE = re.compile(r"offline LLM\(\)|in-process")
 
 FAILURE_RULES = (
     ("free_memory_below_request", r"Free memory on device"),
@@ -362,8 +369,6 @@ def exclusion(case: Json, record: Json) -> str | None:
     """Why a case cannot be compared with a prediction, or None."""
     if case["id"] in EXCLUDED:
         return EXCLUDED[case["id"]]
-    if case["id"] in AWAITING_FIT:
-        return "collected after the last fit"
     text = f"{record['vllm_version']} {record['gpu']} {record.get('notes')} {record['observed']}"
     if re.search(r"ROCm|AMD|gfx\d|Ascend|NPU", text):
         return "not an NVIDIA GPU"

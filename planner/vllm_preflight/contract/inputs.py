@@ -222,6 +222,9 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="GiB free per GPU. Default: detected, or all.",
     )
+    compile_cache: Literal["cold", "warm", "unknown"] = Field(
+        default="unknown", description="cold: a first start, which compiles and takes more."
+    )
     calibration: JsonText | None = Field(
         default=None,
         description="JSON that explain_startup_log returned.",

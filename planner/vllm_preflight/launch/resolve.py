@@ -145,6 +145,7 @@ def resolve_launch(
         mamba_cache_mode=mamba_cache_mode(inputs, prefix_cached),
         mamba_ssm_cache_dtype=mamba_ssm_cache_dtype(inputs),
         model_runner=runner,
+        compile_cache=request.compile_cache,
         cudagraph_mode=graph_mode,
         cudagraph_sizes=capture_sizes(inputs),
         max_cudagraph_capture_size=largest_capture_size(inputs),

@@ -20,12 +20,15 @@ from vllm_preflight.memory.weights.lora import lora_buffers
 from vllm_preflight.memory.weights.pipeline import Stage, model_stages
 from vllm_preflight.memory.weights.startup_buffers import sized_by_batch, startup_buffers
 from vllm_preflight.memory.weights.tensors import DTYPE_BYTES, Tensor, TensorLayout
+from vllm_preflight.memory.weights.unlisted import unlisted_tensors
 from vllm_preflight.models.architecture import Encoder, Layer, Role, Weight
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.quantization_requests import requested
 
 _PREDICTION_METHODS = ("mtp",)
+# First release whose multimodal ropes may keep no more positions than the text's.
+_ONE_LENGTH_ROPES: Version = (0, 32, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +225,12 @@ def _other_tensors(
     for encoder in architecture.encoders:
         if encoder.kind in facts.towers:
             yield from _encoder_tensors(encoder, facts, layout)
+    if first:
+        yield from unlisted_tensors(model, facts.version, DTYPE_BYTES[facts.dtype], facts.towers)
     for rope in architecture.ropes:
         width = DTYPE_BYTES[rope.dtype or facts.dtype]
-        yield Tensor("rotary tables", rope.positions * rope.dim * width)
+        fold = 4 if rope.once_fourfold and facts.version < _ONE_LENGTH_ROPES else 1
+        yield Tensor("rotary tables", fold * rope.positions * rope.dim * width)
     layers = [architecture.layers[index] for index in stage.layers]
     if last and facts.predictors:
         for layer in architecture.predictor_layers:
