@@ -115,7 +115,8 @@ def _graphs(inputs: Inputs) -> float | None:
     if inputs.launch.enforce_eager:
         return None
     if seen.cuda_graph_estimated_gib is not None:
-        return seen.cuda_graph_estimated_gib
+        # Below zero other processes freed memory meanwhile; nothing is charged then.
+        return seen.cuda_graph_estimated_gib if seen.cuda_graph_estimated_gib > 0 else None
     if inputs.launch.cudagraph_memory_charged or not seen.cuda_graph_gib:
         return None
     return seen.cuda_graph_gib if seen.cuda_graph_gib > 0 else None

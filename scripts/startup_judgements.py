@@ -160,6 +160,8 @@ EXCLUDED: dict[str, str] = {
     "vllm-project/vllm-23192-1": "another process held the GPU",
     "llm-d-planner-empirical-gpt-oss-120b-tp1": "its figures add up at a share of 0.95, not at "
     "the 0.9 it names",
+    "file-69080973712-0.8b-llm": "something else took 2.4 GiB of the card meanwhile",
+    "file-69080973712-0.8b-serve": "something else took 2.4 GiB of the card meanwhile",
     "VedioSifter-1": "a training process shared the GPU",
     "file-67049748421-1": "another model held part of the GPU",
     "gpustack-4660-1": "an extension that takes GPU memory was on",

@@ -42,6 +42,7 @@ from vllm_preflight.models.model import Model
 
 # The phases whose kernels the compiler wrote, and the first launch on a cold cache.
 FIRST_START = "first_start"
+_TABLE_COPIED = (0, 19, 0)
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class RuntimeParts:
     """Everything the runtime model adds up, before it is added up.
 
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
-    any other; only the first runs the encoder. `warm` are the last stage's without what
-    only a first start takes. `outside` is memory the release charges to nothing: it is
+    any other; only the first runs the encoder. `first_start` are the first stage's with an
+    empty compile cache, where the launch does not say which it finds. `outside` is memory the release charges to nothing: it is
     taken from the share of the GPU that was not asked for. `graphs` are alternatives, of
     which the largest counts.
     """
@@ -77,11 +78,14 @@ class ProfilePhases:
         self.tokens = launch.max_num_batched_tokens
         self.rules = profile_rules(launch.version, launch.model_runner)
         self.traits = launch_traits(launch, gpu, self.architecture)
-        self.pooling = launch.pooling or self.architecture.task == "embed"
+        self.pooling = launch.pooling
         self.encoder = encoder_pass(model, launch) if self.rules.encoder else None
         self.workspace = shared_workspace(model, launch, gpu, self.rules)
         self.cublas = cublas_workspace(gpu) if self.rules.cublas else ()
         self.forward_cublas = () if quantised_inputs(model, launch) else self.cublas
+        # What was seen beside them once cuBLAS's workspace was taken before the pass.
+        small = tensor("small_buffers", 1, (BYTES_TO_MIB, "bytes"))
+        self.small: Phase = () if self.rules.cublas else (small,)
         self.top_k = () if self.pooling else top_k_buffer(model, launch, gpu, self.rules)
 
     def scaled(self, name: str, coefficient: str, quantity: float, what: str) -> Contribution:
@@ -179,8 +183,11 @@ class ProfilePhases:
 
         The compiler copies the table when it first launches the kernel that reads it; no
         workspace exists yet. Multimodal models look embeddings up outside that kernel.
+        Inferred from the sizes of printed peaks: a first pipeline stage (0.19), one command
+        twice (0.27.1); a first start of 0.12 shows none.
         """
-        if self.launch.enforce_eager or self.architecture.encoders:
+        compiled = not self.launch.enforce_eager and self.launch.version >= _TABLE_COPIED
+        if not compiled or self.architecture.encoders:
             return ()
         hidden = self.architecture.hidden_size
         rows = padded_vocabulary(self.architecture) // self.launch.tensor_parallel_size
@@ -191,8 +198,7 @@ class ProfilePhases:
 
     def growth(self) -> Phase:
         """What the whole pass leaves allocated."""
-        small = (tensor("small_buffers", 1, (BYTES_TO_MIB, "bytes")),)
-        return (*self.cublas, *self.workspace, *self.top_k, *(() if self.rules.cublas else small))
+        return (*self.small, *self.cublas, *self.workspace, *self.top_k)
 
     def counted(self, phase: Phase, grown: Phase) -> Phase:
         """The phase as the release prints it, `grown` being what was allocated by then.
@@ -209,7 +215,7 @@ class ProfilePhases:
     def phases(self, *, first: bool, last: bool, cold: bool) -> Mapping[str, Phase]:
         """The phases of one pipeline stage; each includes what stays allocated."""
         kept = self.stage_buffers(first=first) + (self.encoder_outputs() if first else ())
-        grown = self.forward_cublas + self.workspace
+        grown = self.small + self.forward_cublas + self.workspace
         found: dict[str, Phase] = {"forward": self.counted(self.forward(cold=cold) + kept, grown)}
         if latent := self.latent_prefill():
             found["latent_prefill"] = self.counted(latent + kept, grown)
@@ -219,9 +225,9 @@ class ProfilePhases:
                 drawn + kept, self.cublas + self.workspace + self.top_k
             )
         if first and self.encoder is not None:
-            found["encoder"] = self.counted(self.encoding(self.encoder) + kept, ())
+            found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
         if cold and first and (copied := self.first_launch()):
-            found[FIRST_START] = self.counted(copied, ())
+            found[FIRST_START] = self.counted(copied, self.small)
         return found
 
     def non_torch(self) -> Phase:
@@ -251,10 +257,12 @@ def runtime_parts(
     builder = ProfilePhases(model, launch, gpu, coefficients)
     single = launch.pipeline_parallel_size == 1
     cold = launch.compile_cache == "cold"
+    last = builder.phases(first=single, last=True, cold=cold)
+    unsaid = launch.compile_cache == "unknown"
     return RuntimeParts(
-        last=builder.phases(first=single, last=True, cold=cold),
-        inner=builder.phases(first=True, last=False, cold=cold),
-        first_start=builder.phases(first=True, last=single, cold=True),
+        last=last,
+        inner=last if single else builder.phases(first=True, last=False, cold=cold),
+        first_start=builder.phases(first=True, last=single, cold=True) if unsaid else {},
         non_torch=builder.non_torch(),
         graphs=graph_captures(model, launch, gpu, coefficients, builder.traits),
         outside=builder.outside(),

@@ -16,6 +16,7 @@ from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Lora, Version
 from vllm_preflight.memory.weights.allocator import allocated_bytes
 from vllm_preflight.memory.weights.division import Ranks
+from vllm_preflight.memory.weights.drafters import drafter_tensors, drafting_layers
 from vllm_preflight.memory.weights.lora import lora_buffers
 from vllm_preflight.memory.weights.pipeline import Stage, model_stages
 from vllm_preflight.memory.weights.startup_buffers import sized_by_batch, startup_buffers
@@ -26,7 +27,7 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.quantization_requests import requested
 
-_PREDICTION_METHODS = ("mtp",)
+_PREDICTION_METHODS = ("mtp", "dspark")
 # First release whose multimodal ropes may keep no more positions than the text's.
 _ONE_LENGTH_ROPES: Version = (0, 32, 0)
 
@@ -79,6 +80,7 @@ class _Facts:
     offload: int
     lora: Lora | None
     predictors: bool
+    drafts: str
     batched_tokens: int
     sequences: int
     towers: frozenset[str]
@@ -112,6 +114,7 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
             offload=launch.cpu_offload_bytes,
             lora=launch.lora,
             predictors=speculation is not None and speculation.method.endswith(_PREDICTION_METHODS),
+            drafts=speculation.method if speculation is not None else "",
             batched_tokens=launch.max_num_batched_tokens if batched else 0,
             sequences=launch.max_num_seqs if batched else 0,
             towers=_towers(launch),
@@ -233,9 +236,11 @@ def _other_tensors(
         yield Tensor("rotary tables", fold * rope.positions * rope.dim * width)
     layers = [architecture.layers[index] for index in stage.layers]
     if last and facts.predictors:
-        for layer in architecture.predictor_layers:
+        drafting = drafting_layers(model, facts.drafts)
+        for layer in drafting:
             yield from _predictor_tensors(layer, layout, len(architecture.layers))
             layers.append(layer)
+        yield from drafter_tensors(model, facts.drafts, DTYPE_BYTES[facts.dtype])
     yield from startup_buffers(
         model,
         layers,
