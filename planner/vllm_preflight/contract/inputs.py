@@ -223,7 +223,7 @@ class EngineInput(RequestModel, frozen=True):
         description="GiB free per GPU. Default: detected, or all.",
     )
     compile_cache: Literal["cold", "warm", "unknown"] = Field(
-        default="unknown", description="cold: a first start, which compiles and takes more."
+        default="unknown", description="cold: a first start."
     )
     calibration: JsonText | None = Field(
         default=None,

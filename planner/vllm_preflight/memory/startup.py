@@ -52,6 +52,8 @@ class Startup:
             predicted memory.
         longest: the longest max_model_len, up to the model's own, that would start.
         late_warnings: failures seen after this check, with their rule.
+        first_start: what a start that still compiles leaves less, as a sentence; empty where
+            that is known or not worth saying.
     """
 
     launch: Launch
@@ -67,6 +69,7 @@ class Startup:
     start_probability: float
     longest: int
     late_warnings: tuple[str, ...] = ()
+    first_start: str = ""
 
     @property
     def starts(self) -> bool:
@@ -122,9 +125,9 @@ def simulate_startup(
         longest=_longest(model, capability, launch, kv, available),
         late_warnings=(
             *((ignored,) if ignored else ()),
-            *_first_start_warning(runtime, emptiest),
             *_late_warnings(launch, gpu, runtime, weights, kv, failure),
         ),
+        first_start=_first_start(runtime, emptiest),
     )
 
 
@@ -161,16 +164,15 @@ def judge_startup(
     return Verdict(launch, requested, available, kv, failure)
 
 
-def _first_start_warning(runtime: RuntimeMemory, available: int) -> list[str]:
-    """What a start that still compiles leaves less, where that is worth saying."""
+def _first_start(runtime: RuntimeMemory, available: int) -> str:
     more = runtime.first_start_bytes
     if available <= 0 or more < _NOTABLE_SHARE * available:
-        return []
-    return [
+        return ""
+    return (
         f"A first start, which still compiles, takes up to {bytes_to_gib(more)} GiB more and "
-        f"leaves that much less for the KV cache; the figures are of a later start "
-        "(compile_cache cold or warm says which)."
-    ]
+        "leaves that much less for the KV cache; the figures are of a later start "
+        "(compile_cache says which)."
+    )
 
 
 def _late_warnings(

@@ -51,9 +51,9 @@ class RuntimeParts:
 
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
     any other; only the first runs the encoder. `first_start` are the first stage's with an
-    empty compile cache, where the launch does not say which it finds. `outside` is memory the release charges to nothing: it is
-    taken from the share of the GPU that was not asked for. `graphs` are alternatives, of
-    which the largest counts.
+    empty compile cache, where the launch does not say which it finds. `outside` is memory
+    the release charges to nothing: it is taken from the share of the GPU that was not asked
+    for. `graphs` are alternatives, of which the largest counts.
     """
 
     last: Mapping[str, Phase]
