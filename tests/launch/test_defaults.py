@@ -99,3 +99,15 @@ def test_the_first_releases_with_v1_batch_1024_sequences_on_any_card() -> None:
     card = gpu("GeForce RTX 4090", 23.5, (8, 9))
     assert batch_default((0, 8, 1), card).max_num_seqs == 1024
     assert batch_default((0, 8, 5), card).max_num_seqs == 256
+
+
+def test_the_rules_of_model_runners_are_ordered_and_name_their_drafts() -> None:
+    section = table()["model_runners"]
+    assert section["unit"] and section["source"]
+    releases = [parse_version(rule["since"]) for rule in section["rules"]]
+    assert releases == sorted(set(releases)) and releases[0] == (0, 22, 0)
+    kinds = {"listed, unquantised", "listed", "dense", "dense and listed hybrids", "all"}
+    for rule in section["rules"]:
+        assert rule["models"] in kinds
+        assert ("drafts" in rule) != ("drafts_lacking" in rule)
+        assert bool(rule["classes"]) == (rule["models"] != "all")

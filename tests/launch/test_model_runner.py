@@ -77,3 +77,23 @@ def test_an_unlisted_class_of_a_listed_shape_stays_in_the_first() -> None:
     name = "meta-llama/Llama-3.1-8B-Instruct"
     assert launch(name, "0.24.0", architecture=other).model_runner == "v1"
     assert launch(name, "0.25.0", architecture=other).model_runner == "v2"
+
+
+def test_dspark_drafts_run_in_the_second_runner_alone() -> None:
+    dspark = '{"method": "dspark", "num_speculative_tokens": 5}'
+    name = "deepseek-ai/DeepSeek-V4-Flash-0731"
+    drafting = launch(name, "0.27.1", speculative_config=dspark)
+    assert drafting.model_runner == "v2" and drafting.async_scheduling
+    assert launch(name, "0.27.1").model_runner == "v1"
+
+
+def test_some_classes_stay_in_the_first_runner_on_amd() -> None:
+    model = load_model("deepseek-ai/DeepSeek-V3.2", source="catalog")
+    request = StartupRequest(model=model.id, vllm_version="0.29.0")
+    runners = {
+        card: resolve_launch(
+            request, model.architecture, find_gpu(card), config=model.config
+        ).model_runner
+        for card in ("H100 SXM5 80GB", "Instinct MI300X")
+    }
+    assert runners == {"H100 SXM5 80GB": "v2", "Instinct MI300X": "v1"}

@@ -1,8 +1,8 @@
 """What vLLM sets aside beside weights and KV cache: activations, driver memory, graphs.
 
-`available KV cache = requested − weights − activation − non-torch (− CUDA graphs since
-0.21)`. The shapes are derived from the model and the launch, the few coefficients are
-fitted on start-ups of many sources (`coefficients.json`).
+`available KV cache = requested − weights − activation − non-torch (− CUDA graphs, where the
+release charges them)`. Tensors are derived from the model and the launch; what no tensor
+explains is fitted on start-ups of many sources (`coefficients.json`).
 """
 
 from __future__ import annotations

@@ -99,7 +99,10 @@ def layer_windows(config: ConfigView, traits: DecoderTraits, num_layers: int) ->
 
     `layer_types` decides where present; else the family's layout.
     """
-    window = config.integer("sliding_window", "sliding_window_size", default=0) or None
+    # An explicit null turns the class's default window off.
+    off = "sliding_window" in config.raw and config.raw["sliding_window"] is None
+    window = None if off else config.integer("sliding_window", "sliding_window_size", default=0)
+    window = window or None
     kinds = layer_kinds(config, num_layers)
     pattern = config.items("hybrid_layer_pattern")
     if window is None or (traits.window_layers == "none" and not kinds and not pattern):
