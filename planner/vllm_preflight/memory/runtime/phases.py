@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB
 from vllm_preflight.hardware.gpu import Gpu
@@ -28,7 +29,7 @@ from vllm_preflight.memory.runtime.coefficients import (
 )
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase, tensor
 from vllm_preflight.memory.runtime.encoders import EncoderPass, encoder_pass
-from vllm_preflight.memory.runtime.forward import quantised_inputs, widest_moment
+from vllm_preflight.memory.runtime.forward import Moment, quantised_inputs, widest_moment
 from vllm_preflight.memory.runtime.graphs import graph_captures
 from vllm_preflight.memory.runtime.releases import profile_rules
 from vllm_preflight.memory.runtime.sampler import DTYPE_BYTES, sampling
@@ -50,10 +51,10 @@ class RuntimeParts:
     """Everything the runtime model adds up, before it is added up.
 
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
-    any other; only the first runs the encoder. `first_start` are the first stage's with an
-    empty compile cache, where the launch does not say which it finds. `outside` is memory
-    the release charges to nothing: it is taken from the share of the GPU that was not asked
-    for. `graphs` are alternatives, of which the largest counts.
+    any other; only the first runs the encoder. `first_start` are those of the first stage
+    that an empty compile cache makes larger, where the launch does not say which it finds.
+    `outside` is memory the release charges to nothing: it is taken from the share of the GPU
+    that was not asked for. `graphs` are alternatives, of which the largest counts.
     """
 
     last: Mapping[str, Phase]
@@ -120,9 +121,10 @@ class ProfilePhases:
         hidden = self.architecture.hidden_size
         return (self.batch("pipeline_buffers", 2 * hidden, "elements of two hidden states"),)
 
-    def forward(self, *, cold: bool) -> Phase:
+    @cached_property
+    def forward(self) -> Phase:
         """One forward pass at its widest moment."""
-        moment = widest_moment(self.model, self.launch)
+        moment = self.moment
         in_kernel = experts_in_kernel(self.model, self.launch, self.gpu)
         if in_kernel is not None:
             hidden = 4 * self.architecture.hidden_size
@@ -131,19 +133,27 @@ class ProfilePhases:
             ):
                 states = self.batch("hidden_states", hidden, "elements of hidden states")
                 return (in_kernel, states)
-        parts = tuple(
+        return tuple(
             self.batch("forward_" + name.replace(" ", "_").replace(",", ""), width, name)
             for name, width in moment.tensors
             if width
         )
-        # A product that exists in FP8 alone is written by vLLM's kernel, which is not timed.
+
+    @cached_property
+    def moment(self) -> Moment:
+        """The forward pass's widest moment."""
+        return widest_moment(self.model, self.launch)
+
+    def kernel_timing(self) -> Phase:
+        """What flushes the L2 cache between two timings of the activation's kernel.
+
+        A product that exists in FP8 alone is written by vLLM's kernel, which is not timed.
+        """
         fused = quantised_inputs(self.model, self.launch) == "fp8_block"
-        if not cold or fused or moment.name != "feed_forward":
-            return parts
-        flush = tensor(
-            "forward_kernel_timing", 1, (chip_of(self.gpu).l2_bytes, "bytes of the L2 cache")
-        )
-        return (*parts, flush)
+        if self.launch.enforce_eager or fused or self.moment.name != "feed_forward":
+            return ()
+        size = chip_of(self.gpu).l2_bytes
+        return (tensor("forward_kernel_timing", 1, (size, "bytes of the L2 cache")),)
 
     def latent_prefill(self) -> Phase:
         """The up-projected worst context of latent attention beside the layer's inputs."""
@@ -196,10 +206,6 @@ class ProfilePhases:
             self.batch("hidden_states", 2 * hidden, "elements of two hidden states"),
         )
 
-    def growth(self) -> Phase:
-        """What the whole pass leaves allocated."""
-        return (*self.small, *self.cublas, *self.workspace, *self.top_k)
-
     def counted(self, phase: Phase, grown: Phase) -> Phase:
         """The phase as the release prints it, `grown` being what was allocated by then.
 
@@ -207,35 +213,54 @@ class ProfilePhases:
         """
         if not self.rules.consumed:
             return phase + grown
-        later = sum(part.bytes for part in self.growth()) - sum(part.bytes for part in grown)
+        later = sum(part.bytes for part in self.growth) - sum(part.bytes for part in grown)
         if later <= 0:
             return phase
         return (*phase, Contribution("allocated_later", -later, "what later phases leave"))
 
     def phases(self, *, first: bool, last: bool, cold: bool) -> Mapping[str, Phase]:
         """The phases of one pipeline stage; each includes what stays allocated."""
-        kept = self.stage_buffers(first=first) + (self.encoder_outputs() if first else ())
-        grown = self.small + self.forward_cublas + self.workspace
-        found: dict[str, Phase] = {"forward": self.counted(self.forward(cold=cold) + kept, grown)}
+        kept = self.kept(first=first)
+        found = {"forward": self.counted(self.forward + kept, self.grown)}
         if latent := self.latent_prefill():
-            found["latent_prefill"] = self.counted(latent + kept, grown)
+            found["latent_prefill"] = self.counted(latent + kept, self.grown)
         if last and not self.pooling:
             drawn = sampling(self.model, self.launch, self.gpu, self.rules)
-            found["sampling"] = self.counted(
-                drawn + kept, self.cublas + self.workspace + self.top_k
-            )
+            found["sampling"] = self.counted(drawn + kept, self.growth)
         if first and self.encoder is not None:
             found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
-        if cold and first and (copied := self.first_launch()):
+        if cold:
+            found |= self.first_start(first=first)
+        return found
+
+    def first_start(self, *, first: bool) -> dict[str, Phase]:
+        """The phases of a stage that an empty compile cache makes larger."""
+        timed = self.forward + self.kernel_timing() + self.kept(first=first)
+        found = {"forward": self.counted(timed, self.grown)}
+        if first and (copied := self.first_launch()):
             found[FIRST_START] = self.counted(copied, self.small)
         return found
+
+    def kept(self, *, first: bool) -> Phase:
+        """What a stage holds through the whole pass."""
+        return self.stage_buffers(first=first) + (self.encoder_outputs() if first else ())
+
+    @cached_property
+    def grown(self) -> Phase:
+        """What a forward pass leaves allocated."""
+        return self.small + self.forward_cublas + self.workspace
+
+    @cached_property
+    def growth(self) -> Phase:
+        """What the whole pass leaves allocated."""
+        return self.small + self.cublas + self.workspace + self.top_k
 
     def non_torch(self) -> Phase:
         """Memory outside PyTorch's allocator, and what is charged as consumed."""
         parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
         if not self.rules.consumed:
             return parts
-        return (*parts, *self.buffers(), *self.growth())
+        return (*parts, *self.buffers(), *self.growth)
 
     def buffers(self) -> Phase:
         """The runner's own tables."""
@@ -262,7 +287,7 @@ def runtime_parts(
     return RuntimeParts(
         last=last,
         inner=last if single else builder.phases(first=True, last=False, cold=cold),
-        first_start=builder.phases(first=True, last=single, cold=True) if unsaid else {},
+        first_start=builder.first_start(first=True) if unsaid else {},
         non_torch=builder.non_torch(),
         graphs=graph_captures(model, launch, gpu, coefficients, builder.traits),
         outside=builder.outside(),

@@ -36,7 +36,7 @@ def profiled_memory(model: Model, launch: Launch, gpu: Gpu, *, last: bool) -> Pr
     phases = passes.phases(first=first, last=last, cold=launch.compile_cache == "cold")
     alike = {name: phase for name, phase in phases.items() if name != FIRST_START}
     name, phase = max(alike.items(), key=lambda item: sum(part.bytes for part in item[1]))
-    growth = passes.growth() if last else passes.small + passes.forward_cublas + passes.workspace
+    growth = passes.growth if last else passes.grown
     return ProfiledMemory(
         name,
         sum(part.bytes for part in phase),

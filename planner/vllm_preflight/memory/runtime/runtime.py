@@ -113,7 +113,7 @@ def runtime_memory(
 
 def _first_start(launch: Launch, parts: RuntimeParts, warm: int) -> int:
     """What an empty compile cache takes more, where the launch does not say which it is."""
-    if launch.compile_cache != "unknown":
+    if launch.compile_cache != "unknown" or not parts.first_start:
         return 0
     return max(0, _total(peak_phase(parts.first_start)[1]) - warm)
 
