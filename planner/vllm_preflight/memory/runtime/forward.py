@@ -109,6 +109,8 @@ def _moments(model: Model, launch: Launch, layer: Layer) -> list[Moment]:
         moments.append(_attention(blocks.attention, blocks, hidden, eager=eager))
     if blocks.mixer is not None:
         width = blocks.mixer.consumed
+        # Qwen3-Next interleaves its projections by head and copies them apart.
+        reordered = 2 if model.architecture.model_type == "qwen3_next" else 1
         first_mamba = any(
             isinstance(cache, StateCache) and cache.kind == "mamba1" for cache in layer.caches
         )
@@ -116,7 +118,7 @@ def _moments(model: Model, launch: Launch, layer: Layer) -> list[Moment]:
             Moment(
                 "mixer",
                 (
-                    ("input projection", blocks.mixer.produced),
+                    ("input projection", reordered * blocks.mixer.produced),
                     ("convolution", blocks.convolution),
                     ("scanned states and output", (2 if first_mamba else 3) * width),
                     ("hidden states", 3 * hidden),
