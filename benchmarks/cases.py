@@ -34,6 +34,7 @@ FIELDS: Mapping[str, str] = {
     "gpus": "GPUs used in all",
     "args": "vLLM arguments given, by flag name",
     "args_complete": "whether arguments that are not listed had vLLM's defaults",
+    "compile_cache": "cold: a first start; warm: a later one; absent: not shown",
     "resolved": "settings vLLM printed after resolving its defaults",
     "observed": "figures vLLM printed; *_gib per GPU, GiB; tokens and blocks counted",
     "starts": "true: served; false: refused or died; absent: not shown",
@@ -125,6 +126,7 @@ class StartupCase:
     gpu_as_written: str | None = None
     total_gib: float | None = None
     gpus: int | None = None
+    compile_cache: Literal["cold", "warm"] | None = None
     starts: bool | None = None
     failure: Failure | None = None
     notes: str = field(default="")

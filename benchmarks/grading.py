@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, median
 from typing import Literal
 
@@ -18,6 +19,7 @@ from vllm_preflight.memory.runtime.coefficients import Coefficients
 from vllm_preflight.memory.startup import Startup, requested_bytes, simulate_startup
 
 CLOSE = 0.05
+LATE_FAILURES = ("out_of_memory_after_sizing", "mamba_blocks_too_few")
 # The first three are right.
 Verdict = Literal["starts", "refused", "warned", "refused wrongly", "missed"]
 RIGHT: tuple[Verdict, ...] = ("starts", "refused", "warned")
@@ -44,6 +46,7 @@ class Grade:
     starts: tuple[bool, bool] | None
     warned: bool
     phase: str
+    probability: float | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -136,6 +139,7 @@ def grade(inputs: Inputs, coefficients: Coefficients) -> Grade | None:
         else (startup.failure is None, inputs.case.starts),
         warned=any("out of memory" in text for text in startup.late_warnings),
         phase=startup.runtime.activation_phase,
+        probability=startup.start_probability,
     )
 
 
@@ -204,6 +208,44 @@ def baseline_grade(inputs: Inputs, coefficients: Coefficients, rule: Baseline) -
         warned=False,
         phase="",
     )
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Start-ups whose predicted probability lies in one range: how many, and what came."""
+
+    low: float
+    high: float
+    cases: int
+    predicted: float
+    started: float
+
+
+def reliability(
+    grades: Sequence[Grade], edges: Sequence[float] = (0, 0.05, 0.5, 0.95, 1)
+) -> list[Reliability]:
+    """Predicted against observed starts, by ranges of the predicted probability.
+
+    A start that died after its cache was sized counts as one that passed the checks the
+    probability is of.
+    """
+    known = [
+        (item.probability, item.starts[1] or item.inputs.case.failure in LATE_FAILURES)
+        for item in grades
+        if item.starts is not None and item.probability is not None
+    ]
+    found: list[Reliability] = []
+    for low, high in pairwise(edges):
+        inside = [
+            (probability, started)
+            for probability, started in known
+            if low <= probability < high or (high == 1 and probability == 1)
+        ]
+        if inside:
+            predicted = mean(probability for probability, _ in inside)
+            started = mean(started for _, started in inside)
+            found.append(Reliability(low, high, len(inside), predicted, started))
+    return found
 
 
 def summarise(grades: Sequence[Grade]) -> Summary:

@@ -118,6 +118,7 @@ def _request(case: StartupCase, gpu: Gpu) -> tuple[StartupRequest, dict[str, Any
         "gpu": gpu.name,
         "vram_gb": case.total_gib,
         "vllm_version": case.version,
+        "compile_cache": case.compile_cache or "unknown",
     }
     known = {key: value for key, value in given.items() if key in StartupRequest.model_fields}
     extra = {key: value for key, value in given.items() if key not in known}

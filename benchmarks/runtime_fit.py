@@ -18,6 +18,7 @@ from benchmarks.inputs import Inputs
 from benchmarks.runtime_rows import Equation, Row, equation, runtime_sum_gib
 
 from vllm_preflight.base.units import BYTES_TO_GIB
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.runtime.coefficients import Coefficient, Coefficients, Key
 from vllm_preflight.memory.runtime.runtime import EIGHTY_PERCENT, runtime_memory
@@ -152,42 +153,51 @@ def _spread(
     return _weighted_quantile([(value, 1.0) for value in deviations], 0.8) / EIGHTY_PERCENT
 
 
-# Held-out |residual| over predicted standard deviation, by source.
-Ratios = Mapping[str, Sequence[float]]
+# (release, held-out |residual| over predicted standard deviation), by source.
+Ratios = Mapping[str, Sequence[tuple[Version, float]]]
+# Fewer start-ups than this say nothing of a band of releases alone.
+_FEWEST_RATIOS = 6
 
 
 def held_out_ratios(priors: Coefficients, rows: Sequence[Row]) -> Ratios:
     """How far each source's budgets lie from a fit on all others, in its predicted spread."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[Version, float]]] = {}
     for source in sorted({row.source for row in rows}):
         others = fit(priors, [row for row in rows if row.source != source])
         held = {row.inputs.case.id: row.inputs for row in rows if row.source == source}
-        ratios = [_budget_ratio(item, others) for item in held.values()]
-        found[source] = [ratio for ratio in ratios if ratio is not None]
+        ratios = [(item.launch.version, _budget_ratio(item, others)) for item in held.values()]
+        found[source] = [(version, ratio) for version, ratio in ratios if ratio is not None]
     return found
 
 
 def with_interval(fitted: Coefficients, ratios: Ratios) -> Coefficients:
-    """The coefficients with `interval_scale` set so that 80 % of `ratios` fall inside.
+    """The coefficients with each band's `interval_scale` set so that 80 % fall inside.
 
-    A source weighs the root of its start-ups.
+    A source weighs the root of its start-ups. A band with few start-ups takes the scale
+    of all.
     """
-    pairs = [(ratio, 1 / math.sqrt(len(items))) for items in ratios.values() for ratio in items]
-    scale = _weighted_quantile(pairs, 0.8) / EIGHTY_PERCENT
     entries = tuple(
-        replace(
-            item,
-            value=round(scale, 3),
-            samples=len(pairs),
-            basis="fitted",
-            residual_gib=0.0,
-            sources=tuple(source for source, items in ratios.items() if items),
-        )
-        if item.name == "interval_scale"
-        else item
-        for item in fitted.entries
+        _scaled(item, ratios) if item.name == "interval_scale" else item for item in fitted.entries
     )
     return Coefficients(entries, fitted.date)
+
+
+def _scaled(band: Coefficient, ratios: Ratios) -> Coefficient:
+    held = {
+        source: [ratio for version, ratio in items if band.holds(version, {})]
+        for source, items in ratios.items()
+    }
+    if sum(map(len, held.values())) < _FEWEST_RATIOS:
+        held = {source: [ratio for _, ratio in items] for source, items in ratios.items()}
+    pairs = [(ratio, 1 / math.sqrt(len(items))) for items in held.values() for ratio in items]
+    return replace(
+        band,
+        value=round(_weighted_quantile(pairs, 0.8) / EIGHTY_PERCENT, 3),
+        samples=len(pairs),
+        basis="fitted",
+        residual_gib=0.0,
+        sources=tuple(source for source, items in held.items() if items),
+    )
 
 
 def fit_with_interval(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:

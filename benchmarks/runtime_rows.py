@@ -7,6 +7,7 @@ their sum: requested − weights − available.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,9 @@ from benchmarks.inputs import Inputs
 
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.memory.runtime.coefficients import Coefficients, Key
-from vllm_preflight.memory.runtime.phases import Phase, runtime_parts
+from vllm_preflight.memory.runtime.contributions import Phase
+from vllm_preflight.memory.runtime.phases import runtime_parts
+from vllm_preflight.memory.runtime.runtime import runtime_memory
 from vllm_preflight.memory.weights.weights import weights_per_rank
 
 Target = Literal["activation", "non_torch", "graphs", "sum"]
@@ -89,13 +92,21 @@ def rows_of(inputs: Inputs) -> list[Row]:
     graphs = _graphs(inputs)
     if graphs is not None:
         rows.append(Row(inputs, "graphs", graphs, _GRAPH_ERROR))
+    # Where nobody says whether a start compiled, what that takes is a doubt, not a figure.
+    doubt = _first_start_gib(inputs)
     both = seen.activation_peak_gib is not None and non_torch is not None
     left = None if both or not inputs.case.args_complete else runtime_sum_gib(inputs)
     if left is not None:
         total_printed = inputs.case.total_gib is not None or seen.requested_gib is not None
         printed = total_printed and seen.weights_gib is not None
-        rows.append(Row(inputs, "sum", left, _PRINTED_ERROR if printed else _UNPRINTED_ERROR))
+        error = _PRINTED_ERROR if printed else _UNPRINTED_ERROR
+        rows.append(Row(inputs, "sum", left, math.hypot(error, doubt)))
     return rows
+
+
+def _first_start_gib(inputs: Inputs) -> float:
+    memory = runtime_memory(inputs.model, inputs.launch, inputs.gpu)
+    return memory.first_start_bytes / BYTES_TO_GIB
 
 
 def _graphs(inputs: Inputs) -> float | None:
@@ -104,7 +115,8 @@ def _graphs(inputs: Inputs) -> float | None:
     if inputs.launch.enforce_eager:
         return None
     if seen.cuda_graph_estimated_gib is not None:
-        return seen.cuda_graph_estimated_gib
+        # Below zero other processes freed memory meanwhile; nothing is charged then.
+        return seen.cuda_graph_estimated_gib if seen.cuda_graph_estimated_gib > 0 else None
     if inputs.launch.cudagraph_memory_charged or not seen.cuda_graph_gib:
         return None
     return seen.cuda_graph_gib if seen.cuda_graph_gib > 0 else None
@@ -123,13 +135,13 @@ def _alternatives(row: Row, priors: Coefficients) -> tuple[Equation, ...]:
     if row.target == "non_torch":
         return (_linear(row, parts.non_torch),)
     if row.target == "graphs":
-        return (_linear(row, parts.graphs),)
-    rest: Phase = ()
+        return tuple(_linear(row, phase) for phase in parts.graphs.values())
+    rests: list[Phase] = [()]
     if row.target == "sum":
-        rest = parts.non_torch
-        if inputs.launch.cudagraph_memory_charged:
-            rest += parts.graphs
-    return tuple(_linear(row, phase + rest) for phase in parts.last.values())
+        rests = [parts.non_torch]
+        if inputs.launch.cudagraph_memory_charged and parts.graphs:
+            rests = [parts.non_torch + phase for phase in parts.graphs.values()]
+    return tuple(_linear(row, phase + rest) for phase in parts.last.values() for rest in rests)
 
 
 def _linear(row: Row, parts: Phase) -> Equation:

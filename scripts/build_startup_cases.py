@@ -30,13 +30,16 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.cases import FIELDS, Observed, Resolved  # noqa: E402
 from scripts.startup_judgements import (  # noqa: E402
     CAMPAIGN_RANKS,
+    COMPILE_CACHE,
     EXCLUDED,
     FAILURES,
     FLAGS,
     GPUS,
     NOTES,
     QUANTIZED_HINT,
+    RESOLVED,
     STAND_INS,
+    TOTALS,
 )
 
 Json = dict[str, Any]
@@ -113,6 +116,8 @@ def campaign_case(row: Mapping[str, str], logs: Path) -> Json:
         "gpus": tp * pp * dp,
         "args": args,
         "args_complete": True,
+        # Each run was a new pod; where the forward pass decides, the peak shows it.
+        "compile_cache": "cold",
         "starts": row["status"] == "ok",
     }
     if row["status"] != "ok":
@@ -182,7 +187,7 @@ def collected_case(record: Json) -> Json:
         "version": version,
         "build": build,
         "engine": record["engine"],
-        "usage": "offline" if re.search(r"offline LLM\(\)|in-process", other) else None,
+        "usage": "offline" if OFFLINE.search(f"{other} {record.get('notes')}") else None,
         **model_fields(record["model"]),
         "gpu": next((name for pattern, name in GPUS if re.search(pattern, written or "")), None),
         "gpu_as_written": short(written),
@@ -190,7 +195,8 @@ def collected_case(record: Json) -> Json:
         "gpus": record["gpu_count_used"],
         "args": args,
         "args_complete": record["args_complete"],
-        "resolved": resolved(other),
+        "compile_cache": COMPILE_CACHE.get(record["id"]),
+        "resolved": resolved(other) | RESOLVED.get(record["id"], {}),
         "observed": observed(seen, other),
         "starts": record["starts"],
         "notes": NOTES.get(record["id"]),
@@ -264,6 +270,9 @@ def arguments(written: Json) -> Json:
         args["limit_mm_per_prompt"] = {modality: int(count) for modality, count in pairs}
     if isinstance(args.get("hf_overrides"), str):
         del args["hf_overrides"]
+    # What the checkpoint asked for is in no argument.
+    if "resolved" in str(args.get("kv_cache_dtype")):
+        del args["kv_cache_dtype"]
     # 0 is what eager execution resolves it to, not what anybody gave.
     if args.get("max_cudagraph_capture_size") == 0:
         del args["max_cudagraph_capture_size"]
@@ -273,6 +282,8 @@ def arguments(written: Json) -> Json:
 def measured_total(record: Json) -> float | None:
     """CUDA's total; a marketing size in whole GiB is none."""
     total = record["gpu_total_gib"]
+    if record["id"] in TOTALS:
+        return TOTALS[record["id"]]
     return None if total is None or float(total) == int(float(total)) else float(total)
 
 
@@ -307,10 +318,18 @@ def resolved(other: str) -> Json:
     return values
 
 
+# Records of different collections name one figure differently.
+RENAMED_FIGURES = {
+    "activation_gib": "activation_peak_gib",
+    "cuda_graph_estimate_gib": "cuda_graph_estimated_gib",
+    "gpu_blocks": "num_gpu_blocks",
+    "max_concurrency_at_tokens": "max_concurrency_at",
+}
+
+
 def observed(seen: Json, other: str) -> Json:
     """The figures a run printed, under our names."""
-    renamed = {"gpu_blocks": "num_gpu_blocks", "max_concurrency_at_tokens": "max_concurrency_at"}
-    values: Json = {renamed.get(key, key): value for key, value in seen.items()}
+    values: Json = {RENAMED_FIGURES.get(key, key): value for key, value in seen.items()}
     consumed = re.search(r"consumed(?: \(weights \+ non-torch\))? ([\d.]+)", other)
     if consumed:
         values["consumed_gib"] = float(consumed[1].rstrip("."))
@@ -323,10 +342,10 @@ def observed(seen: Json, other: str) -> Json:
     # A negative "graph capturing took" is another process freeing memory meanwhile.
     if values.get("cuda_graph_gib", 0) < 0:
         del values["cuda_graph_gib"]
-    if values.get("cuda_graph_estimated_gib", 0) < 0:
-        del values["cuda_graph_estimated_gib"]
     return values
 
+
+OFFLINE = re.compile(r"offline LLM\(\)|in-process")
 
 FAILURE_RULES = (
     ("free_memory_below_request", r"Free memory on device"),

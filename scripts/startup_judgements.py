@@ -80,6 +80,7 @@ GPUS: tuple[tuple[str, str], ...] = (
     # Its weights and KV cache together exceed 70 GiB.
     (r"^A100 \(run_all\.sh: single A100\)", "A100 SXM4 80GB"),
     (r"A100-SXM4-40GB|A100 40GB|A100 \(40GB-class", "A100 SXM4 40GB"),
+    (r"^A40\b", "A40"),
     (r"A100-80GB-SXM|A100 80GB?|A100 \(80GB class\)|A100 SXM4", "A100 SXM4 80GB"),
     (r"H100 NVL", "H100 NVL 94GB"),
     (r"H100/A100", ""),
@@ -89,6 +90,7 @@ GPUS: tuple[tuple[str, str], ...] = (
     (r"^B200", "B200 SXM 180GB"),
     (r"^B300", "B300 SXM 288GB"),
     (r"GH200", "GH200 96GB"),
+    (r"^GB200", "GB200"),
     (r"GB10\b", "GB10"),
     (r"L40S", "L40S"),
     (r"\bL4\b", "L4"),
@@ -156,6 +158,10 @@ EXCLUDED: dict[str, str] = {
     "vllm-project/vllm-omni-262-1": "another engine shared the GPU",
     "vllm-project/vllm-omni-276-1": "another engine held the GPU",
     "vllm-project/vllm-23192-1": "another process held the GPU",
+    "llm-d-planner-empirical-gpt-oss-120b-tp1": "its figures add up at a share of 0.95, not at "
+    "the 0.9 it names",
+    "file-69080973712-0.8b-llm": "something else took 2.4 GiB of the card meanwhile",
+    "file-69080973712-0.8b-serve": "something else took 2.4 GiB of the card meanwhile",
     "VedioSifter-1": "a training process shared the GPU",
     "file-67049748421-1": "another model held part of the GPU",
     "gpustack-4660-1": "an extension that takes GPU memory was on",
@@ -164,6 +170,34 @@ EXCLUDED: dict[str, str] = {
     "vllm-12529-1": "the arguments as written are not what vLLM parses",
     "storedfile-55198794011-1": "a patched build",
     "stored-index-66812598096-1": "the number of GPUs is not known",
+}
+
+# CUDA-visible totals that a record does not give as a number, GiB.
+TOTALS: dict[str, float] = {
+    # Under WSL the driver shows all of a card's memory.
+    "file-55183090307": 24.0,
+    "file-55183090307-tq": 24.0,
+    # The printed terms add up to more than 0.9 of what Linux shows of the card.
+    "file-58522340114-cold": 23.99,
+    "file-58522340114-warm": 23.99,
+    # Cards of the class that the printed estimate points to show this much.
+    "file-67144197265": 44.4,
+    "file-54492899325": 23.53,
+}
+
+# Settings that follow from what a record says in words.
+RESOLVED: dict[str, dict[str, int]] = {
+    # Full graphs up to 128 sequences.
+    "file-67144197265": {"max_num_seqs": 128},
+}
+
+# Whether a start found a compile cache, where its log or its surroundings say: sessions and
+# jobs that begin on an empty disk have none.
+COMPILE_CACHE: dict[str, str] = {
+    "EXACT-2": "cold",  # a notebook session
+    "file-58522340114-cold": "cold",  # its log
+    "file-58522340114-warm": "warm",  # its log
+    "file-59292590441": "cold",  # a launcher's test job
 }
 
 NOTES: dict[str, str] = {

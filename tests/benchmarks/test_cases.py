@@ -34,7 +34,7 @@ def test_header_explains_every_field_and_is_dated() -> None:
 
 
 def test_ids_are_unique_and_all_records_are_kept(cases: list[StartupCase]) -> None:
-    assert len({case.id for case in cases}) == len(cases) == 39 + 231
+    assert len({case.id for case in cases}) == len(cases) == 39 + 268
     assert len(usable(cases)) >= 100
 
 

@@ -20,7 +20,8 @@ def start(flags: str = "") -> StartupReport:
 def test_the_command_does_not_start_and_the_report_says_for_want_of_memory() -> None:
     report = start()
     assert not report.starts
-    assert report.failure is not None and report.failure.kind == "no_kv_cache_memory"
+    assert report.failure is not None
+    assert report.failure.kind in {"no_kv_cache_memory", "kv_cache_too_small"}
 
 
 def test_fewer_sequences_are_among_the_remedies_and_start() -> None:

@@ -56,13 +56,13 @@ def test_batch_defaults_follow_memory_name_and_release(
 @pytest.mark.parametrize(
     ("name", "before", "since"),
     [
-        ("gpu_memory_utilization", ("0.19.1", 0.9), ("0.21.0", 0.92)),
+        ("gpu_memory_utilization", ("0.19.1", 0.9), ("0.20.0", 0.92)),
         ("async_scheduling", ("0.11.2", False), ("0.14.1", True)),
         ("max_model_len_auto", ("0.11.2", False), ("0.14.1", True)),
         ("hybrid_prefix_caching", ("0.24.0", False), ("0.26.0", True)),
         ("prefix_cached_mamba_mode", ("0.14.1", "all"), ("0.16.0", "align")),
-        ("cudagraph_memory_charged", ("0.19.1", False), ("0.21.0", True)),
-        ("model_runner", ("0.28.0", "v1"), ("0.33.0", "v2")),
+        ("cudagraph_memory_charged", ("0.19.1", False), ("0.20.0", True)),
+        ("second_runner_estimates_graphs", ("0.28.0", False), ("0.29.0", True)),
     ],
 )
 def test_defaults_change_between_the_releases_that_were_read(
@@ -75,7 +75,6 @@ def test_defaults_change_between_the_releases_that_were_read(
 
 
 def test_a_release_between_two_that_were_read_is_marked_as_unsure() -> None:
-    assert default_for("gpu_memory_utilization", (0, 20, 1)).bracketed
     assert batch_default((0, 27, 0), gpu("B200", 178.4, (10, 0))).bracketed
     assert not batch_default((0, 27, 0), gpu("L40S", 44.4, (8, 9))).bracketed
 
@@ -100,3 +99,15 @@ def test_the_first_releases_with_v1_batch_1024_sequences_on_any_card() -> None:
     card = gpu("GeForce RTX 4090", 23.5, (8, 9))
     assert batch_default((0, 8, 1), card).max_num_seqs == 1024
     assert batch_default((0, 8, 5), card).max_num_seqs == 256
+
+
+def test_the_rules_of_model_runners_are_ordered_and_name_their_drafts() -> None:
+    section = table()["model_runners"]
+    assert section["unit"] and section["source"]
+    releases = [parse_version(rule["since"]) for rule in section["rules"]]
+    assert releases == sorted(set(releases)) and releases[0] == (0, 22, 0)
+    kinds = {"listed, unquantised", "listed", "dense", "dense and listed hybrids", "all"}
+    for rule in section["rules"]:
+        assert rule["models"] in kinds
+        assert ("drafts" in rule) != ("drafts_lacking" in rule)
+        assert bool(rule["classes"]) == (rule["models"] != "all")

@@ -73,7 +73,7 @@ def test_what_is_given_is_kept_and_not_marked_as_default(resolve: Resolve) -> No
         ("0.33.0", 2, 3 * 8192),
         ("0.33.0", 4, 5 * 8192),
         ("0.26.0", 1, 2 * 8192),
-        ("0.26.0", 4, 4 * 8192),
+        ("0.26.0", 4, 5 * 8192),
         ("0.24.0", 1, 8192),
         ("0.24.0", 4, 8192),
     ],
@@ -194,20 +194,34 @@ def test_a_language_model_alone_takes_no_items(resolve: Resolve) -> None:
     assert resolve(limit_mm_per_prompt='{"image": 3}').limit_mm_per_prompt == {"image": 3}
 
 
-def test_graph_memory_is_charged_from_0_21_or_when_asked(resolve: Resolve) -> None:
+def test_graph_memory_is_charged_where_the_runner_estimates_it(resolve: Resolve) -> None:
     variable = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
-    assert not resolve(vllm_version="0.19.1").cudagraph_memory_charged
-    assert resolve(vllm_version="0.21.0").cudagraph_memory_charged
+    charged = {
+        version: resolve(vllm_version=version).cudagraph_memory_charged
+        for version in ("0.19.1", "0.20.0", "0.22.1", "0.23.0", "0.28.0", "0.29.0", "0.33.0")
+    }
+    # Llama runs in the second runner from 0.23 on, which has an estimate from 0.29 on.
+    assert [version for version, value in charged.items() if value] == [
+        "0.20.0",
+        "0.22.1",
+        "0.29.0",
+        "0.33.0",
+    ]
     assert resolve(vllm_version="0.19.1", environment={variable: "1"}).cudagraph_memory_charged
     assert not resolve(environment={variable: "0"}).cudagraph_memory_charged
+    asked = resolve(vllm_version="0.27.1", environment={variable: "1"})
+    assert asked.model_runner == "v2" and not asked.cudagraph_memory_charged
 
 
-def test_a_release_that_was_not_read_is_answered_with_a_warning(resolve: Resolve) -> None:
-    launch = resolve(vllm_version="0.20.0")
-    assert launch.gpu_memory_utilization == 0.9
-    assert any("utilization differs; 0.9 is assumed" in warning for warning in launch.warnings)
-    given = resolve(vllm_version="0.20.0", gpu_memory_utilization=0.8)
-    assert not any("utilization" in warning for warning in given.warnings)
+def test_a_release_that_was_not_read_is_answered_with_a_warning(
+    resolve: Resolve, gpus: Gpus
+) -> None:
+    big = gpus["B200"]
+    launch = resolve(gpu=big, vllm_version="0.27.0")
+    assert launch.max_num_batched_tokens == 8192
+    assert any("batch default" in warning for warning in launch.warnings)
+    given = resolve(gpu=big, vllm_version="0.27.0", max_num_seqs=8, max_num_batched_tokens=2048)
+    assert given.warnings == ()
 
 
 def test_doubts_that_do_not_bear_on_the_answer_are_not_raised(

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.models.architecture import AttentionCache
 from vllm_preflight.models.catalog.entries import catalog_entry, catalog_ids
 from vllm_preflight.models.config_reader import READERS, read_architecture
 from vllm_preflight.models.parameters import count_parameters
@@ -208,3 +209,29 @@ def test_odd_configs_are_read_or_refused_and_nothing_else(data: st.DataObject) -
     else:
         assert found.layers
         assert count_parameters(found).total > 0
+
+
+def test_an_explicit_null_turns_the_class_window_off() -> None:
+    text: dict[str, Any] = {
+        "model_type": "mistral",
+        "hidden_size": 5120,
+        "intermediate_size": 32768,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 131072,
+    }
+    vision = {"model_type": "pixtral", "hidden_size": 1024, "intermediate_size": 4096}
+    windows = {
+        name: {
+            cache.window
+            for layer in read_architecture(
+                {"model_type": "mistral3", "text_config": config, "vision_config": vision}
+            ).layer_counts
+            for cache in layer.caches
+            if isinstance(cache, AttentionCache)
+        }
+        for name, config in (("silent", text), ("null", {**text, "sliding_window": None}))
+    }
+    assert windows == {"silent": {4096}, "null": {None}}

@@ -91,7 +91,7 @@ class StartupReport(Report):
     )
     cuda_graph_gib: float | None = Field(default=None, description="CUDA graphs.")
     cuda_graph_charged: bool | None = Field(
-        default=None, description="Whether graphs count against the budget (since 0.21)."
+        default=None, description="Whether graphs count against the budget."
     )
     available_kv_cache_gib: float | None = Field(
         default=None, description="'Available KV cache memory', on the emptiest rank."

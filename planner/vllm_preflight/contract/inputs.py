@@ -236,6 +236,9 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="Further flags of vllm serve, checked: '--block-size 32 --enforce-eager'.",
     )
+    compile_cache: Literal["cold", "warm", "unknown"] = Field(
+        default="unknown", description="cold: a first start."
+    )
     calibration: JsonText | None = Field(
         default=None,
         description="JSON that explain_startup_log returned.",

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.inputs import LaunchInputs
+from vllm_preflight.launch.launch import ModelRunner
 
 _GRAPH_ESTIMATE_VARIABLE = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
 
@@ -47,12 +48,17 @@ def capture_sizes(inputs: LaunchInputs) -> tuple[int, ...] | None:
     return tuple(whole)
 
 
-def graphs_charged(inputs: LaunchInputs) -> bool:
-    """Whether the estimate of graph memory is taken off the KV cache."""
+def graphs_charged(inputs: LaunchInputs, runner: ModelRunner) -> bool:
+    """Whether an estimate of graph memory is taken off the KV cache.
+
+    The second runner had no estimate before 0.29, so whatever was asked there was nothing
+    to take off.
+    """
+    notes = inputs.notes
+    if runner == "v2" and not notes.versioned("second_runner_estimates_graphs"):
+        return False
     asked = inputs.switch(_GRAPH_ESTIMATE_VARIABLE)
-    if asked is not None:
-        return asked
-    return bool(inputs.notes.decisive("cudagraph_memory_charged"))
+    return bool(notes.versioned("cudagraph_memory_charged")) if asked is None else asked
 
 
 def _compilation(inputs: LaunchInputs) -> Mapping[str, Any]:

@@ -94,6 +94,14 @@ def v0_engine_features(version: Version) -> Mapping[str, str]:
     }
 
 
+@lru_cache(maxsize=64)
+def model_runner_rule(version: Version) -> Mapping[str, Any] | None:
+    """Which models run in the second model runner; None before any did."""
+    rules = _table()["model_runners"]["rules"]
+    held = [rule for rule in rules if parse_version(rule["since"]) <= version]
+    return held[-1] if held else None
+
+
 def model_fact(name: str) -> Any:
     """A list or table of model types that vLLM treats specially."""
     return _table()["models"][name]["value"]

@@ -11,6 +11,8 @@ Version = tuple[int, int, int]
 
 MambaCacheMode = Literal["none", "align", "all"]
 ModelRunner = Literal["v1", "v2"]
+# Whether torch.compile finds what an earlier start compiled.
+CompileCache = Literal["cold", "warm", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Launch:
     that has any does not start. `max_model_len_auto` marks `--max-model-len auto`:
     `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
     `pooling` marks embedding, scoring and classifying: no logits, no sampler.
+    `compile_cache` says whether it is a first start: those compile, and take more.
     `cudagraph_sizes` and `max_cudagraph_capture_size` are only set when the user gave them.
     """
 
@@ -91,6 +94,7 @@ class Launch:
     mamba_cache_mode: MambaCacheMode = "none"
     mamba_ssm_cache_dtype: str | None = None
     model_runner: ModelRunner = "v2"
+    compile_cache: CompileCache = "unknown"
     cudagraph_mode: str = "FULL_AND_PIECEWISE"
     cudagraph_sizes: tuple[int, ...] | None = None
     max_cudagraph_capture_size: int | None = None

@@ -34,13 +34,13 @@ from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
 from vllm_preflight.launch.lengths import resolve_max_model_len
+from vllm_preflight.launch.model_runner import model_runner
 from vllm_preflight.launch.nested import read_mm_limits, read_speculation
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import check_block_size, check_parallel_sizes
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 
-_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 # Drafting methods the V1 runner can schedule asynchronously.
 _ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
@@ -109,7 +109,7 @@ def resolve_launch(
     check_block_size(architecture, request.block_size, notes)
     quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)
-    runner = _model_runner(inputs)
+    runner = model_runner(inputs, speculation)
     eager, graph_mode = cudagraph_mode(inputs)
     launch = Launch(
         version=notes.version,
@@ -151,10 +151,11 @@ def resolve_launch(
         mamba_cache_mode=mamba_cache_mode(inputs, prefix_cached),
         mamba_ssm_cache_dtype=mamba_ssm_cache_dtype(inputs),
         model_runner=runner,
+        compile_cache=request.compile_cache,
         cudagraph_mode=graph_mode,
         cudagraph_sizes=capture_sizes(inputs),
         max_cudagraph_capture_size=largest_capture_size(inputs),
-        cudagraph_memory_charged=graphs_charged(inputs),
+        cudagraph_memory_charged=graphs_charged(inputs, runner),
         num_gpu_blocks_override=inputs.number("num_gpu_blocks_override"),
         free_bytes=None if request.free_vram_gb is None else gib_to_bytes(request.free_vram_gb),
         environment=dict(inputs.environment),
@@ -184,13 +185,6 @@ def _utilization(inputs: LaunchInputs) -> float:
         return given
     notes.default("gpu_memory_utilization", f"vLLM {format_version(notes.version)}'s default")
     return float(notes.decisive("gpu_memory_utilization"))
-
-
-def _model_runner(inputs: LaunchInputs) -> ModelRunner:
-    asked = inputs.switch(_RUNNER_VARIABLE)
-    if asked is not None:
-        return "v2" if asked else "v1"
-    return inputs.notes.decisive("model_runner")
 
 
 def _async_scheduling(

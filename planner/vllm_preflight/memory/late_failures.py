@@ -35,11 +35,13 @@ def late_failure_warnings(
 ) -> list[str]:
     """Warnings about what is allocated after the cache of `kv_bytes`, per GPU.
 
-    Sums up what is held for good (context, weights, non-torch memory, cache) and what
+    Sums up what is held for good (context, weights, non-torch memory, cache, and what the
+    release charges to nothing) and what
     comes later (graphs, workspaces, one warm-up pass as large as the profile pass), and
     compares it with all the GPU has. `weights_bytes` are of the fullest rank.
     """
     held = _context_bytes(launch, gpu) + weights_bytes + runtime.non_torch_bytes + kv_bytes
+    held += runtime.outside_bytes
     left = gpu.visible_bytes - held
     warm_up = runtime.activation_bytes + _WARM_UP_MIB * BYTES_TO_MIB
     if left < warm_up:

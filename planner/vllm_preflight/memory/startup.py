@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.explain import Calibration
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.launch.launch import Launch
@@ -26,6 +27,8 @@ from vllm_preflight.models.model import Model
 
 # Since 0.14 (not yet in 0.11.2) the requested share is rounded up to a whole byte.
 _CEILED_REQUEST = (0, 14, 0)
+# A first start is mentioned where it takes this share of what the KV cache has.
+_NOTABLE_SHARE = 0.02
 # The check of free memory at start exists since 0.9 (not yet in 0.8.5).
 _FREE_MEMORY_CHECK = (0, 9, 0)
 # Fewer state blocks than sequences: up to 0.19 capture sizes were capped, later releases
@@ -54,6 +57,8 @@ class Startup:
             predicted memory.
         longest: the longest max_model_len, up to the model's own, that would start.
         late_warnings: failures seen after this check, with their rule.
+        first_start: what a start that still compiles leaves less, as a sentence; empty where
+            that is known or not worth saying.
     """
 
     launch: Launch
@@ -70,6 +75,7 @@ class Startup:
     start_probability: float
     longest: int
     late_warnings: tuple[str, ...] = ()
+    first_start: str = ""
 
     @property
     def starts(self) -> bool:
@@ -134,6 +140,7 @@ def simulate_startup(
             *((ignored,) if ignored else ()),
             *_late_warnings(launch, gpu, runtime, weights, kv, failure),
         ),
+        first_start=_first_start(runtime, emptiest),
     )
 
 
@@ -168,6 +175,17 @@ def judge_startup(
         kv = _kv_plan(model, capability, launch, available)
     failure = _first_failure(model, launch, gpu, weights, runtime, requested, min(available), kv)
     return Verdict(launch, requested, available, kv, failure)
+
+
+def _first_start(runtime: RuntimeMemory, available: int) -> str:
+    more = runtime.first_start_bytes
+    if available <= 0 or more < _NOTABLE_SHARE * available:
+        return ""
+    return (
+        f"A first start, which still compiles, takes up to {bytes_to_gib(more)} GiB more and "
+        "leaves that much less for the KV cache; the figures are of a later start "
+        "(compile_cache says which)."
+    )
 
 
 def _late_warnings(
@@ -282,6 +300,9 @@ def _start_probability(
 ) -> float:
     """Probability that the KV cache holds one request, given the spread of the memory.
 
+    Where the launch does not say whether a compile cache is found, a first start and a later
+    one count as equally likely.
+
     A refusal that no amount of memory changes has probability 0.
     """
     if failure is not None and failure.kind in _CERTAIN:
@@ -290,8 +311,13 @@ def _start_probability(
     if failure is not None and margin > 0:
         return 0.0
     # A cache whose size is given does not hang on what is predicted.
-    spread = max(runtime.spread_bytes, 1) if launch.kv_cache_memory_bytes is None else 1
-    return round(NormalDist().cdf(margin / spread), 3)
+    if launch.kv_cache_memory_bytes is not None:
+        return round(NormalDist().cdf(margin), 3)
+    spread = max(runtime.spread_bytes, 1)
+    later = NormalDist().cdf(margin / spread)
+    # Nobody said whether this start compiles: it may as well as not.
+    first = NormalDist().cdf((margin - runtime.first_start_bytes) / spread)
+    return round((later + first) / 2, 3)
 
 
 def _longest(

@@ -79,7 +79,7 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
         ),
         failure=reported,
         terms=report_terms(startup_terms(startup, model)),
-        warnings=list(startup.late_warnings),
+        warnings=[*startup.late_warnings, *filter(None, [startup.first_start])],
     )
 
 

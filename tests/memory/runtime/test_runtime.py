@@ -30,7 +30,13 @@ def model_of(name: str) -> Model:
 def campaign_launch(launch_of: LaunchOf, **changes: Any) -> Launch:
     """vLLM 0.19 on an H100 server, with the settings it printed."""
     return launch_of(
-        **{"version": (0, 19, 0), "model_runner": "v1", "cudagraph_memory_charged": False} | changes
+        **{
+            "version": (0, 19, 0),
+            "model_runner": "v1",
+            "cudagraph_memory_charged": False,
+            "compile_cache": "cold",
+        }
+        | changes
     )
 
 
@@ -52,7 +58,7 @@ def gib(num_bytes: int) -> float:
 )
 def test_activation_of_printed_runs(launch_of: LaunchOf, name: str, printed: float) -> None:
     memory = runtime_memory(model_of(name), campaign_launch(launch_of), H100)
-    assert gib(memory.activation_bytes) == pytest.approx(printed, rel=0.03)
+    assert gib(memory.activation_bytes) == pytest.approx(printed, abs=0.01)
 
 
 def test_sampling_decides_large_vocabularies_and_the_forward_pass_small_ones(
@@ -69,9 +75,98 @@ def test_the_sorting_sampler_of_early_releases_takes_more(launch_of: LaunchOf) -
     launch = campaign_launch(launch_of, version=(0, 10, 2), tensor_parallel_size=2)
     # Printed by 0.10.2 on two H200: 5.58 GiB.
     memory = runtime_memory(model, launch, find_gpu("H200 SXM 141GB"))
-    assert gib(memory.activation_bytes) == pytest.approx(5.58, rel=0.03)
+    assert gib(memory.activation_bytes) == pytest.approx(5.58, abs=0.01)
     later = runtime_memory(model, replace(launch, version=(0, 17, 0)), H100)
-    assert later.activation_bytes < memory.activation_bytes / 2
+    assert later.activation_bytes < memory.activation_bytes / 1.8
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        # vLLM 0.11.0 on an H100: a table of "activation" in two decimals.
+        ("openai/gpt-oss-20b", 7.38),
+        (LLAMA, 4.76),
+        ("Qwen/Qwen3-0.6B", 5.56),
+        ("Qwen/Qwen3-32B", 5.64),
+    ],
+)
+def test_a_sorted_vocabulary_takes_38_bytes_a_logit(
+    launch_of: LaunchOf, name: str, printed: float
+) -> None:
+    launch = campaign_launch(launch_of, version=(0, 11, 0), max_model_len=16000)
+    memory = runtime_memory(model_of(name), launch, H100)
+    assert gib(memory.activation_bytes) == pytest.approx(printed, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("version", "runner", "activation", "kept"),
+    [
+        # vLLM's own profile_run on simulated tensors, Llama-3.1-8B, compiled, cold; without
+        # the copy of the first launch, which a simulation does not make.
+        ((0, 22, 1), "v1", 1.888, 0.0),
+        ((0, 25, 0), "v2", 0.875, 0.0),
+        ((0, 28, 0), "v2", 0.844, 0.539 + 0.031),
+        ((0, 32, 0), "v2", 0.844, 0.539 + 0.031),
+        ((0, 33, 0), "v2", 1.787, 0.539 + 0.001),
+    ],
+)
+def test_a_release_counts_as_its_runner_does(
+    launch_of: LaunchOf, version: tuple[int, int, int], runner: str, activation: float, kept: float
+) -> None:
+    launch = launch_of(version=version, model_runner=runner, compile_cache="warm")
+    memory = runtime_memory(model_of(LLAMA), launch, H100)
+    assert gib(memory.activation_bytes) == pytest.approx(activation, abs=0.008)
+    derived = sum(
+        term.bytes or 0
+        for term in memory.terms
+        if term.name.startswith("non_torch") and term.basis == "derived"
+    )
+    assert gib(derived) == pytest.approx(kept, abs=0.003)
+
+
+def test_a_first_start_copies_the_embedding_table(launch_of: LaunchOf) -> None:
+    """The same command twice on one RTX 4090 (vLLM 0.27.1): 1.18 GiB, then 0.19."""
+    model, card = model_of("Qwen/Qwen3-8B"), find_gpu("RTX 4090")
+    limits = {"max_num_seqs": 256, "max_num_batched_tokens": 2048, "version": (0, 27, 1)}
+    cold, warm, unknown = (
+        runtime_memory(model, launch_of(compile_cache=state, **limits), card)
+        for state in ("cold", "warm", "unknown")
+    )
+    assert gib(cold.activation_bytes) == pytest.approx(1.18, abs=0.01)
+    assert gib(warm.activation_bytes) == pytest.approx(0.19, abs=0.01)
+    assert unknown.activation_bytes == warm.activation_bytes
+    assert unknown.first_start_bytes == cold.activation_bytes - warm.activation_bytes
+    assert unknown.low_bytes == warm.low_bytes - unknown.first_start_bytes
+    assert (cold.first_start_bytes, warm.first_start_bytes) == (0, 0)
+
+
+def test_a_sparse_indexer_keeps_the_keys_it_gathers(launch_of: LaunchOf) -> None:
+    """vLLM 0.26 on four GB200 printed 6.31 GiB: 4.03 of them gathered keys."""
+    launch = launch_of(
+        version=(0, 26, 0),
+        model_runner="v1",
+        max_model_len=819_200,
+        tensor_parallel_size=4,
+        enable_expert_parallel=True,
+        compile_cache="warm",
+    )
+    memory = runtime_memory(model_of("nvidia/GLM-5.2-NVFP4"), launch, find_gpu("GB200"))
+    assert gib(memory.activation_bytes) == pytest.approx(6.31, abs=0.03)
+
+
+def test_latent_decoding_in_triton_is_reserved_late_then_charged(launch_of: LaunchOf) -> None:
+    """DeepSeek-V2-Lite on an A100 with its own length: 1.69 GiB."""
+    model = model_of("deepseek-ai/DeepSeek-V2-Lite-Chat")
+    limits = {"max_num_seqs": 256, "max_num_batched_tokens": 2048, "max_model_len": 163_840}
+    before, late, charged = (
+        runtime_memory(model, launch_of(version=version, model_runner="v2", **limits), A100)
+        for version in ((0, 24, 0), (0, 30, 0), (0, 33, 0))
+    )
+    assert gib(late.outside_bytes) == pytest.approx(1.69, abs=0.01)
+    assert gib(before.outside_bytes) < 0.2
+    assert charged.outside_bytes == 0
+    names = {term.name for term in charged.terms}
+    assert "non_torch_latent_decoding" in names
 
 
 @pytest.mark.parametrize("field", ["max_num_seqs", "max_num_batched_tokens"])
@@ -109,7 +204,7 @@ def test_tensor_parallelism_does_not_shrink_the_logits(launch_of: LaunchOf) -> N
     model = model_of(LLAMA)
     one = runtime_memory(model, campaign_launch(launch_of), H100)
     four = runtime_memory(model, campaign_launch(launch_of, tensor_parallel_size=4), H100)
-    assert four.activation_bytes == one.activation_bytes
+    assert four.activation_bytes == pytest.approx(one.activation_bytes, rel=0.001)
     assert gib(four.non_torch_bytes) == pytest.approx(2.1, abs=0.15)
     assert gib(one.non_torch_bytes) == pytest.approx(0.25, abs=0.05)
 
@@ -119,9 +214,9 @@ def test_only_the_last_pipeline_stage_samples(launch_of: LaunchOf) -> None:
     memory = runtime_memory(model_of(LLAMA), launch, H100)
     first, *_, last = memory.stage_activation_bytes
     assert len(memory.stage_activation_bytes) == 4
-    # Printed: 1.05 GiB on the first of four stages, 2.01 on the last of two.
-    assert gib(first) == pytest.approx(1.05, rel=0.05)
-    assert gib(last) == pytest.approx(2.01, rel=0.03)
+    # Printed: 1.10 GiB on the first of two stages, 2.01 on the last.
+    assert gib(first) == pytest.approx(1.10, abs=0.01)
+    assert gib(last) == pytest.approx(2.01, abs=0.01)
     assert memory.activation_bytes == last
 
 
@@ -137,10 +232,10 @@ def test_embedding_models_have_no_sampler(launch_of: LaunchOf) -> None:
 
 def test_the_second_runner_keeps_penalty_buffers(launch_of: LaunchOf) -> None:
     memory = runtime_memory(model_of(LLAMA), launch_of(model_runner="v2"), H100)
-    buffers = next(term for term in memory.terms if term.name.endswith("penalty_buffers"))
-    assert gib(buffers.bytes or 0) == pytest.approx(0.50, abs=0.01)
+    buffers = next(term for term in memory.terms if term.name.endswith("output_counts"))
+    assert gib(buffers.bytes or 0) == pytest.approx(0.49, abs=0.01)
     first = runtime_memory(model_of(LLAMA), launch_of(model_runner="v1"), H100)
-    assert not any("penalty" in term.name for term in first.terms)
+    assert not any("output_counts" in term.name for term in first.terms)
 
 
 @pytest.mark.parametrize(("version", "charged"), [((0, 19, 1), False), ((0, 21, 0), True)])
@@ -193,7 +288,7 @@ def test_the_interval_is_around_the_prediction(launch_of: LaunchOf) -> None:
             model_of(LLAMA), launch_of(version=version, model_runner=runner), H100
         )
         assert memory.low_bytes < 0 < memory.high_bytes
-        assert memory.low_bytes == -memory.high_bytes
+        assert memory.low_bytes == -memory.high_bytes - memory.first_start_bytes
         assert 0 < memory.spread_bytes < memory.high_bytes
 
 

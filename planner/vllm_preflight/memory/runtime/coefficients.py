@@ -95,11 +95,16 @@ class Coefficients:
         raise KeyError(f"{name} for {format_version(version)} and {dict(traits)}")
 
 
+# GPUs that share the machine's memory with its processor.
+_UNIFIED = frozenset({"GB10", "Jetson Orin", "Jetson Thor"})
+
+
 def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Traits:
     """What the entries' `where` distinguishes.
 
     `fabric` is "switched" where vLLM's fused and symmetric-memory all-reduces run: NVIDIA
-    of compute capability 9 or 10 with NVLink.
+    of compute capability 9 or 10 with NVLink. `chip` is "datacentre" for those two
+    capabilities, whose kernels are the largest modules.
     """
     caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
     latent = any(isinstance(cache, LatentCache) for cache in caches)
@@ -107,6 +112,8 @@ def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Trait
     switched = capability[0] in {9, 10} and gpu.nvlink_gb_s is not None
     return {
         "vendor": gpu.vendor.lower(),
+        "chip": "datacentre" if capability[0] in {9, 10} else "other",
+        "memory": "unified" if gpu.name in _UNIFIED else "own",
         "fabric": "switched" if switched else "plain",
         "tensor_parallel": "one" if launch.tensor_parallel_size == 1 else "many",
         "pipeline_parallel": "one" if launch.pipeline_parallel_size == 1 else "many",

@@ -1,63 +1,49 @@
 """What is allocated in each phase of vLLM's profile pass, tensor by tensor.
 
-The activation peak is the largest of four phases, not their sum: the encoder's pass, one
-forward pass of max_num_batched_tokens, the up-projection of a latent prefill context, and
-sampling over min(max_num_seqs, max_num_batched_tokens) rows of the whole vocabulary.
-Source: vLLM 0.33 v1/worker/gpu/model_runner.py:profile_run, and `coefficients.json`.
+The activation peak is the largest of the phases, not their sum: the encoder's pass, one
+forward pass of max_num_batched_tokens, the up-projection of a latent prefill context,
+sampling over min(max_num_seqs, max_num_batched_tokens) rows of the whole vocabulary, and on
+a first start the compiler's first launch. What a phase leaves allocated (kernels'
+workspaces, cuBLAS) counts in every later one. How a release counts it is in `releases`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
-from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB, ceil_div
+from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.cudagraphs import cudagraph_capture_sizes, full_graph_sizes
 from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.runtime.buffers import (
+    cublas_workspace,
+    runner_buffers,
+    top_k_buffer,
+)
+from vllm_preflight.memory.runtime.chips import chip_of
 from vllm_preflight.memory.runtime.coefficients import (
-    Coefficient,
     Coefficients,
     Traits,
     launch_traits,
 )
-from vllm_preflight.memory.runtime.shapes import (
-    EncoderPass,
-    encoder_pass,
-    expert_workspaces,
-    latent_context,
-    padded_vocabulary,
-    widest_block,
+from vllm_preflight.memory.runtime.contributions import Contribution, Phase, tensor
+from vllm_preflight.memory.runtime.encoders import EncoderPass, encoder_pass
+from vllm_preflight.memory.runtime.forward import Moment, quantised_inputs, widest_moment
+from vllm_preflight.memory.runtime.graphs import graph_captures
+from vllm_preflight.memory.runtime.releases import profile_rules
+from vllm_preflight.memory.runtime.sampler import DTYPE_BYTES, sampling
+from vllm_preflight.memory.runtime.shapes import latent_context, padded_vocabulary
+from vllm_preflight.memory.runtime.workspaces import (
+    experts_in_kernel,
+    latent_decode_buffer,
+    shared_workspace,
 )
 from vllm_preflight.models.model import Model
 
-_DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """One tensor, or one class of tensors: `quantity` bytes times a coefficient.
-
-    Without a coefficient it is `quantity` bytes exactly.
-    """
-
-    name: str
-    quantity: float
-    formula: str
-    coefficient: Coefficient | None = None
-
-    @property
-    def bytes(self) -> float:
-        """Bytes of this contribution."""
-        return self.quantity * (self.coefficient.value if self.coefficient else 1)
-
-    @property
-    def spread_bytes(self) -> float:
-        """Standard deviation of the contribution, in bytes."""
-        return self.quantity * (self.coefficient.spread if self.coefficient else 0)
-
-
-Phase = tuple[Contribution, ...]
+# The phases whose kernels the compiler wrote, and the first launch on a cold cache.
+FIRST_START = "first_start"
+_TABLE_COPIED = (0, 19, 0)
 
 
 @dataclass(frozen=True)
@@ -65,18 +51,22 @@ class RuntimeParts:
     """Everything the runtime model adds up, before it is added up.
 
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
-    any other; only the first runs the encoder. `resident` stays allocated after the
-    profile pass and is counted with `non_torch`, as the second model runner prints it.
+    any other; only the first runs the encoder. `first_start` are those of the first stage
+    that an empty compile cache makes larger, where the launch does not say which it finds.
+    `outside` is memory the release charges to nothing: it is taken from the share of the GPU
+    that was not asked for. `graphs` are alternatives, of which the largest counts.
     """
 
     last: Mapping[str, Phase]
     inner: Mapping[str, Phase]
+    first_start: Mapping[str, Phase]
     non_torch: Phase
-    graphs: Phase
+    graphs: Mapping[str, Phase]
+    outside: Phase
     traits: Traits
 
 
-class _Builder:
+class ProfilePhases:
     """Collects contributions for one model, launch and GPU."""
 
     def __init__(self, model: Model, launch: Launch, gpu: Gpu, coefficients: Coefficients) -> None:
@@ -85,138 +75,110 @@ class _Builder:
         self.gpu = gpu
         self.coefficients = coefficients
         self.architecture = model.architecture
-        self.size = _DTYPE_BYTES[launch.dtype]
+        self.size = DTYPE_BYTES[launch.dtype]
         self.tokens = launch.max_num_batched_tokens
-        self.hidden = self.tokens * self.architecture.hidden_size * self.size
-        self.experts = expert_workspaces(model, launch, gpu)
+        self.rules = profile_rules(launch.version, launch.model_runner)
         self.traits = launch_traits(launch, gpu, self.architecture)
-        # The second runner counts what it keeps as consumed, the first within the peak.
-        self.second_runner = launch.model_runner == "v2"
-        self.pooling = launch.pooling or self.architecture.task == "embed"
-        self.encoder = encoder_pass(model, launch)
+        self.pooling = launch.pooling
+        self.encoder = encoder_pass(model, launch) if self.rules.encoder else None
+        self.workspace = shared_workspace(model, launch, gpu, self.rules)
+        self.cublas = cublas_workspace(gpu) if self.rules.cublas else ()
+        self.forward_cublas = () if quantised_inputs(model, launch) else self.cublas
+        # What was seen beside them once cuBLAS's workspace was taken before the pass.
+        small = tensor("small_buffers", 1, (BYTES_TO_MIB, "bytes"))
+        self.small: Phase = () if self.rules.cublas else (small,)
+        self.top_k = () if self.pooling else top_k_buffer(model, launch, gpu, self.rules)
 
     def scaled(self, name: str, coefficient: str, quantity: float, what: str) -> Contribution:
         """A contribution of a fitted coefficient times `quantity` bytes."""
         found = self.coefficients.find(coefficient, self.launch.version, self.traits)
         return Contribution(name, quantity, f"{found.value:g} × {what}", found)
 
-    def workspaces(self) -> Phase:
-        """The two expert workspaces for every token of the batch."""
-        if self.experts is None:
-            return ()
-        rows, width = self.experts.rows, self.experts.width
-        return (
-            Contribution(
-                "expert_workspaces",
-                rows * width * self.size,
-                f"{rows} rows × {width} elements × {self.size} bytes",
-            ),
-        )
-
-    def kept_workspaces(self) -> Phase:
-        """Workspaces where they outlive the forward pass and still count in the peak."""
-        if self.second_runner:
-            return ()
-        kept = self.coefficients.find("expert_workspaces_kept", self.launch.version, self.traits)
-        return tuple(replace(part, coefficient=kept) for part in self.workspaces())
+    def batch(self, name: str, width: float, what: str) -> Contribution:
+        """A tensor of `width` elements for each token of the batch."""
+        return tensor(name, self.size, (self.tokens, "tokens"), (width, what))
 
     def encoder_outputs(self) -> Phase:
-        """Encoder outputs, kept for the whole profile pass."""
+        """Encoder outputs, kept for the whole pass; the first runner keeps the pixels too."""
         if self.encoder is None:
             return ()
-        hidden = self.architecture.hidden_size
-        return (
-            Contribution(
-                "encoder_outputs",
-                self.encoder.tokens * hidden * self.size,
-                f"{self.encoder.items} items, {self.encoder.tokens} tokens × {hidden} × "
-                f"{self.size} bytes",
-            ),
+        work, hidden = self.encoder, self.architecture.hidden_size
+        outputs = tensor(
+            "encoder_outputs",
+            self.size,
+            (work.tokens, f"tokens of {work.items} items"),
+            (hidden, "elements"),
         )
+        if self.launch.model_runner == "v2" or not work.pixels:
+            return (outputs,)
+        pixels = tensor("pixel_values", self.size, (work.pixels, "elements"))
+        return (outputs, pixels)
 
-    def stage_buffers(self) -> Phase:
-        """Hidden states and residual handed from stage to stage."""
-        if self.launch.pipeline_parallel_size == 1:
+    def stage_buffers(self, *, first: bool) -> Phase:
+        """Hidden states and residual that a later pipeline stage receives."""
+        if first or self.launch.pipeline_parallel_size == 1:
             return ()
-        return (
-            Contribution(
-                "pipeline_buffers",
-                2 * self.hidden,
-                f"2 × {self.tokens} tokens × {self.architecture.hidden_size} × {self.size} bytes",
-            ),
-        )
+        hidden = self.architecture.hidden_size
+        return (self.batch("pipeline_buffers", 2 * hidden, "elements of two hidden states"),)
 
+    @cached_property
     def forward(self) -> Phase:
-        """One forward pass: the widest block over copies of the hidden states."""
-        width = widest_block(self.architecture, self.launch.tensor_parallel_size)
-        parts = (
-            Contribution(
-                "forward_block",
-                self.tokens * width * self.size,
-                f"{self.tokens} tokens × {width} elements × {self.size} bytes",
-            ),
-            self.scaled(
-                "forward_hidden_states",
-                "forward_hidden_copies",
-                self.hidden,
-                f"{self.tokens} tokens × {self.architecture.hidden_size} × {self.size} bytes",
-            ),
+        """One forward pass at its widest moment."""
+        moment = self.moment
+        in_kernel = experts_in_kernel(self.model, self.launch, self.gpu)
+        if in_kernel is not None:
+            hidden = 4 * self.architecture.hidden_size
+            if in_kernel.bytes + self.tokens * hidden * self.size > (
+                self.tokens * moment.width * self.size
+            ):
+                states = self.batch("hidden_states", hidden, "elements of hidden states")
+                return (in_kernel, states)
+        return tuple(
+            self.batch("forward_" + name.replace(" ", "_").replace(",", ""), width, name)
+            for name, width in moment.tensors
+            if width
         )
-        return parts if self.second_runner else parts + self.workspaces()
 
-    def sampling(self) -> Phase:
-        """Logits of one token per sequence and what the sampler derives from them."""
-        rows = min(self.launch.max_num_seqs, self.tokens)
-        vocabulary = padded_vocabulary(self.architecture)
-        return (
-            Contribution(
-                "logits",
-                rows * vocabulary * self.size,
-                f"{rows} sequences × {vocabulary} tokens × {self.size} bytes",
-            ),
-            self.scaled(
-                "sampler",
-                "sampler_float32_copies",
-                rows * vocabulary * 4,
-                f"{rows} sequences × {vocabulary} tokens × 4 bytes",
-            ),
-            self.scaled(
-                "hidden_states_kept",
-                "sampler_hidden_copies",
-                self.hidden,
-                f"{self.tokens} tokens × {self.architecture.hidden_size} × {self.size} bytes",
-            ),
-            *self.kept_workspaces(),
-        )
+    @cached_property
+    def moment(self) -> Moment:
+        """The forward pass's widest moment."""
+        return widest_moment(self.model, self.launch)
+
+    def kernel_timing(self) -> Phase:
+        """What flushes the L2 cache between two timings of the activation's kernel.
+
+        A product that exists in FP8 alone is written by vLLM's kernel, which is not timed.
+        """
+        fused = quantised_inputs(self.model, self.launch) == "fp8_block"
+        if self.launch.enforce_eager or fused or self.moment.name != "feed_forward":
+            return ()
+        size = chip_of(self.gpu).l2_bytes
+        return (tensor("forward_kernel_timing", 1, (size, "bytes of the L2 cache")),)
 
     def latent_prefill(self) -> Phase:
-        """The up-projected worst context of latent attention beside its compressed copy."""
+        """The up-projected worst context of latent attention beside the layer's inputs."""
         context = latent_context(self.architecture, self.launch)
         if context is None:
             return ()
         return (
-            Contribution(
+            tensor(
                 "latent_prefill_context",
-                (context.up_projected + context.compressed) * self.size,
-                f"{context.tokens} tokens × "
-                f"{(context.up_projected + context.compressed) // context.tokens} elements × "
-                f"{self.size} bytes",
+                self.size,
+                (context.tokens, "tokens"),
+                (context.up_projected, "up-projected elements"),
             ),
-            self.scaled(
-                "hidden_states_kept",
-                "sampler_hidden_copies",
-                self.hidden,
-                f"{self.tokens} tokens × {self.architecture.hidden_size} × {self.size} bytes",
-            ),
+            self.batch("latent_inputs", context.inputs, "elements of queries, latents and output"),
+            self.batch("hidden_states", 2 * self.architecture.hidden_size, "elements"),
         )
 
     def encoding(self, work: EncoderPass) -> Phase:
         """The encoder over its largest items at once."""
         return (
-            Contribution(
+            tensor(
                 "encoder_block",
-                work.patches * work.width * self.size,
-                f"{work.patches} positions × {work.width} elements × {self.size} bytes",
+                self.size,
+                (work.patches, "positions"),
+                (work.width, "elements"),
             ),
             self.scaled(
                 "encoder_hidden_states",
@@ -226,65 +188,111 @@ class _Builder:
             ),
         )
 
-    def phases(self, *, first: bool, last: bool) -> Mapping[str, Phase]:
+    def first_launch(self) -> Phase:
+        """A copy of the embedding table beside two hidden states.
+
+        The compiler copies the table when it first launches the kernel that reads it; no
+        workspace exists yet. Multimodal models look embeddings up outside that kernel.
+        Inferred from the sizes of printed peaks: a first pipeline stage (0.19), one command
+        twice (0.27.1); a first start of 0.12 shows none.
+        """
+        compiled = not self.launch.enforce_eager and self.launch.version >= _TABLE_COPIED
+        if not compiled or self.architecture.encoders:
+            return ()
+        hidden = self.architecture.hidden_size
+        rows = padded_vocabulary(self.architecture) // self.launch.tensor_parallel_size
+        return (
+            tensor("embedding_copy", self.size, (rows, "rows"), (hidden, "elements")),
+            self.batch("hidden_states", 2 * hidden, "elements of two hidden states"),
+        )
+
+    def counted(self, phase: Phase, grown: Phase) -> Phase:
+        """The phase as the release prints it, `grown` being what was allocated by then.
+
+        Where growth is charged as consumed the peak counts above all of it.
+        """
+        if not self.rules.consumed:
+            return phase + grown
+        later = sum(part.bytes for part in self.growth) - sum(part.bytes for part in grown)
+        if later <= 0:
+            return phase
+        return (*phase, Contribution("allocated_later", -later, "what later phases leave"))
+
+    def phases(self, *, first: bool, last: bool, cold: bool) -> Mapping[str, Phase]:
         """The phases of one pipeline stage; each includes what stays allocated."""
-        kept = self.stage_buffers() + (self.encoder_outputs() if first else ())
-        found: dict[str, Phase] = {"forward": self.forward() + kept}
+        kept = self.kept(first=first)
+        found = {"forward": self.counted(self.forward + kept, self.grown)}
         if latent := self.latent_prefill():
-            found["latent_prefill"] = latent + kept
+            found["latent_prefill"] = self.counted(latent + kept, self.grown)
         if last and not self.pooling:
-            found["sampling"] = self.sampling() + kept
+            drawn = sampling(self.model, self.launch, self.gpu, self.rules)
+            found["sampling"] = self.counted(drawn + kept, self.growth)
         if first and self.encoder is not None:
-            found["encoder"] = self.encoding(self.encoder) + kept
+            found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
+        if cold:
+            found |= self.first_start(first=first)
         return found
 
-    def non_torch(self) -> Phase:
-        """Memory outside PyTorch's allocator, and what the second runner keeps."""
-        parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
-        if not self.second_runner:
-            return parts
-        parts += self.workspaces()
-        if not self.pooling:
-            seqs, vocabulary = self.launch.max_num_seqs, padded_vocabulary(self.architecture)
-            parts += (
-                Contribution(
-                    "penalty_buffers",
-                    seqs * (vocabulary + ceil_div(vocabulary, 32)) * 4,
-                    f"{seqs} sequences × ({vocabulary} + {vocabulary} / 32) × 4 bytes",
-                ),
-            )
-        return parts
+    def first_start(self, *, first: bool) -> dict[str, Phase]:
+        """The phases of a stage that an empty compile cache makes larger."""
+        timed = self.forward + self.kernel_timing() + self.kept(first=first)
+        found = {"forward": self.counted(timed, self.grown)}
+        if first and (copied := self.first_launch()):
+            found[FIRST_START] = self.counted(copied, self.small)
+        return found
 
-    def graphs(self) -> Phase:
-        """CUDA graphs: a first capture, then a share per graph and layer of a stage."""
-        sizes = cudagraph_capture_sizes(
-            self.launch, self.gpu.compute_capability, self.architecture.model_type
-        )
-        count = len(sizes) + len(full_graph_sizes(self.launch, sizes))
-        if not count:
-            return ()
-        layers = ceil_div(len(self.architecture.layers), self.launch.pipeline_parallel_size)
-        return (
-            self.scaled("cuda_graph_pool", "graph_pool", BYTES_TO_GIB, "1 GiB"),
-            self.scaled(
-                "cuda_graphs",
-                "graph_layer",
-                count * layers * BYTES_TO_MIB,
-                f"{count} graphs × {layers} layers × 1 MiB",
-            ),
-        )
+    def kept(self, *, first: bool) -> Phase:
+        """What a stage holds through the whole pass."""
+        return self.stage_buffers(first=first) + (self.encoder_outputs() if first else ())
+
+    @cached_property
+    def grown(self) -> Phase:
+        """What a forward pass leaves allocated."""
+        return self.small + self.forward_cublas + self.workspace
+
+    @cached_property
+    def growth(self) -> Phase:
+        """What the whole pass leaves allocated."""
+        return self.small + self.cublas + self.workspace + self.top_k
+
+    def non_torch(self) -> Phase:
+        """Memory outside PyTorch's allocator, and what is charged as consumed."""
+        parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
+        if not self.rules.consumed:
+            return parts
+        return (*parts, *self.buffers(), *self.growth)
+
+    def buffers(self) -> Phase:
+        """The runner's own tables."""
+        return runner_buffers(self.model, self.launch, pooling=self.pooling)
+
+    def outside(self) -> Phase:
+        """What the release charges to nothing."""
+        uncharged = () if self.rules.consumed else self.buffers()
+        after = latent_decode_buffer(self.model, self.launch, self.gpu)
+        if after is None or self.rules.latent_decode != "after":
+            return uncharged
+        return (*uncharged, after)
 
 
 def runtime_parts(
     model: Model, launch: Launch, gpu: Gpu, coefficients: Coefficients
 ) -> RuntimeParts:
     """Every contribution to the memory that is neither weights nor KV cache."""
-    builder = _Builder(model, launch, gpu, coefficients)
+    builder = ProfilePhases(model, launch, gpu, coefficients)
     single = launch.pipeline_parallel_size == 1
+    cold = launch.compile_cache == "cold"
+    last = builder.phases(first=single, last=True, cold=cold)
+    unsaid = launch.compile_cache == "unknown"
     return RuntimeParts(
-        last=builder.phases(first=single, last=True),
-        inner=builder.phases(first=True, last=False),
+        last=last,
+        inner=last if single else builder.phases(first=True, last=False, cold=cold),
+        first_start=builder.first_start(first=True) if unsaid else {},
         non_torch=builder.non_torch(),
-        graphs=builder.graphs(),
+        graphs=graph_captures(model, launch, gpu, coefficients, builder.traits),
+        outside=builder.outside(),
         traits=builder.traits,
     )
+
+
+__all__ = ["FIRST_START", "Contribution", "Phase", "RuntimeParts", "runtime_parts"]

@@ -1,8 +1,8 @@
 """What vLLM sets aside beside weights and KV cache: activations, driver memory, graphs.
 
-`available KV cache = requested − weights − activation − non-torch (− CUDA graphs since
-0.21)`. The shapes are derived from the model and the launch, the few coefficients are
-fitted on start-ups of many sources (`coefficients.json`).
+`available KV cache = requested − weights − activation − non-torch (− CUDA graphs, where the
+release charges them)`. Tensors are derived from the model and the launch; what no tensor
+explains is fitted on start-ups of many sources (`coefficients.json`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,8 @@ from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
-from vllm_preflight.memory.runtime.phases import (
-    Contribution,
-    Phase,
-    RuntimeParts,
-    runtime_parts,
-)
+from vllm_preflight.memory.runtime.contributions import Contribution, Phase
+from vllm_preflight.memory.runtime.phases import RuntimeParts, runtime_parts
 from vllm_preflight.models.model import Model
 
 __all__ = ["Coefficients", "RuntimeMemory", "load_coefficients", "runtime_memory"]
@@ -39,11 +35,15 @@ class RuntimeMemory:
             stays allocated), on the last pipeline stage, which also samples.
         stage_activation_bytes: the same for each pipeline stage, first to last.
         activation_phase: which phase of the profile pass decides the peak.
-        non_torch_bytes: "non-torch forward increase memory"; with the second model
-            runner also the buffers it keeps ("consumed" − weights).
+        first_start_bytes: what a start with an empty compile cache takes more than one
+            with a full one; 0 where the launch says which it is.
+        non_torch_bytes: "non-torch forward increase memory"; from 0.27 on "consumed" −
+            weights, with the buffers and workspaces that stay allocated.
         cuda_graph_bytes: vLLM's estimate where it is charged, else what capture takes.
         cuda_graph_spread_bytes: standard deviation of the graphs alone.
-        cuda_graph_charged: whether it is taken from the KV cache's budget (since 0.21).
+        cuda_graph_charged: whether it is taken from the KV cache's budget.
+        outside_bytes: what the release charges to nothing: it has to fit in the share of
+            the GPU that was not asked for.
         low_bytes, high_bytes: 80 % interval of (actual − predicted) available KV memory.
         spread_bytes: standard deviation of that difference.
         terms: every contribution, with formula, basis and source.
@@ -52,10 +52,12 @@ class RuntimeMemory:
     activation_bytes: int
     stage_activation_bytes: tuple[int, ...]
     activation_phase: str
+    first_start_bytes: int
     non_torch_bytes: int
     cuda_graph_bytes: int
     cuda_graph_spread_bytes: int
     cuda_graph_charged: bool
+    outside_bytes: int
     low_bytes: int
     high_bytes: int
     spread_bytes: int
@@ -79,29 +81,55 @@ def runtime_memory(
     coefficients = coefficients or load_coefficients()
     parts = runtime_parts(model, launch, gpu, coefficients)
     name, phase = peak_phase(parts.last)
-    charged = bool(parts.graphs) and launch.cudagraph_memory_charged
+    graphs = peak_phase(parts.graphs)[1] if parts.graphs else ()
+    charged = bool(graphs) and launch.cudagraph_memory_charged
     spread = interval_spread(launch, parts, coefficients, phase=phase, charged=charged)
     width = round(EIGHTY_PERCENT * spread)
     stages = launch.pipeline_parallel_size
-    inner = _total(peak_phase(parts.inner)[1])
-    activation = _total(phase)
+    activation, inner = _total(phase), _total(peak_phase(parts.inner)[1])
+    first_start = _first_start(launch, parts, activation if stages == 1 else inner)
     return RuntimeMemory(
         activation_bytes=activation,
         stage_activation_bytes=(*[inner] * (stages - 1), activation),
         activation_phase=name,
+        first_start_bytes=first_start,
         non_torch_bytes=_total(parts.non_torch),
-        cuda_graph_bytes=_total(parts.graphs),
-        cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in parts.graphs)),
+        cuda_graph_bytes=_total(graphs),
+        cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in graphs)),
         cuda_graph_charged=charged,
-        low_bytes=-width,
+        outside_bytes=_total(parts.outside),
+        low_bytes=-width - first_start,
         high_bytes=width,
         spread_bytes=round(spread),
         terms=(
             *_terms("activation", phase, f"largest phase: {name}"),
             *_terms("non_torch", parts.non_torch),
-            *_terms("cuda_graph", parts.graphs, "" if charged else "outside the budget"),
+            *_terms("cuda_graph", graphs, "" if charged else "outside the budget"),
+            *_terms("outside_the_budget", parts.outside, "charged to nothing"),
+            *_first_start_term(first_start),
         ),
     )
+
+
+def _first_start(launch: Launch, parts: RuntimeParts, warm: int) -> int:
+    """What an empty compile cache takes more, where the launch does not say which it is."""
+    if launch.compile_cache != "unknown" or not parts.first_start:
+        return 0
+    return max(0, _total(peak_phase(parts.first_start)[1]) - warm)
+
+
+def _first_start_term(first_start: int) -> list[Term]:
+    if not first_start:
+        return []
+    return [
+        Term(
+            name="first_start",
+            formula="peak with an empty compile cache − peak of a later start (not counted)",
+            basis="derived",
+            source="vLLM's logs of one command twice (0.27.1) and of a first stage (0.19.0)",
+            bytes=first_start,
+        )
+    ]
 
 
 def peak_phase(phases: Mapping[str, Phase]) -> tuple[str, Phase]:
@@ -123,7 +151,8 @@ def interval_spread(
     Within a group the spreads add up, because its coefficients err together; groups are
     independent. `residual` is what remains between equal launches of different sources.
     """
-    groups = [phase, parts.non_torch, parts.graphs if charged else ()]
+    graphs = peak_phase(parts.graphs)[1] if charged else ()
+    groups = [phase, parts.non_torch, graphs]
     spreads = [sum(part.spread_bytes for part in group) for group in groups]
     left = coefficients.find("residual", launch.version, parts.traits)
     scale = coefficients.find("interval_scale", launch.version, parts.traits).value
@@ -145,6 +174,6 @@ def _term(name: str, part: Contribution, suffix: str) -> Term:
         name=name.replace("non_torch_non_torch", "non_torch").replace("cuda_graph_cuda", "cuda"),
         formula=part.formula + suffix,
         basis=found.basis if found else "derived",
-        source=found.evidence if found else "vLLM 0.33, the profile pass's tensors",
+        source=found.evidence if found else "the tensors of vLLM's profile pass, 0.19 to 0.33",
         bytes=round(part.bytes),
     )

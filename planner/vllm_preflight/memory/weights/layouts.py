@@ -22,6 +22,9 @@ _FP8_HARDWARE: ComputeCapability = (8, 9)
 # block FP8 before Hopper, Machete for AWQ on it. Older ones ran block FP8 natively from
 # 8.9 on and AWQ always in Marlin.
 _KERNELS_BY_FORMAT: Version = (0, 20, 0)
+# Up to 0.18 Triton's MXFP4 experts keep the scales as loaded beside the swizzled ones
+# (layers/quantization/mxfp4.py:process_weights_after_loading).
+_LOADED_SCALES_DROPPED: Version = (0, 19, 0)
 _SCALE = 2  # bytes of a 16-bit scale
 _FLOAT32 = 4
 
@@ -86,7 +89,7 @@ def quantised_layout(
     if scheme.kind == "int_group":
         return _integer_groups(matrix, scheme, recent and capability == HOPPER)
     if scheme.kind in {"mxfp4", "nvfp4"}:
-        return _four_bit_float(matrix, scheme, capability)
+        return _four_bit_float(matrix, scheme, capability, version)
     if scheme.kind == "bnb4":
         return (ceil_div(matrix.elements, 2), ceil_div(matrix.elements, 64) * _FLOAT32)
     return (matrix.elements, matrix.rows * matrix.copies * _FLOAT32)
@@ -133,10 +136,10 @@ def _integer_groups(matrix: Matrix, scheme: WeightScheme, machete: bool) -> tupl
 
 
 def _four_bit_float(
-    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability
+    matrix: Matrix, scheme: WeightScheme, capability: ComputeCapability, version: Version
 ) -> tuple[int, ...]:
     if scheme.kind == "mxfp4" and matrix.expert:
-        return _mxfp4_experts(matrix, capability)
+        return _mxfp4_experts(matrix, capability, version)
     groups = matrix.rows * ceil_div(matrix.columns, scheme.group_size) * matrix.copies
     numbers = ceil_div(matrix.elements, 2)
     if scheme.kind == "mxfp4":
@@ -144,15 +147,19 @@ def _four_bit_float(
     return (numbers, groups, _FLOAT32 * matrix.copies)
 
 
-def _mxfp4_experts(matrix: Matrix, capability: ComputeCapability) -> tuple[int, ...]:
-    if capability == HOPPER:
-        # Triton swizzles the scales into tiles of 256 rows and 4 groups.
-        matrix = padded(matrix, hidden=1, intermediate=64)
-        groups = round_up(matrix.rows, 256) * round_up(ceil_div(matrix.columns, 32), 4)
-    else:
+def _mxfp4_experts(
+    matrix: Matrix, capability: ComputeCapability, version: Version
+) -> tuple[int, ...]:
+    if capability != HOPPER:
         matrix = padded(matrix, hidden=256, intermediate=128)
         groups = matrix.rows * ceil_div(matrix.columns, 32)
-    return (ceil_div(matrix.elements, 2), groups * matrix.copies)
+        return (ceil_div(matrix.elements, 2), groups * matrix.copies)
+    # Triton swizzles the scales into tiles of 256 rows and 4 groups.
+    matrix = padded(matrix, hidden=1, intermediate=64)
+    loaded = ceil_div(matrix.columns, 32)
+    swizzled = round_up(matrix.rows, 256) * round_up(loaded, 4)
+    kept = (matrix.rows * loaded * matrix.copies,) if version < _LOADED_SCALES_DROPPED else ()
+    return (ceil_div(matrix.elements, 2), swizzled * matrix.copies, *kept)
 
 
 def expert_bias_layout(

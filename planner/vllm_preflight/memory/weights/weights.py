@@ -16,16 +16,20 @@ from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Lora, Version
 from vllm_preflight.memory.weights.allocator import allocated_bytes
 from vllm_preflight.memory.weights.division import Ranks
+from vllm_preflight.memory.weights.drafters import drafter_tensors, drafting_layers
 from vllm_preflight.memory.weights.lora import lora_buffers
 from vllm_preflight.memory.weights.pipeline import Stage, model_stages
 from vllm_preflight.memory.weights.startup_buffers import sized_by_batch, startup_buffers
 from vllm_preflight.memory.weights.tensors import DTYPE_BYTES, Tensor, TensorLayout
+from vllm_preflight.memory.weights.unlisted import unlisted_tensors
 from vllm_preflight.models.architecture import Encoder, Layer, Role, Weight
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.quantization_requests import requested
 
-_PREDICTION_METHODS = ("mtp",)
+_PREDICTION_METHODS = ("mtp", "dspark")
+# First release whose multimodal ropes may keep no more positions than the text's.
+_ONE_LENGTH_ROPES: Version = (0, 32, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class _Facts:
     offload: int
     lora: Lora | None
     predictors: bool
+    drafts: str
     batched_tokens: int
     sequences: int
     towers: frozenset[str]
@@ -109,6 +114,7 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
             offload=launch.cpu_offload_bytes,
             lora=launch.lora,
             predictors=speculation is not None and speculation.method.endswith(_PREDICTION_METHODS),
+            drafts=speculation.method if speculation is not None else "",
             batched_tokens=launch.max_num_batched_tokens if batched else 0,
             sequences=launch.max_num_seqs if batched else 0,
             towers=_towers(launch),
@@ -222,14 +228,19 @@ def _other_tensors(
     for encoder in architecture.encoders:
         if encoder.kind in facts.towers:
             yield from _encoder_tensors(encoder, facts, layout)
+    if first:
+        yield from unlisted_tensors(model, facts.version, DTYPE_BYTES[facts.dtype], facts.towers)
     for rope in architecture.ropes:
         width = DTYPE_BYTES[rope.dtype or facts.dtype]
-        yield Tensor("rotary tables", rope.positions * rope.dim * width)
+        fold = 4 if rope.once_fourfold and facts.version < _ONE_LENGTH_ROPES else 1
+        yield Tensor("rotary tables", fold * rope.positions * rope.dim * width)
     layers = [architecture.layers[index] for index in stage.layers]
     if last and facts.predictors:
-        for layer in architecture.predictor_layers:
+        drafting = drafting_layers(model, facts.drafts)
+        for layer in drafting:
             yield from _predictor_tensors(layer, layout, len(architecture.layers))
             layers.append(layer)
+        yield from drafter_tensors(model, facts.drafts, DTYPE_BYTES[facts.dtype])
     yield from startup_buffers(
         model,
         layers,

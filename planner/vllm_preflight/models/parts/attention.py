@@ -99,9 +99,11 @@ def layer_windows(config: ConfigView, traits: DecoderTraits, num_layers: int) ->
 
     `layer_types` decides where present; else the family's layout.
     """
-    window = (
-        config.integer("sliding_window", "sliding_window_size", "window_size", default=0) or None
-    )
+    # An explicit null turns the class's default window off.
+    off = "sliding_window" in config.raw and config.raw["sliding_window"] is None
+    stated = ("sliding_window", "sliding_window_size", "window_size")
+    window = None if off else config.integer(*stated, default=0)
+    window = window or None
     kinds = layer_kinds(config, num_layers)
     pattern = config.items("hybrid_layer_pattern")
     if window is not None:

@@ -29,10 +29,13 @@ _UNSCALED_ROPES = frozenset(
     {"llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", ""}
 )
 _LONG_ROPES = frozenset({"longrope", "su"})
-# From this many positions on, tables of multimodal ropes are as long as the text's:
-# seen in vLLM 0.33 for Qwen3-VL and Qwen3.5, while those up to 131,072 are fourfold.
+# From this many positions on, tables of multimodal ropes are as long as the text's: seen in
+# vLLM 0.33 for Qwen3-VL and Qwen3.5, while those up to 131,072 are fourfold. Up to 0.31 all
+# were (layers/rotary_embedding/mrope.py).
 _LONG_MROPE = 262_144
 _FLOAT_ROPES = frozenset({"gpt_oss", "beam", "openai_privacy_filter", "domyn_edge"})
+# Families whose ropes are multimodal although a shortened config may not say so.
+_MULTIMODAL_ROPES = ("qwen3_vl", "qwen3_5")
 _DTYPES = {"float16", "bfloat16", "float32"}
 
 
@@ -116,7 +119,13 @@ def rope_tables(config: ConfigView, dims: Sequence[int]) -> tuple[Rope, ...]:
     for place, dim in enumerate(dims):
         # A second rope without a section of its own is the plain one of local layers.
         rope = sections[place] if place < len(sections) else None
-        tables += [Rope(positions, dim, dtype) for positions in _table_lengths(config, rope)]
+        sectioned = rope is not None and rope.get("mrope_section") is not None
+        multimodal = sectioned or config.model_type.startswith(_MULTIMODAL_ROPES)
+        once = multimodal and _stated_length(config) >= _LONG_MROPE
+        tables += [
+            Rope(positions, dim, dtype, once_fourfold=once)
+            for positions in _table_lengths(config, rope)
+        ]
     return tuple(tables)
 
 

@@ -1,0 +1,111 @@
+"""The multimodal encoder's work in the profile pass: how many items, how wide.
+
+Source: vLLM v1/core/encoder_cache_manager.py, v1/worker/utils.py, multimodal/profiling.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.runtime.forward import blocks_of
+from vllm_preflight.models.architecture import Encoder, Role
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPass:
+    """The multimodal items of the profile pass.
+
+    `items` dummy items become `tokens` positions of the language model out of `patches`
+    positions of the encoder. `width` is a block's widest projection with its input,
+    `hidden_size` the encoder's own. `pixels` are the numbers that describe the items.
+    """
+
+    kind: str
+    items: int
+    tokens: int
+    patches: int
+    width: int
+    hidden_size: int
+    pixels: int
+
+
+def encoder_pass(model: Model, launch: Launch) -> EncoderPass | None:
+    """The encoder's work in the profile pass; None when it is skipped.
+
+    vLLM fills a budget of max(max_num_batched_tokens, one item) tokens with items of the
+    modality that has the largest ones (v1/core/encoder_cache_manager.py).
+    """
+    if launch.skip_mm_profiling:
+        return None
+    usable = [
+        encoder for encoder in model.architecture.encoders if _items_allowed(encoder, launch) > 0
+    ]
+    if not usable:
+        return None
+    encoder = max(usable, key=lambda item: item.max_tokens_per_item or 0)
+    # An item whose size the config does not tell is taken to fill the budget.
+    per_item = encoder.max_tokens_per_item or launch.max_num_batched_tokens
+    budget = max(launch.max_num_batched_tokens, per_item)
+    allowed = launch.max_num_seqs * _items_allowed(encoder, launch)
+    items = max(1, min(budget // per_item, allowed))
+    patches = items * per_item * _patches_per_token(model, encoder)
+    return EncoderPass(
+        kind=encoder.kind,
+        items=items,
+        tokens=items * per_item,
+        patches=patches,
+        width=_encoder_width(encoder, launch),
+        hidden_size=encoder.hidden_size,
+        pixels=patches * _pixels_per_patch(model, encoder),
+    )
+
+
+def _items_allowed(encoder: Encoder, launch: Launch) -> int:
+    """Items of the encoder's modality one prompt may hold; vLLM's default is 999."""
+    names = ("audio",) if encoder.kind == "audio" else ("image", "video")
+    return max(launch.limit_mm_per_prompt.get(name, 999) for name in names)
+
+
+def _patches_per_token(model: Model, encoder: Encoder) -> int:
+    """Encoder positions merged into one token of the language model.
+
+    By the config's key, whichever the family has: a merge, pool or shuffle per side, or
+    tokens per image. Towers with a merger and no key merge 2 × 2.
+    """
+    outer = ConfigView(model.config)
+    vision = outer.section("vision_config")
+    if encoder.kind != "vision" or vision is None:
+        return 1
+    tokens = outer.integer("mm_tokens_per_image", default=0)
+    if tokens and vision.get("image_size") and vision.get("patch_size"):
+        return (vision.integer("image_size") // vision.integer("patch_size")) ** 2 // tokens
+    shuffled = vision.get("pixel_shuffle_ratio") or outer.get("downsample_ratio")
+    if isinstance(shuffled, float) and 0 < shuffled <= 1:
+        return round(1 / shuffled) ** 2
+    merges = any(".merger" in weight.name for weight in encoder.weights)
+    side = vision.integer(
+        "spatial_merge_size", "merge_size", "pooling_kernel_size", default=2 if merges else 1
+    )
+    return side**2
+
+
+def _pixels_per_patch(model: Model, encoder: Encoder) -> int:
+    """Numbers of one patch: its colours, over the frames it spans; 0 for sound."""
+    vision = ConfigView(model.config).section("vision_config")
+    if encoder.kind != "vision" or vision is None:
+        return 0
+    side = vision.integer_at(0, "patch_size", "spatial_patch_size", default=14)
+    return 3 * side**2 * vision.integer("temporal_patch_size", default=1)
+
+
+def _encoder_width(encoder: Encoder, launch: Launch) -> int:
+    """Widest of the tower's blocks on one rank; the projector sees fewer positions."""
+    divided = launch.mm_encoder_tp_mode == "weights"
+    tower = tuple(weight for weight in encoder.weights if weight.copies > 1)
+    ranks = launch.tensor_parallel_size if divided else 1
+    blocks = blocks_of(tower, ranks, Role.VISION).values()
+    width = max((block.produced + block.consumed for block in blocks), default=0)
+    return width or 4 * encoder.hidden_size
