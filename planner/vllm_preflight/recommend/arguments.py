@@ -7,6 +7,7 @@ from typing import Any
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.choose import Choice
+from vllm_preflight.recommend.family_flags import FamilyFlags, family_flags
 
 # A request's fields that are vLLM's, with the values that say nothing.
 _ASKED: dict[str, Any] = {
@@ -57,3 +58,20 @@ def written_arguments(request: PlanRequest, model: Model, choice: Choice) -> dic
     if layout.expert_parallel:
         fields["enable_expert_parallel"] = True
     return fields | choice.settings.fields
+
+
+def written_words(request: PlanRequest, model: Model, choice: Choice) -> tuple[str, ...]:
+    """What a command says after the arguments: the family's flags, then the user's own."""
+    return (*flags_of_family(request, model, choice).words, *choice.further.words)
+
+
+def flags_of_family(request: PlanRequest, model: Model, choice: Choice) -> FamilyFlags:
+    """The family's flags that neither the request nor its further flags give."""
+    given = {
+        word[2:].partition("=")[0].removeprefix("no-").replace("-", "_")
+        for word in choice.further.words
+        if word.startswith("--")
+    }
+    if request.trust_remote_code:
+        given.add("trust_remote_code")
+    return family_flags(model, choice.startup.launch.version, frozenset(given))

@@ -13,7 +13,7 @@ from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.launch.flags.bearing import find_flag, unavailable
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.arguments import written_arguments
+from vllm_preflight.recommend.arguments import written_arguments, written_words
 from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.layouts import Layout
 
@@ -32,7 +32,8 @@ def serve_lines(request: PlanRequest, model: Model, choice: Choice) -> tuple[str
     layout, version = choice.layout, choice.startup.launch.version
     arguments = written_arguments(request, model, choice)
     serve = render_command({"model": model.id, **arguments}, version=version).text
-    serve = " ".join([serve, *map(shlex.quote, choice.further.words)])
+    words = written_words(request, model, choice)
+    serve = " ".join([serve, *map(shlex.quote, words)])
     per_node = choice.hardware.gpus_per_node
     machines = -(-layout.gpus // per_node)
     if machines == 1:

@@ -18,7 +18,9 @@ from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.recommend.arguments import flags_of_family
 from vllm_preflight.recommend.choose import Choice
+from vllm_preflight.recommend.family_flags import FamilyFlags
 from vllm_preflight.recommend.lines import serve_lines
 from vllm_preflight.reports.feasibility import feasibility
 from vllm_preflight.reports.model import hardware_report, model_report
@@ -44,13 +46,14 @@ def plan_response(
     hardware, startup = choice.hardware, choice.startup
     verdict = plan_verdict(startup, choice.demand, choice.held)
     report, terms = feasibility(request, model, choice)
+    family = flags_of_family(request, model, choice)
     speed = choice.speed
     return PlanResponse(
         verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
         hardware=hardware_report(hardware, startup.launch),
         feasibility=report,
-        config=_config(request, model, choice, arguments),
+        config=_config(request, model, choice, arguments, family),
         startup=startup_report(startup, model),
         performance=performance_report(speed, streaming=request.streaming)
         if isinstance(speed, Performance) and verdict.good
@@ -59,8 +62,11 @@ def plan_response(
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
         terms=report_terms(terms),
-        warnings=_warnings(choice, model, verdict),
-        next_steps=_next_steps(request, choice, verdict, remedies),
+        warnings=[*_warnings(choice, model, verdict), *family.warnings],
+        next_steps=[
+            *_next_steps(request, choice, verdict, remedies),
+            *(family.steps if verdict.good else ()),
+        ],
     )
 
 
@@ -73,7 +79,11 @@ def _artifacts(request: PlanRequest, model: Model, choice: Choice, verdict: Verd
 
 
 def _config(
-    request: PlanRequest, model: Model, choice: Choice, arguments: Mapping[str, Any]
+    request: PlanRequest,
+    model: Model,
+    choice: Choice,
+    arguments: Mapping[str, Any],
+    family: FamilyFlags,
 ) -> VLLMConfig:
     """The values in effect, each with its reason: asked for, chosen, or vLLM's default."""
     launch = choice.startup.launch
@@ -98,7 +108,7 @@ def _config(
         model=model.id,
         **effective,
         **given,
-        explanations=_reasons(request, choice, arguments, launch),
+        explanations=_reasons(request, choice, arguments, launch) | dict(family.reasons),
     )
 
 
@@ -124,6 +134,8 @@ def _reasons(
 
 def _layout_reason(choice: Choice) -> str:
     layout, there = choice.layout, choice.hardware.gpus
+    if layout.expert_parallel and layout.replicas > 1:
+        return "each replica keeps its own requests' cache, and all share the experts"
     if layout.replicas > 1 and layout.replica_gpus == 1:
         return "the model fits one GPU: replicas serve more requests than splitting it"
     if layout.gpus == there:
