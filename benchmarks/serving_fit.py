@@ -107,18 +107,19 @@ def priors(runs: Iterable[Run]) -> Coefficients:
         )
         entries.append(common)
         if item["class_spread"]:
-            entries += [
-                replace(
-                    common,
-                    gpu_class=name,
-                    value=1.0,
-                    prior=1.0,
-                    unit="factor",
-                    prior_spread=item["class_spread"],
-                    spread=item["class_spread"],
+            for name in classes:
+                start, spread = item.get("class_priors", {}).get(name, (1.0, item["class_spread"]))
+                entries.append(
+                    replace(
+                        common,
+                        gpu_class=name,
+                        value=start,
+                        prior=start,
+                        unit="factor",
+                        prior_spread=spread,
+                        spread=spread,
+                    )
                 )
-                for name in classes
-            ]
     return Coefficients(tuple(entries), {})
 
 

@@ -35,8 +35,20 @@ MODELS: dict[str, tuple[str, str | None]] = {
     "Qwen/Qwen3.5-35B-A3B-FP8": ("Qwen/Qwen3.5-35B-A3B", "fp8_per_block"),
     "amd/Llama-3.1-70B-Instruct-FP8-KV": ("meta-llama/Llama-3.1-70B-Instruct", "fp8"),
     "amd/Llama-3.1-405B-Instruct-FP8-KV": ("meta-llama/Meta-Llama-3.1-405B", "fp8"),
+    "nvidia/Llama-3.3-70B-Instruct-FP8": ("meta-llama/Llama-3.3-70B-Instruct", "modelopt"),
+    "nvidia/Llama-3.3-70B-Instruct-FP4": ("meta-llama/Llama-3.3-70B-Instruct", "nvfp4"),
+    "zai-org/GLM-4.6-FP8": ("zai-org/GLM-4.6", "compressed-tensors"),
+    "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8": (
+        "Qwen/Qwen3-235B-A22B-Instruct-2507",
+        "fp8_per_block",
+    ),
     "Llama 3.1 405B fp4": ("meta-llama/Meta-Llama-3.1-405B", "mxfp4"),
 }
+
+# Checkpoints that keep their KV cache in FP8, planned by one that says nothing of it.
+NARROW_CACHE = frozenset(
+    {"nvidia/Llama-3.3-70B-Instruct-FP8", "nvidia/Llama-3.3-70B-Instruct-FP4"}
+)
 
 # A100 cards of these runs hold models that need 80 GB, or are named so elsewhere.
 GPUS = {"A100": "A100 SXM4 80GB"}
@@ -60,6 +72,7 @@ SHARED_PREFIX: dict[str, dict[int, int]] = {
 }
 
 FLAGS: dict[str, dict[str, Any]] = {
+    "aic-silicon/*": {"enable_prefix_caching": False},
     # Named by the harness's page: prefix caching off for random prompts.
     "SemiAnalysisAI/*": {"enable_prefix_caching": False},
     # One GPU of this kind holds the model in 16 bit.

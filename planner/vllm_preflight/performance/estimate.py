@@ -22,7 +22,7 @@ from vllm_preflight.performance.replica import (
     replica_of,
 )
 from vllm_preflight.performance.steady import Replica, State
-from vllm_preflight.performance.step import StepParts
+from vllm_preflight.performance.step.times import StepParts
 from vllm_preflight.performance.workload import Workload
 
 _HALVINGS = 30
