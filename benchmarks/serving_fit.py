@@ -26,6 +26,7 @@ from vllm_preflight.performance.coefficients import (
     Coefficients,
     Metric,
     Spread,
+    scale_of,
 )
 
 PRIORS = Path(__file__).parent / "data/serving_priors.json"
@@ -34,13 +35,30 @@ PRIORS = Path(__file__).parent / "data/serving_priors.json"
 # versions, clocks. Times to first token hang on more that is not shown.
 _ERRORS: Mapping[Metric, float] = {"ttft_ms": 0.35, "tpot_ms": 0.15, "output_tokens_per_s": 0.15}
 _HUBER = 1.5
-_ROUNDS = 12
-_SETTLED = 1e-3
+_ROUNDS = 8
+_SETTLED = 5e-3
+# A group with no more than this share of all figures hardly moves the model, so its fit keeps
+# the slopes of the whole.
+_SMALL = 0.04
 _DIFFERENCE = 1e-3
 _FARTHEST_STEP = 0.5
 # A figure bears on a coefficient when it moves by this share of the coefficient's change.
 _BEARS = 0.02
 _TAIL = 0.1
+# Milliseconds that servers, clients and networks differ by.
+_SERVER_MS = 15.0
+# Figures of a class of GPUs from which it has an interval of its own.
+_ENOUGH = 30
+
+# Checkpoints of one model in several precisions or sizes of context.
+_MODELS = (
+    "MiniMax-M2.5",
+    "Qwen3-32B",
+    "Qwen3-14B",
+    "Llama-3.1-70B",
+    "Llama-3.3-70B",
+    "Qwen3-235B",
+)
 
 By = Callable[[Run], str]
 
@@ -62,6 +80,7 @@ class Residual:
     run: Run
     metric: Metric
     value: float
+    estimate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,17 @@ class _Line:
 def source_of(run: Run) -> str:
     """The page or thread of a run."""
     return run.case.source
+
+
+def gpu_of(run: Run) -> str:
+    """The card of a run."""
+    return run.startup.gpu.name
+
+
+def model_of(run: Run) -> str:
+    """The model of a run, whatever its precision: its name without the maker's additions."""
+    name = (run.case.model or "").partition("/")[2]
+    return next((start for start in _MODELS if name.startswith(start)), name)
 
 
 def repository_of(run: Run) -> str:
@@ -167,7 +197,7 @@ class Fitting:
         return Coefficients(tuple(kept), {})
 
     def without(self, left_out: Callable[[Run], bool]) -> Coefficients:
-        """A fit that has not seen the runs that are `left_out`: two steps from the whole."""
+        """A fit that has not seen the runs that are `left_out`: steps from the whole."""
         kept = [index for index, row in enumerate(self._rows) if not left_out(row.run)]
         rows = [self._rows[index] for index in kept]
         start = _Line(
@@ -175,8 +205,10 @@ class Fitting:
             [self._whole.base[index] for index in kept],
             [[slope[index] for index in kept] for slope in self._whole.slopes],
         )
-        line = self._line(self._step(start, rows), rows)
-        return self._with(self._step(line, rows))
+        values = self._step(start, rows)
+        if len(rows) < (1 - _SMALL) * len(self._rows):
+            values = self._step(self._line(values, rows), rows)
+        return self._with(values)
 
     def without_each(self, by: By) -> dict[str, Coefficients]:
         """For each group of runs (source, repository) the fit that has not seen it."""
@@ -257,13 +289,12 @@ class Fitting:
             ([s * slope for s, slope in zip(strengths, slopes, strict=True)], 1 / e.prior_spread**2)
             for slopes, e in zip(line.slopes, self._priors.entries, strict=True)
         ]
-        matrix = [
-            [
-                _dot(weighted, other) + (pull if i == j else 0.0)
-                for j, other in enumerate(line.slopes)
-            ]
-            for i, (weighted, pull) in enumerate(pulled)
-        ]
+        size = len(pulled)
+        matrix = [[0.0] * size for _ in range(size)]
+        for i, (weighted, pull) in enumerate(pulled):
+            for j in range(i):
+                matrix[i][j] = matrix[j][i] = _dot(weighted, line.slopes[j])
+            matrix[i][i] = _dot(weighted, line.slopes[i]) + pull
         right = [
             _dot(weighted, gaps) + pull * (math.log(item.prior) - value)
             for (weighted, pull), item, value in zip(
@@ -282,7 +313,7 @@ def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
     """Each figure of `run` against the estimate of `coefficients`."""
     found = estimated(run, coefficients)
     return [
-        Residual(run, metric, math.log(value / found[metric]))
+        Residual(run, metric, math.log(value / found[metric]), found[metric])
         for metric, value in run.measured.items()
     ]
 
@@ -290,26 +321,40 @@ def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
 def spreads_of(found: Sequence[Residual]) -> dict[Metric, Spread]:
     """Between which residuals 80 % lie, by metric; a source counts as the root of its runs.
 
-    Sources, not figures, are alike and independent, so the quantiles are those of split
-    conformal prediction for as many sources: a little wider than the residuals' own.
+    Where a class of GPUs has enough figures it has its own. A time to first token has a part
+    that no model knows, the server's and the client's, which is large where the time is
+    short: residuals are counted in `scale`s of their estimate.
     """
     spreads: dict[Metric, Spread] = {}
     for metric in METRICS:
         items = [item for item in found if item.metric == metric and not item.run.case.fit_only]
-        counts = Counter(item.run.case.source for item in items)
-        ordered = sorted(
-            (item.value, 1 / math.sqrt(counts[item.run.case.source])) for item in items
-        )
-        upper = min(1.0, (1 - _TAIL) * (1 + 1 / len(counts)))
-        errors = sorted(abs(math.expm1(-value)) for value, _ in ordered)
+        by_class: dict[str, list[Residual]] = {}
+        for item in items:
+            by_class.setdefault(item.run.gpu_class, []).append(item)
+        errors = sorted(abs(math.expm1(-item.value)) for item in items)
+        server = _SERVER_MS if metric == "ttft_ms" else 0.0
         spreads[metric] = Spread(
-            low=round(_quantile(ordered, 1 - upper), 3),
-            high=round(_quantile(ordered, upper), 3),
+            *_bounds(items, server),
             samples=len(items),
-            sources=len(counts),
+            sources=len({item.run.case.source for item in items}),
             median_error=round(errors[len(errors) // 2], 3),
+            server_ms=server,
+            classes={
+                name: _bounds(members, server)
+                for name, members in sorted(by_class.items())
+                if len(members) >= _ENOUGH
+            },
         )
     return spreads
+
+
+def _bounds(items: Sequence[Residual], server_ms: float) -> tuple[float, float]:
+    counts = Counter(item.run.case.source for item in items)
+    ordered = sorted(
+        (item.value / scale_of(item.estimate, server_ms), 1 / math.sqrt(counts[item.run.case.source]))
+        for item in items
+    )
+    return round(_quantile(ordered, _TAIL), 3), round(_quantile(ordered, 1 - _TAIL), 3)
 
 
 def document(coefficients: Coefficients, spreads: Mapping[Metric, Spread], date: str) -> str:

@@ -32,7 +32,8 @@ class Held:
     def inside(self, item: Residual) -> bool:
         """Whether the measured figure lies in the 80 % interval."""
         spread = self.spreads[item.run.case.source][item.metric]
-        return spread.low <= item.value <= spread.high
+        low, high = spread.bounds(item.estimate, item.run.gpu_class)
+        return low <= item.estimate * math.exp(item.value) <= high
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from vllm_preflight.performance.workload import Workload
 _LONGEST = {"sampled": 8.0, "fixed": 1.5}
 # Requests that are left on average while a burst of conversations ends.
 _LAST = 10
+# What harnesses send by default, as a multiple of what is in flight.
+_USUAL_WAVES = 10.0
 _CAPABILITY = (9, 0)
 # Tokens beyond the workload's, and shares of memory, of launches that must have set both.
 _MARGIN = 512
@@ -161,8 +163,8 @@ def estimated(run: Run, coefficients: Coefficients) -> dict[Metric, float]:
     """The estimate of each metric under `coefficients`, for the run as it was measured."""
     performance = performance_of(run.facts, coefficients)
     speed, case = performance.speed, run.case
-    if case.arrival == "closed" and (waves := waves_of(case)):
-        replicas = performance.replicas
+    if case.arrival == "closed":
+        waves, replicas = waves_of(case), performance.replicas
         state = performance.replica.at_concurrency(performance.workload.concurrency / replicas)
         found = printed(
             performance.replica, state, waves, median=case.ttft_statistic == "median"
@@ -179,10 +181,10 @@ def estimated(run: Run, coefficients: Coefficients) -> dict[Metric, float]:
     }
 
 
-def waves_of(case: ServingCase) -> float | None:
-    """How many times the requests in flight a closed run sent; None where it is not shown."""
+def waves_of(case: ServingCase) -> float:
+    """How many times the requests in flight a closed run sent; what is usual where not shown."""
     if not case.requests or not case.concurrency:
-        return None
+        return _USUAL_WAVES
     return case.requests / case.concurrency
 
 

@@ -156,6 +156,8 @@ def _gemms(tables: Tables, system: str, machine: Machine, found: dict[str, Fitte
             & (rows["k"] >= 256)
             & (rows["n"] < 65536)
             & (rows["m"] <= 16384)
+            # Batches are padded to the sizes of captured graphs; odd ones are not run.
+            & ((rows["m"] <= 4) | (rows["m"] % 8 == 0))
         )
         if not kept.any():
             continue
@@ -173,6 +175,7 @@ def _gemms(tables: Tables, system: str, machine: Machine, found: dict[str, Fitte
             seconds=seconds / 1e3,
             bandwidth=machine.bandwidth,
             rate=getattr(machine, rate),
+            batch=m,
         )
         found[kind] = fit(timed, floor=floor)
         if kind == "fp8_block" and found[kind].memory < _SIBLING * found["fp8"].memory:
@@ -210,6 +213,7 @@ def _experts(tables: Tables, system: str, machine: Machine) -> Found:
                     bandwidth=machine.bandwidth,
                     rate=getattr(machine, rate),
                     weights=(matrices * weight, experts, topk / experts, tokens),
+                    batch=tokens,
                 )
             )
         block, tensor = kernels.get("fp8_block"), kernels.get("fp8")

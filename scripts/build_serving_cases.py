@@ -23,15 +23,18 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving_cases import FIELDS  # noqa: E402
 from scripts.serving_judgements import (  # noqa: E402
+    CACHE_SETTINGS,
     DROPPED,
     ENGINE_LIKELY,
     EXCLUDED,
     FIT_ONLY,
     FLAGS,
     GPUS,
+    LAYOUT_INFERRED,
     MODELS,
     NARROW_CACHE,
     NOMINAL,
+    RANDOM_PROMPTS,
     RELEASES,
     SHARED_PREFIX,
     SHORT_PROMPT,
@@ -104,7 +107,7 @@ def case_of(row: Json) -> Json:
     case["ttft_queueing"] = is_queueing(case)
     case["prefix_hit_rate"] = prefix_hits(row)
     case["fit_only"] = looked_up(FIT_ONLY, row["id"])
-    case["excluded"] = looked_up(EXCLUDED, row["id"]) or why_excluded(case)
+    case["excluded"] = looked_up(EXCLUDED, row["id"]) or unsure(row) or why_excluded(case)
     empty: tuple[Any, ...] = (None, {}, False, 0.0)
     return {name: value for name, value in case.items() if name == "observed" or value not in empty}
 
@@ -177,6 +180,9 @@ def arguments_of(row: Json) -> Json:
         method = {"method": "mtp", "num_speculative_tokens": int(drafted[1])}
         flags["speculative_config"] = json.dumps(method)
     fields = {name: row[name] for name in _GIVEN if row.get(name) not in (None, 1, False)}
+    if row["id"].startswith(RANDOM_PROMPTS):
+        flags |= {"enable_prefix_caching": False}
+        flags |= CACHE_SETTINGS.get((row["model"], row["gpu"]), {})
     given: Json = {**sizes, **flags, **fields, **(looked_up(FLAGS, row["id"]) or {})}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -278,6 +284,14 @@ def prefix_hits(row: Json) -> float:
     earlier = SHARED_PREFIX[row["source"]].get(row["input_len"], 0)
     fresh = (1 - earlier / row["input_len"]) * (1 - 1 / row["num_prompts"])
     return round(1 - fresh, 4)
+
+
+def unsure(row: Json) -> str | None:
+    """Why what a run was started with is not known; None where it is."""
+    words, until = LAYOUT_INFERRED
+    if words in row.get("notes", "") and row["date"] < until:
+        return "its replicas were inferred, and another layout is listed with the same figures"
+    return None
 
 
 def why_excluded(case: Json) -> str | None:

@@ -15,8 +15,8 @@ import numpy as np
 
 Columns = Mapping[str, Any]
 
-# Relative errors beyond this count by their size, not its square: tables have rows that
-# jump by a factor of two.
+# Relative errors far beyond this hardly count: tables have rows that jump by a factor of
+# two (Cauchy's loss).
 _ROBUST = 0.15
 _MOST_ROWS = 4000
 _ROUNDS = 400
@@ -25,7 +25,7 @@ _LEAST_SHARE, _MOST_SHARE = 0.01, 1.0
 _LEAST_P, _MOST_P = 1.0, 6.0
 _LEAST_FLOOR = 0.5e-6
 _MICRO_PER_MILLION = 1e-12
-_STARTS = ((5e-6, 0.8, 0.6, 2.0), (40e-6, 0.5, 0.3, 1.2))
+_STARTS = ((5e-6, 0.8, 0.6, 2.0), (5e-6, 0.8, 0.6, 4.0), (40e-6, 0.5, 0.3, 1.2))
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Timed:
         apart: seconds that are known to be other kernels'.
         weights: (bytes of an expert, experts, share a token visits, tokens), for experts.
         context: tokens of the longest sequence, where waiting on one counts.
+        batch: tokens of the batch; each power of two counts alike, however many rows it has.
     """
 
     moved: Any
@@ -50,6 +51,7 @@ class Timed:
     apart: Any = 0.0
     weights: tuple[Any, Any, Any, Any] | None = None
     context: Any = None
+    batch: Any = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def predicted(rows: Timed, numbers: Any) -> Any:
 def fit(rows: Timed, *, floor: float | None = None) -> Fitted:
     """The kernel that fits `rows` best; `floor` fixes its floor in seconds."""
     few = _thinned(rows)
+    counts = _counts(few)
     free = [floor is None, True, True, True, rows.weights is not None, rows.context is not None]
 
     def whole(values: Any) -> Any:
@@ -110,7 +113,7 @@ def fit(rows: Timed, *, floor: float | None = None) -> Fitted:
     def loss(values: Any) -> float:
         gaps = np.log(predicted(few, whole(values)) / few.seconds) / _ROBUST
         pull = float(np.sum(np.maximum(np.abs(values) - 20, 0)))
-        return float(np.mean(np.sqrt(1 + gaps**2))) + pull
+        return float(np.average(np.log1p(gaps**2), weights=counts)) + pull
 
     found: list[tuple[float, Any]] = []
     for start in _STARTS:
@@ -148,7 +151,16 @@ def _thinned(rows: Timed) -> Timed:
         of(rows.apart),
         weights,  # type: ignore[arg-type]
         of(rows.context),
+        of(rows.batch),
     )
+
+
+def _counts(rows: Timed) -> Any:
+    """How much each row counts."""
+    if rows.batch is None:
+        return np.ones(len(rows.seconds))
+    octaves = np.floor(np.log2(rows.batch)).astype(int)
+    return 1 / np.bincount(octaves)[octaves]
 
 
 def _simplex(loss: Callable[[Any], float], start: Any) -> Any:

@@ -50,6 +50,23 @@ NARROW_CACHE = frozenset(
     {"nvidia/Llama-3.3-70B-Instruct-FP8", "nvidia/Llama-3.3-70B-Instruct-FP4"}
 )
 
+# Runs with random prompts, for which their harness turns prefix caching off.
+RANDOM_PROMPTS = ("aic-silicon/",)
+
+# (model, GPU) of a campaign whose servers kept more than a launch by default holds: 512
+# requests of 1,844 tokens in flight on two B200 did not queue, nor 32 of 8,295 on four H100.
+CACHE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("MiniMaxAI/MiniMax-M2.5", "B200"): {
+        "gpu_memory_utilization": 0.95,
+        "kv_cache_dtype": "fp8",
+    },
+    ("MiniMaxAI/MiniMax-M2.5", "H100"): {"gpu_memory_utilization": 0.95},
+}
+
+# Replicas were inferred for these runs; up to this day the same figures, to a percent, are
+# also listed for tensor parallelism, so what ran is not known.
+LAYOUT_INFERRED = ("replica layout inferred", "2026-04-22")
+
 # A100 cards of these runs hold models that need 80 GB, or are named so elsewhere.
 GPUS = {"A100": "A100 SXM4 80GB"}
 
@@ -72,7 +89,6 @@ SHARED_PREFIX: dict[str, dict[int, int]] = {
 }
 
 FLAGS: dict[str, dict[str, Any]] = {
-    "aic-silicon/*": {"enable_prefix_caching": False},
     # Named by the harness's page: prefix caching off for random prompts.
     "SemiAnalysisAI/*": {"enable_prefix_caching": False},
     # One GPU of this kind holds the model in 16 bit.

@@ -143,13 +143,8 @@ class Performance:
 
     def interval(self, metric: Metric) -> Bounds:
         """Between which two values the measured figure lies in 80 % of cases."""
-        spread = self.coefficients.spreads[metric]
-        value = {
-            "ttft_ms": self.speed.ttft_ms,
-            "tpot_ms": self.speed.tpot_ms,
-            "output_tokens_per_s": self.speed.output_tokens_per_s,
-        }[metric]
-        return value * math.exp(spread.low), value * math.exp(spread.high)
+        value: float = getattr(self.speed, metric)
+        return self.coefficients.spreads[metric].bounds(value, self.facts.machine.gpu_class)
 
     @property
     def intervals(self) -> dict[Metric, Bounds]:
