@@ -33,21 +33,17 @@ def of_values(values: Iterable[float]) -> Quantiles:
 
 
 def of_weighted(pairs: Sequence[tuple[float, float]]) -> Quantiles:
-    """The percentiles of (value, weight) pairs: linear between the middles of the weights."""
+    """The percentiles of (value, weight) pairs, of which there is at least one."""
     ordered = sorted(pairs)
     total = sum(weight for _, weight in ordered)
     found: list[float] = []
     for share in PERCENTILES:
-        wanted, reached = share / 100 * total, 0.0
-        before, below = ordered[0][0], 0.0
+        reached = 0.0
         for value, weight in ordered:
-            middle = reached + weight / 2
-            if middle >= wanted:
-                part = (wanted - below) / (middle - below) if middle > below else 1.0
-                found.append(before + (value - before) * part)
-                break
             reached += weight
-            before, below = value, middle
+            if reached >= share / 100 * total:
+                found.append(value)
+                break
         else:
             found.append(ordered[-1][0])
     return Quantiles(*found)

@@ -66,7 +66,6 @@ class _Engine:
     decoding: int = 0
     waiting: deque[_Request] = field(default_factory=deque[_Request])
     preemptions: int = 0
-    last: float = 0.0
     known: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])
 
     def seconds(self, sequences: int, prompt: int) -> float:
@@ -165,7 +164,7 @@ def _receive(engine: _Engine, upcoming: deque[_Request]) -> None:
         request = upcoming.popleft()
         request.ready = request.arrived
         if engine.running:
-            request.ready += engine.replica.steps_ahead * engine.last
+            request.ready += engine.replica.steps_ahead * engine.seconds(engine.decoding, 0)
         engine.waiting.append(request)
 
 
@@ -246,7 +245,6 @@ def _advance(engine: _Engine, steps: int, length: float) -> None:
     engine.now += steps * length
     engine.used += steps * engine.decoding * engine.replica.tokens_per_step
     engine.step += steps
-    engine.last = length
     for request in engine.running:
         if request.to_compute or request.decoding:
             continue
