@@ -351,7 +351,10 @@ def spreads_of(found: Sequence[Residual]) -> dict[Metric, Spread]:
 def _bounds(items: Sequence[Residual], server_ms: float) -> tuple[float, float]:
     counts = Counter(item.run.case.source for item in items)
     ordered = sorted(
-        (item.value / scale_of(item.estimate, server_ms), 1 / math.sqrt(counts[item.run.case.source]))
+        (
+            item.value / scale_of(item.estimate, server_ms),
+            1 / math.sqrt(counts[item.run.case.source]),
+        )
         for item in items
     )
     return round(_quantile(ordered, _TAIL), 3), round(_quantile(ordered, 1 - _TAIL), 3)

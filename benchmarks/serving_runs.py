@@ -166,9 +166,7 @@ def estimated(run: Run, coefficients: Coefficients) -> dict[Metric, float]:
     if case.arrival == "closed":
         waves, replicas = waves_of(case), performance.replicas
         state = performance.replica.at_concurrency(performance.workload.concurrency / replicas)
-        found = printed(
-            performance.replica, state, waves, median=case.ttft_statistic == "median"
-        )
+        found = printed(performance.replica, state, waves, median=case.ttft_statistic == "median")
         return {
             "ttft_ms": found.ttft * 1e3,
             "tpot_ms": found.tpot * 1e3,

@@ -85,15 +85,18 @@ class Tables:
     def releases(self, system: str, folder: str, name: str) -> list[str]:
         """The vLLM releases a table was measured with, the oldest first."""
         start, end = f"{DATA}/{system}/{folder}/", f"/{name}_perf.parquet"
-        found = [n[len(start) : -len(end)] for n in self._names if n.startswith(start) and n.endswith(end)]
+        found = [
+            n[len(start) : -len(end)]
+            for n in self._names
+            if n.startswith(start) and n.endswith(end)
+        ]
         return sorted(found, key=_numbers)
 
     def read(self, system: str, folder: str, name: str, release: str) -> dict[str, Any]:
-        """One table as columns, its rows in the order of all columns but the last."""
+        """One table as columns."""
         raw = self._archive.read(f"{DATA}/{system}/{folder}/{release}/{name}_perf.parquet")
         table = parquet.read_table(io.BytesIO(raw), use_threads=False)
-        columns = {n: np.array(table[n].to_pylist()) for n in table.column_names}
-        return {n: c for n, c in columns.items()}
+        return {name: np.array(table[name].to_pylist()) for name in table.column_names}
 
 
 def _numbers(release: str) -> tuple[int, ...]:
@@ -202,8 +205,17 @@ def _experts(tables: Tables, system: str, machine: Machine) -> Found:
             )
             if kept.sum() < 50:
                 continue
-            names = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size")
-            tokens, hidden, inter, topk, experts, ranks, ms = _columns(rows, kept, *names, "latency")
+            names = (
+                "num_tokens",
+                "hidden_size",
+                "inter_size",
+                "topk",
+                "num_experts",
+                "moe_tp_size",
+            )
+            tokens, hidden, inter, topk, experts, ranks, ms = _columns(
+                rows, kept, *names, "latency"
+            )
             matrices = 3 * hidden * inter / ranks
             kernels[kind] = fit(
                 Timed(
@@ -339,7 +351,9 @@ def _states(tables: Tables, system: str, machine: Machine) -> Found:
     conv = np.char.startswith(rows["kernel_source"].astype(str), "causal_conv1d")
     key_names = ("phase", "batch_size", "seq_len", "num_k_heads", "num_v_heads", "head_v_dim")
     keys = [tuple(row) for row in zip(*(rows[name].tolist() for name in key_names), strict=True)]
-    convolved = {key: ms for key, ms, is_conv in zip(keys, rows["latency"], conv, strict=True) if is_conv}
+    convolved = {
+        key: ms for key, ms, is_conv in zip(keys, rows["latency"], conv, strict=True) if is_conv
+    }
     for operation, phase in (("state_decode", "generation"), ("state_prefill", "context")):
         whole: dict[tuple[Any, ...], float] = {}
         for key, ms, is_conv in zip(keys, rows["latency"], conv, strict=True):
@@ -385,9 +399,7 @@ def _reduces(tables: Tables, system: str) -> dict[str, list[float]]:
     result: dict[str, list[float]] = {}
     for ranks, by_size in sorted(found.items()):
         sizes = sorted(by_size)
-        times = np.interp(
-            np.log(SIZES), np.log(sizes), np.log([by_size[size] for size in sizes])
-        )
+        times = np.interp(np.log(SIZES), np.log(sizes), np.log([by_size[size] for size in sizes]))
         # A larger message never takes less time.
         result[str(ranks)] = [float(f"{v:.4g}") for v in np.maximum.accumulate(np.exp(times))]
     return result
@@ -424,11 +436,16 @@ def document(systems: dict[str, Any], date: str) -> str:
         ],
         "reduce_bytes": SIZES,
     }
-    lines = [f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
+    lines = [
+        f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},"
+        for name, value in head.items()
+    ]
     blocks: list[str] = []
     for gpu, facts in systems.items():
         kernels = ",\n".join(f"   {json.dumps(kernel)}" for kernel in facts["kernels"])
-        reduces = ",\n".join(f"   {json.dumps(n)}: {json.dumps(v)}" for n, v in facts["reduce"].items())
+        reduces = ",\n".join(
+            f"   {json.dumps(n)}: {json.dumps(v)}" for n, v in facts["reduce"].items()
+        )
         blocks.append(
             f'  {json.dumps(gpu)}: {{\n   "kernels": [\n{kernels}\n   ],\n'
             f'   "reduce_us": {{\n{reduces}\n   }}\n  }}'

@@ -2,9 +2,9 @@
 
     python scripts/build_serving_cases.py --shared ../shared --date 2026-11-24
 
-Reads `data/serving_performance.jsonl` and `serving_performance_2.jsonl` and writes `benchmarks/data/serving_cases.jsonl`:
-figures only, in our own short form. The tables of `serving_judgements` were filled by
-hand; everything else is carried over by rule.
+Reads `data/serving_performance.jsonl` and `serving_performance_2.jsonl` and writes
+`benchmarks/data/serving_cases.jsonl`: figures only, in our own short form. The tables of
+`serving_judgements` were filled by hand; everything else is carried over by rule.
 """
 
 from __future__ import annotations

@@ -46,9 +46,7 @@ MODELS: dict[str, tuple[str, str | None]] = {
 }
 
 # Checkpoints that keep their KV cache in FP8, planned by one that says nothing of it.
-NARROW_CACHE = frozenset(
-    {"nvidia/Llama-3.3-70B-Instruct-FP8", "nvidia/Llama-3.3-70B-Instruct-FP4"}
-)
+NARROW_CACHE = frozenset({"nvidia/Llama-3.3-70B-Instruct-FP8", "nvidia/Llama-3.3-70B-Instruct-FP4"})
 
 # Runs with random prompts, for which their harness turns prefix caching off.
 RANDOM_PROMPTS = ("aic-silicon/",)

@@ -127,6 +127,9 @@ class HardwareInput(RequestModel, frozen=True):
     nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
 
 
+Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
+
+
 class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
@@ -135,14 +138,35 @@ class WorkloadInput(RequestModel, frozen=True):
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1, description="Requests in flight at once."
     )
-    target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+    target_latency_ms: Milliseconds | None = Field(
         default=None, description="Wanted milliseconds per request."
+    )
+    target_ttft_ms: Milliseconds | None = Field(
+        default=None, description="Wanted time to first token."
+    )
+    target_tpot_ms: Milliseconds | None = Field(
+        default=None, description="Wanted time per later token."
+    )
+    target_percentile: Literal[50, 95, 99] | None = Field(
+        default=None, description="Of requests within the targets. Default: the mean."
     )
     request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         default=None, description="Requests per second, for the speed."
     )
     prefix_cache_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of prompts found cached."
+    )
+    system_prompt_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        default=0, description="Of prompt_tokens, those all requests begin with."
+    )
+    turns: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="Requests per conversation; prompt_tokens is their mean."
+    )
+    benchmark: JsonText | None = Field(
+        default=None, description='A run to compare with: {"waves": 10} or {"prompts": 1000}.'
+    )
+    simulate: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
+        default=None, description="Seed: simulate 2,000 requests, too."
     )
     acceptance_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Of drafted tokens, if known."

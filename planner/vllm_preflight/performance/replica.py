@@ -12,6 +12,7 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.performance.coefficients import Coefficients
 from vllm_preflight.performance.kernels.lenders import Borrowed, kernels_of
 from vllm_preflight.performance.machine import Machine, link_between, machine_of, missing_facts
+from vllm_preflight.performance.reuse import hit_rate
 from vllm_preflight.performance.steady import Limits, Replica
 from vllm_preflight.performance.step.attention import UNBOUNDED
 from vllm_preflight.performance.step.times import StepTimes
@@ -94,6 +95,7 @@ def facts_of(
             f"No speed is estimated: {workload.prompt_tokens} + {workload.gen_tokens} tokens "
             f"are more than max_model_len {launch.max_model_len}."
         )
+    workload = _with_reuse(workload, startup)
     capability = gpu.compute_capability or _ASSUMED_CAPABILITY
     ranks = launch.tensor_parallel_size
     sharing = launch.data_parallel_size if model.architecture.moe else 1
@@ -103,12 +105,25 @@ def facts_of(
         launch,
         machine_of(gpu, link, exchange),
         kernels_of(gpu),
-        stage_work(
-            model, launch, capability, startup.weights.fullest, amd=gpu.vendor == "AMD"
-        ),
+        stage_work(model, launch, capability, startup.weights.fullest, amd=gpu.vendor == "AMD"),
         workload,
         _cached_requests(model, startup, workload),
     )
+
+
+def _with_reuse(workload: Workload, startup: Startup) -> Workload:
+    """The workload with the share of its prompts that its own shape finds cached."""
+    reuses = workload.system_prompt_tokens or workload.turns > 1
+    if not reuses or workload.prefix_hit_rate or not startup.launch.enable_prefix_caching:
+        return workload
+    found = hit_rate(
+        workload.prompt_tokens,
+        workload.gen_tokens,
+        system_prompt_tokens=workload.system_prompt_tokens,
+        turns=workload.turns,
+        block_size=startup.kv.pool.block_size,
+    )
+    return replace(workload, prefix_hit_rate=found)
 
 
 def replica_of(facts: Facts, coefficients: Coefficients) -> Replica:

@@ -63,7 +63,7 @@ def plan_response(
         feasibility=_feasibility(request, model, config, sizing),
         config=config,
         startup=startup_report(startup, model),
-        performance=performance_report(speed, streaming=request.streaming)
+        performance=performance_report(speed, streaming=request.streaming, seed=request.simulate)
         if isinstance(speed, Performance)
         else None,
         artifacts=Artifacts(serve_command=command.text),

@@ -97,12 +97,13 @@ def simulate(
     rate: float | None = None,
     concurrency: int | None = None,
     spread: float = 0.0,
-    warm_up: float = _WARM_UP,
+    warm_up: float | None = None,
 ) -> Simulated:
     """What `requests` requests see that arrive at a Poisson `rate`, or `concurrency` at once.
 
     In a closed loop each request that ends is followed by the next. Lengths are drawn
-    evenly from the workload's ± `spread`. The same seed gives the same result.
+    evenly from the workload's ± `spread`. The first `warm_up` of the requests are not
+    counted (None: as many as see the engine fill up). The same seed gives the same result.
     """
     draws = random.Random(seed)
     load, limits = replica.workload, replica.limits
@@ -121,7 +122,12 @@ def simulate(
     following: deque[_Request] = deque()
     while concurrency is not None and len(upcoming) > concurrency:
         following.appendleft(upcoming.pop())
-    return _summary(engine, _run(engine, upcoming, following), warm_up)
+    first = _WARM_UP * requests
+    if concurrency is not None:
+        # The first wave starts together.
+        first = max(first, min(concurrency * 1.5, requests / 2))
+    skipped = first / requests if warm_up is None else warm_up
+    return _summary(engine, _run(engine, upcoming, following), skipped)
 
 
 def _run(
@@ -176,7 +182,10 @@ def _schedule(engine: _Engine) -> tuple[int, int]:
     """Prompt tokens of the next step and requests it admits."""
     replica = engine.replica
     limits = replica.limits
-    while engine.decoding and engine.used + engine.decoding * replica.tokens_per_step > engine.capacity:
+    while (
+        engine.decoding
+        and engine.used + engine.decoding * replica.tokens_per_step > engine.capacity
+    ):
         if len(engine.running) == 1:
             break
         _preempt(engine)
@@ -269,9 +278,9 @@ def _summary(engine: _Engine, done: list[tuple[_Request, float]], warm_up: float
     kept = done[round(len(done) * warm_up) :]
     extra = engine.replica.request_seconds
     ttft = [(r.first or 0.0) - r.arrived + extra for r, _ in kept]
-    tpot = [
-        (end - (r.first or 0.0)) / (r.generate - 1) for r, end in kept if r.generate > 1
-    ] or [0.0]
+    tpot = [(end - (r.first or 0.0)) / (r.generate - 1) for r, end in kept if r.generate > 1] or [
+        0.0
+    ]
     latency = [end - r.arrived + extra for r, end in kept]
     span = kept[-1][1] - kept[0][1]
     return Simulated(

@@ -73,9 +73,7 @@ def tails(replica: Replica, rate: float) -> Tails | None:
 
     later = max(replica.workload.gen_tokens - 1, 0)
     drawn = [per_token((part + 0.5) / _MEANT) for part in range(_MEANT)]
-    whole = [
-        (first + later * each, weight) for first, weight in _thinned(firsts) for each in drawn
-    ]
+    whole = [(first + later * each, weight) for first, weight in _thinned(firsts) for each in drawn]
     return Tails(
         ttft=of_weighted(firsts),
         tpot=Quantiles(per_token(0.5), per_token(0.95), per_token(0.99)),

@@ -51,7 +51,9 @@ def summing(
     return Summing(sizes, times, factor)
 
 
-def _table(link: Link, ranks: int, borrowed: Borrowed) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _table(
+    link: Link, ranks: int, borrowed: Borrowed
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     own = borrowed.kernels.card
     if link.kind == "nvlink":
         return _scaled(own if find_gpu(own).nvlink_gb_s else _NVLINK_CARD, ranks, link.gb_s)

@@ -98,7 +98,11 @@ class ExpertRoof:
         """Seconds for `tokens` tokens, which visit the experts they choose."""
         choices = 1 + max(0.0, tokens - 1) * self.alike
         seen = 1 - (1 - self.share) ** choices
-        read, done, p = self.read * seen + self.read_each * tokens, self.done_each * tokens, self.sharpness
+        read, done, p = (
+            self.read * seen + self.read_each * tokens,
+            self.done_each * tokens,
+            self.sharpness,
+        )
         if p == 1.0:
             return self.floor + read + done
         return self.floor + float((read**p + done**p) ** (1 / p))
