@@ -4,20 +4,20 @@ The logarithm of every coefficient has a normal prior; the logarithm of every me
 figure is the model's plus an error. The fit is the maximum of the posterior, found by
 Gauss-Newton steps on the robust (Huber) loss. A source with many runs counts little more
 than one with few, and a class of GPUs departs from the others only as far as its runs
-insist. Standard library only, deterministic.
+insist. Deterministic. Needs numpy, which the charts bring.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 from benchmarks.serving_runs import Run, estimated
 
 from vllm_preflight.performance.coefficients import (
@@ -37,9 +37,8 @@ _ERRORS: Mapping[Metric, float] = {"ttft_ms": 0.35, "tpot_ms": 0.15, "output_tok
 _HUBER = 1.5
 _ROUNDS = 8
 _SETTLED = 5e-3
-# A group with no more than this share of all figures hardly moves the model, so its fit keeps
-# the slopes of the whole.
-_SMALL = 0.04
+# Times the robust weights of a fit without some runs are reckoned anew.
+_REWEIGHTED = 4
 _DIFFERENCE = 1e-3
 _FARTHEST_STEP = 0.5
 # A figure bears on a coefficient when it moves by this share of the coefficient's change.
@@ -182,22 +181,21 @@ class Fitting:
     def coefficients(self) -> Coefficients:
         """The fit on all runs, each coefficient with its spread and what bears on it."""
         matrix, _ = self._equations(self._whole, self._rows)
-        size = len(matrix)
+        variances = numpy.diag(numpy.linalg.inv(matrix))
         fitted = self._with(
             self._whole.values,
-            [
-                self._evidence(
-                    index, _solve(matrix, [float(index == j) for j in range(size)])[index]
-                )
-                for index in range(size)
-            ],
+            [self._evidence(index, float(value)) for index, value in enumerate(variances)],
         )
         # A class without runs has no factor of its own.
         kept = (item for item in fitted.entries if item.samples or not item.gpu_class)
         return Coefficients(tuple(kept), {})
 
     def without(self, left_out: Callable[[Run], bool]) -> Coefficients:
-        """A fit that has not seen the runs that are `left_out`: steps from the whole."""
+        """A fit that has not seen the runs that are `left_out`, along the slopes of the whole.
+
+        Only the slopes are the whole fit's: the values are those the other runs ask for, with
+        robust weights of their own.
+        """
         kept = [index for index, row in enumerate(self._rows) if not left_out(row.run)]
         rows = [self._rows[index] for index in kept]
         start = _Line(
@@ -205,10 +203,7 @@ class Fitting:
             [self._whole.base[index] for index in kept],
             [[slope[index] for index in kept] for slope in self._whole.slopes],
         )
-        values = self._step(start, rows)
-        if len(rows) < (1 - _SMALL) * len(self._rows):
-            values = self._step(self._line(values, rows), rows)
-        return self._with(values)
+        return self._with(self._step(start, rows, rounds=_REWEIGHTED))
 
     def without_each(self, by: By) -> dict[str, Coefficients]:
         """For each group of runs (source, repository) the fit that has not seen it."""
@@ -269,39 +264,35 @@ class Fitting:
             tuple(replace(item, value=math.exp(value)) for item, value in entries), {}
         )
 
-    def _step(self, line: _Line, rows: Sequence[Row]) -> list[float]:
-        steps = _solve(*self._equations(line, rows))
-        return [
-            value + max(-_FARTHEST_STEP, min(_FARTHEST_STEP, step))
-            for value, step in zip(line.values, steps, strict=True)
-        ]
-
-    def _equations(self, line: _Line, rows: Sequence[Row]) -> tuple[list[list[float]], list[float]]:
-        """The normal equations of one step: robust weights, and the priors' pull."""
-        strengths: list[float] = []
-        gaps: list[float] = []
-        for row, base in zip(rows, line.base, strict=True):
-            gap, error = row.logarithm - base, _ERRORS[row.metric]
-            robust = min(1.0, _HUBER * error / max(abs(gap), 1e-9))
-            strengths.append(row.weight / error**2 * robust)
-            gaps.append(gap)
-        pulled = [
-            ([s * slope for s, slope in zip(strengths, slopes, strict=True)], 1 / e.prior_spread**2)
-            for slopes, e in zip(line.slopes, self._priors.entries, strict=True)
-        ]
-        size = len(pulled)
-        matrix = [[0.0] * size for _ in range(size)]
-        for i, (weighted, pull) in enumerate(pulled):
-            for j in range(i):
-                matrix[i][j] = matrix[j][i] = _dot(weighted, line.slopes[j])
-            matrix[i][i] = _dot(weighted, line.slopes[i]) + pull
-        right = [
-            _dot(weighted, gaps) + pull * (math.log(item.prior) - value)
-            for (weighted, pull), item, value in zip(
-                pulled, self._priors.entries, line.values, strict=True
+    def _step(self, line: _Line, rows: Sequence[Row], rounds: int = 1) -> list[float]:
+        """Coefficients a step away, the robust weights reckoned `rounds` times."""
+        slopes = numpy.array(line.slopes)
+        start = numpy.array(line.values)
+        values = start
+        for _ in range(rounds):
+            matrix, right = self._equations(line, rows, slopes, values)
+            values = start + numpy.clip(
+                numpy.linalg.solve(matrix, right), -_FARTHEST_STEP, _FARTHEST_STEP
             )
-        ]
-        return matrix, right
+        return [float(value) for value in values]
+
+    def _equations(
+        self, line: _Line, rows: Sequence[Row], slopes: Any = None, values: Any = None
+    ) -> tuple[Any, Any]:
+        """The normal equations of a step: robust weights around `values`, the priors' pull."""
+        slopes = numpy.array(line.slopes) if slopes is None else slopes
+        start = numpy.array(line.values)
+        values = start if values is None else values
+        errors = numpy.array([_ERRORS[row.metric] for row in rows])
+        weights = numpy.array([row.weight for row in rows])
+        gaps = numpy.array([row.logarithm for row in rows]) - numpy.array(line.base)
+        here = gaps - (values - start) @ slopes
+        robust = numpy.minimum(1.0, _HUBER * errors / numpy.maximum(numpy.abs(here), 1e-9))
+        weighted = slopes * (weights / errors**2 * robust)
+        pulls = numpy.array([1 / item.prior_spread**2 for item in self._priors.entries])
+        priors_at = numpy.array([math.log(item.prior) for item in self._priors.entries])
+        matrix = weighted @ slopes.T + numpy.diag(pulls)
+        return matrix, weighted @ gaps + pulls * (priors_at - start)
 
 
 def held_out(runs: Sequence[Run], unseen: Mapping[str, Coefficients], by: By) -> list[Residual]:
@@ -389,10 +380,6 @@ def _logarithms(coefficients: Coefficients, rows: Sequence[Row]) -> list[float]:
     return [math.log(found[row.run.case.id][row.metric]) for row in rows]
 
 
-def _dot(one: Sequence[float], other: Sequence[float]) -> float:
-    return sum(map(operator.mul, one, other))
-
-
 def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
     """The value below which `share` of the weight lies; `ordered` are (value, weight)."""
     wanted = share * sum(weight for _, weight in ordered)
@@ -402,20 +389,3 @@ def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
         if reached >= wanted:
             return value
     return ordered[-1][0]
-
-
-def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
-    """Solve a symmetric positive system by Gaussian elimination."""
-    size = len(right)
-    rows = [[*matrix[i], right[i]] for i in range(size)]
-    for column in range(size):
-        pivot = rows[column]
-        for below in range(column + 1, size):
-            factor = rows[below][column] / pivot[column]
-            if factor:
-                rows[below] = [a - factor * b for a, b in zip(rows[below], pivot, strict=True)]
-    solution = [0.0] * size
-    for i in reversed(range(size)):
-        known = sum(rows[i][j] * solution[j] for j in range(i + 1, size))
-        solution[i] = (rows[i][size] - known) / rows[i][i]
-    return solution

@@ -184,7 +184,8 @@ def _crowd(replica: Replica, rate: float) -> _Crowd | None:
         mean=mean,
         variance=second / total - mean * mean,
         empty=weights[0] / total,
-        tpot=(turns[below] + slope * (mean - below)) / replica.tokens_per_step,
+        # Besides those that it finds a request is there itself.
+        tpot=turn_of(min(mean + 1, replica.most_running)) / replica.tokens_per_step,
         slope=slope,
         prompt=prompt,
         share=share,
