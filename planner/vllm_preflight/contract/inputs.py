@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
 
@@ -130,6 +130,14 @@ class HardwareInput(RequestModel, frozen=True):
 Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
 
 
+def _whole_number(value: object) -> object:
+    # As the command line gives it.
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+Percentile = Annotated[Literal[50, 95, 99], BeforeValidator(_whole_number)]
+
+
 class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
@@ -147,7 +155,7 @@ class WorkloadInput(RequestModel, frozen=True):
     target_tpot_ms: Milliseconds | None = Field(
         default=None, description="Wanted time per later token."
     )
-    target_percentile: Literal[50, 95, 99] | None = Field(
+    target_percentile: Percentile | None = Field(
         default=None, description="Of requests within the targets. Default: the mean."
     )
     request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(

@@ -20,23 +20,28 @@ class SpeedPoint(Report):
 
 
 class LatencyTarget(Report):
-    """How the wanted times are met, all of them together."""
+    """How target_latency_ms is met."""
 
-    latency_ms: float | None = Field(default=None, description="A whole request, as asked.")
-    ttft_ms: float | None = Field(default=None, description="The first token, as asked.")
-    tpot_ms: float | None = Field(default=None, description="Each later token, as asked.")
+    latency_ms: float = Field(description="As asked.")
+    reached: bool = Field(description="At the workload's concurrency or rate.")
+    max_concurrency: int | None = Field(
+        default=None, description="Most requests in flight within it; absent: not even one."
+    )
+    fastest_ms: float = Field(description="A request that is alone.")
+
+
+class Goodput(Report):
+    """What is served within all wanted times together."""
+
     percentile: int | None = Field(
         default=None, description="Of requests that must be within; absent: the mean."
     )
     reached: bool = Field(description="At the workload's concurrency or rate.")
-    missed: list[str] = Field(default_factory=list, description="Those that are not reached.")
+    missed: list[str] = Field(default_factory=list, description="Targets that are not reached.")
     max_concurrency: int | None = Field(
-        default=None, description="Most requests in flight within it; absent: not even one."
+        default=None, description="Most requests in flight within them; absent: not even one."
     )
-    max_requests_per_s: float | None = Field(
-        default=None, description="What is served within it (goodput)."
-    )
-    fastest_ms: float = Field(description="A request that is alone.")
+    max_requests_per_s: float | None = Field(default=None, description="What is then served.")
 
 
 class Percentiles(Report):
@@ -105,7 +110,12 @@ class PerfEstimate(Report):
     interval: dict[str, tuple[float, float]] = Field(
         description="80 % intervals by field, from the residuals of runs the fit has not seen."
     )
-    target: LatencyTarget | None = Field(default=None, description="How the targets are met.")
+    target: LatencyTarget | None = Field(
+        default=None, description="How target_latency_ms is met, together with other targets."
+    )
+    goodput: Goodput | None = Field(
+        default=None, description="With targets of tokens or percentiles: what is served in time."
+    )
     tails: Tails | None = Field(
         default=None, description="At request_rate: what single requests see."
     )

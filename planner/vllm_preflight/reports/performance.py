@@ -11,6 +11,7 @@ from vllm_preflight.contract.answer import report_terms
 from vllm_preflight.contract.inputs import WorkloadInput
 from vllm_preflight.contract.performance import (
     Benchmark,
+    Goodput,
     LatencyTarget,
     LoadPoint,
     Percentiles,
@@ -155,6 +156,7 @@ def performance_report(
         output_tokens_per_s_per_request=_rounded(speed.output_tokens_per_s_per_request),
         interval=scaled,
         target=_target(performance),
+        goodput=_goodput(performance),
         tails=performance.tails and _tails(performance.tails),
         benchmark=_benchmark(performance),
         simulation=None if seed is None else _simulation(performance, seed),
@@ -166,20 +168,28 @@ def performance_report(
 
 
 def _target(performance: Performance) -> LatencyTarget | None:
+    target, wanted = performance.target, performance.workload.target_latency_ms
+    if target is None or wanted is None:
+        return None
+    return LatencyTarget(
+        latency_ms=wanted,
+        reached=target.reached,
+        max_concurrency=target.at_most,
+        fastest_ms=_rounded(target.fastest_ms),
+    )
+
+
+def _goodput(performance: Performance) -> Goodput | None:
     target, load = performance.target, performance.workload
-    if target is None:
+    if target is None or not (load.target_ttft_ms or load.target_tpot_ms or load.target_percentile):
         return None
     served = target.max_requests_per_s
-    return LatencyTarget(
-        latency_ms=load.target_latency_ms,
-        ttft_ms=load.target_ttft_ms,
-        tpot_ms=load.target_tpot_ms,
+    return Goodput(
         percentile=load.target_percentile,
         reached=target.reached,
         missed=list(target.missed),
         max_concurrency=target.at_most,
         max_requests_per_s=None if served is None else _rounded(served),
-        fastest_ms=_rounded(target.fastest_ms),
     )
 
 
