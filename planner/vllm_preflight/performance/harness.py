@@ -30,8 +30,8 @@ class Printed:
 def first_wave(replica: Replica, requests: float) -> float:
     """Mean seconds to the first token when `requests` arrive at once and none run.
 
-    Each step takes as many prompts as the budget holds; those that have begun decode
-    beside the rest. Requests beyond what runs at once wait until others end.
+    Each step takes as many prompts as the budget holds, after the server has received them;
+    those that have begun decode beside the rest. Requests beyond what runs at once wait until others end.
     """
     load, limits = replica.workload, replica.limits
     running = max(1.0, min(requests, replica.most_running))
@@ -41,7 +41,7 @@ def first_wave(replica: Replica, requests: float) -> float:
     stages = replica.stages
     step = replica.times.seconds((running - 1) / 2 / stages, chunk) * stages
     received = replica.server_seconds * (running + 1) / 2
-    started = max(step * (steps + 1) / 2, received) + replica.request_seconds
+    started = step * (steps + 1) / 2 + received + replica.request_seconds
     if requests <= running:
         return started
     # The others begin as those before them end, one cycle of the running ones a wave.
