@@ -203,9 +203,8 @@ def report(result: Graded) -> str:
         ),
         "",
         "The measured kernels alone, with factors of 1 and overheads guessed before any run, do as "
-        "well in throughput and time per token: what fitting adds is the time to first token, and "
-        "cards and formats without kernels. A fit counts every source alike, so it pays on the "
-        "two campaigns with most runs for what the others ask.",
+        "well in throughput and time per token: what fitting adds is the time to first token. A "
+        "fit counts every source nearly alike, while these medians count every figure.",
         "",
         "## 80 % interval",
         "",
