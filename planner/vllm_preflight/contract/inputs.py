@@ -128,6 +128,7 @@ class HardwareInput(RequestModel, frozen=True):
 
 
 Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
+Seed = Annotated[int, Field(ge=1, le=2**31)]
 
 
 def _whole_number(value: object) -> object:
@@ -144,42 +145,30 @@ class WorkloadInput(RequestModel, frozen=True):
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
     gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1, description="Requests in flight at once."
+        default=1, description="Requests in flight."
     )
     target_latency_ms: Milliseconds | None = Field(
-        default=None, description="Wanted milliseconds per request."
+        default=None, description="Milliseconds a request."
     )
-    target_ttft_ms: Milliseconds | None = Field(
-        default=None, description="Wanted time to first token."
-    )
-    target_tpot_ms: Milliseconds | None = Field(
-        default=None, description="Wanted time per later token."
-    )
+    target_ttft_ms: Milliseconds | None = Field(default=None, description="To first token.")
+    target_tpot_ms: Milliseconds | None = Field(default=None, description="Per later token.")
     target_percentile: Percentile | None = Field(
-        default=None, description="Of requests within the targets. Default: the mean."
+        default=None, description="In time; default: the mean."
     )
     request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        default=None, description="Requests per second, for the speed."
+        default=None, description="Requests per second."
     )
     prefix_cache_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Share of prompts found cached."
+        default=None, description="Share of prompts cached."
     )
-    system_prompt_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
-        default=0, description="Of prompt_tokens, those all requests begin with."
-    )
-    turns: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=1, description="Requests per conversation; prompt_tokens is their mean."
-    )
-    benchmark: JsonText | None = Field(
-        default=None, description='A run to compare with: {"waves": 10} or {"prompts": 1000}.'
-    )
-    simulate: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
-        default=None, description="Seed: simulate 2,000 requests, too."
-    )
+    system_prompt_tokens: Tokens | None = Field(default=None, description="Shared by all prompts.")
+    turns: Count | None = Field(default=None, description="Per conversation, at this mean prompt.")
+    benchmark: JsonText | None = Field(default=None, description='As {"waves": 10}.')
+    simulate: Seed | None = Field(default=None, description="Simulation's seed.")
     acceptance_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Of drafted tokens, if known."
+        default=None, description="Of drafted tokens."
     )
-    streaming: bool = Field(default=True, description="Whether answers are streamed.")
+    streaming: bool = Field(default=True, description="Answers are streamed.")
     batching_mode: Literal["throughput", "latency", "balanced"] = Field(
         default="balanced", description="What batch limits favour."
     )

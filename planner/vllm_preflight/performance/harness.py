@@ -31,7 +31,8 @@ def first_wave(replica: Replica, requests: float) -> float:
     """Mean seconds to the first token when `requests` arrive at once and none run.
 
     Each step takes as many prompts as the budget holds, after the server has received them;
-    those that have begun decode beside the rest. Requests beyond what runs at once wait until others end.
+    those that have begun decode beside the rest. Requests beyond what runs at once wait
+    until others end.
     """
     load, limits = replica.workload, replica.limits
     running = max(1.0, min(requests, replica.most_running))

@@ -88,8 +88,8 @@ def workload_of(request: WorkloadInput) -> Workload:
         target_ttft_ms=request.target_ttft_ms,
         target_tpot_ms=request.target_tpot_ms,
         target_percentile=request.target_percentile,
-        system_prompt_tokens=request.system_prompt_tokens,
-        turns=request.turns,
+        system_prompt_tokens=request.system_prompt_tokens or 0,
+        turns=request.turns or 1,
         waves=_waves(request),
     )
 
