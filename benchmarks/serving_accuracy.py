@@ -10,6 +10,8 @@ Every run is estimated under a fit that has not seen its source; see `serving_fi
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +24,9 @@ from benchmarks.serving_cases import load_serving_cases  # noqa: E402
 from benchmarks.serving_fit import (  # noqa: E402
     Fitting,
     Residual,
+    gpu_of,
     held_out,
+    model_of,
     priors,
     repository_of,
     residuals,
@@ -32,9 +36,10 @@ from benchmarks.serving_fit import (  # noqa: E402
 from benchmarks.serving_report import Graded, Held, met, report  # noqa: E402
 from benchmarks.serving_runs import Run, comparable, without_prefix_hits  # noqa: E402
 
-from vllm_preflight.performance.coefficients import Coefficients  # noqa: E402
+from vllm_preflight.performance.coefficients import Coefficients, Metric  # noqa: E402
 
 PAGE = ROOT / "docs/serving_accuracy.md"
+FIRST = ROOT / "benchmarks/data/first_release_estimates.json"
 
 
 def main() -> int:
@@ -68,32 +73,67 @@ def run_benchmark() -> Graded:
     whole = fitting.coefficients()
     return Graded(
         by_source=Held(tuple(by_source), spreads),
+        by_gpu=tuple(held_out(runs, fitting.without_each(gpu_of), gpu_of)),
+        by_model=tuple(held_out(runs, fitting.without_each(model_of), model_of)),
         by_repository=tuple(held_out(runs, fitting.without_each(repository_of), repository_of)),
         seen=_under(runs, whole),
         without_hits=tuple(held_out([without_prefix_hits(run) for run in runs], unseen, source_of)),
         rules={
             "the same without any run (priors)": _under(runs, priors(runs)),
-            "roofline of the data sheet": _under(runs, roofline(priors(runs))),
+            "roofline of the data sheet": _under(runs, priors(runs), roofline=True),
+            "the first release's model (its own day's runs seen)": first_release(runs),
         },
         left_out=left_out,
     )
 
 
-def roofline(coefficients: Coefficients) -> Coefficients:
-    """Every kernel at the data sheet's rate, and nothing beside the kernels."""
-    rates = ("bandwidth", "compute", "link", "expert_independence")
+def first_release(runs: Sequence[Run]) -> tuple[Residual, ...]:
+    """The residuals of what the first release estimated."""
+    stored: dict[str, list[float]] = json.loads(FIRST.read_text(encoding="utf-8"))["estimates"]
+    fields: tuple[Metric, ...] = ("ttft_ms", "tpot_ms", "output_tokens_per_s")
+    return tuple(
+        Residual(run, metric, math.log(value / estimate), estimate)
+        for run in runs
+        for estimates in [dict(zip(fields, stored[run.case.id], strict=True))]
+        for metric, value in run.measured.items()
+        for estimate in [estimates[metric]]
+    )
+
+
+def _under(
+    runs: Sequence[Run], coefficients: Coefficients, *, roofline: bool = False
+) -> tuple[Residual, ...]:
+    if roofline:
+        runs = [_ideal(run) for run in runs]
+        coefficients = _nothing_beside(coefficients)
+    return tuple(item for run in runs for item in residuals(run, coefficients))
+
+
+def _ideal(run: Run) -> Run:
+    """The run on a card whose every kernel reaches the data sheet's rates."""
+    kernels = run.facts.borrowed.kernels
+    ideal = {
+        key: tuple(
+            (since, replace(kernel, floor=0.0, memory=1.0, compute=1.0, sharpness=6.0, alike=1.0))
+            for since, kernel in items
+        )
+        for key, items in kernels.kernels.items()
+    }
+    borrowed = replace(run.facts.borrowed, kernels=replace(kernels, kernels=ideal))
+    return replace(run, facts=replace(run.facts, borrowed=borrowed))
+
+
+def _nothing_beside(coefficients: Coefficients) -> Coefficients:
+    """Factors of 1 on kernels, and no time beside them."""
+    factors = ("gemm", "experts", "alike", "decode", "prefill", "packed", "reduce", "link")
     return Coefficients(
         tuple(
-            replace(item, value=1.0 if item.name.startswith(rates) else 0.0)
+            replace(item, value=1.0 if item.name in factors else 0.0)
             for item in coefficients.entries
             if not item.gpu_class
         ),
         {},
     )
-
-
-def _under(runs: Sequence[Run], coefficients: Coefficients) -> tuple[Residual, ...]:
-    return tuple(item for run in runs for item in residuals(run, coefficients))
 
 
 if __name__ == "__main__":

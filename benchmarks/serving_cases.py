@@ -34,10 +34,12 @@ FIELDS: Mapping[str, str] = {
     "concurrency": "requests in flight (closed, burst)",
     "request_rate": "requests per second (rate)",
     "requests": "requests of the run",
-    "lengths": "fixed, or sampled from conversations, so that the longest run long after",
+    "lengths": "fixed, drawn evenly from a range, or sampled from conversations, so that the "
+    "longest run long after",
     "prefix_hit_rate": "share of prompt tokens in the prefix cache, by how the harness works",
     "observed": "ttft_ms and tpot_ms (medians where given), output_tokens_per_s of all requests",
     "derived": "which of them were computed from other printed figures, and how",
+    "ttft_statistic": "median where the time to first token is one; absent: a mean, or not said",
     "ttft_queueing": "true where the time to first token is mostly time in the queue",
     "fit_only": "why the run is not graded although it is fitted",
     "excluded": "why the run is neither fitted nor graded",
@@ -69,9 +71,10 @@ class ServingCase:
     concurrency: int | None = None
     request_rate: float | None = None
     requests: int | None = None
-    lengths: Literal["fixed", "sampled"] = "fixed"
+    lengths: Literal["fixed", "range", "sampled"] = "fixed"
     prefix_hit_rate: float = 0.0
     derived: Mapping[str, str] = field(default_factory=dict[str, str])
+    ttft_statistic: Literal["median"] | None = None
     ttft_queueing: bool = False
     fit_only: str | None = None
     excluded: str | None = None

@@ -1,11 +1,10 @@
-"""Why estimates miss, judged by hand: the beginning of a run's name to the likely cause.
-
-The first that matches counts.
-"""
+"""Why estimates miss: by what a run shows, else judged by hand from its name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from benchmarks.serving_runs import Run
 
 _ROCM = "ROCm's kernels lose more with the batch than those of the sources left to fit on"
 _GPT_OSS_RANKS = (
@@ -21,6 +20,7 @@ _DRAFTS = "speculation: neither the acceptance nor the cost of drafting is repor
 _EXPERTS_16 = "16-bit experts at small and middling batches are read faster than estimated"
 _HYBRID = "hundreds of prompts at once through recurrent layers, slower than estimated"
 
+# The beginning of a run's name to the likely cause; the first that matches counts.
 CAUSES: Mapping[str, str] = {
     "ROCm/vllm-dev-docker": _ROCM,
     "SemiAnalysisAI/InferenceX-828-10": "a run its authors mark as short of KV cache, of which "
@@ -52,3 +52,41 @@ CAUSES: Mapping[str, str] = {
     "vllm-project/vllm-25135": "MXFP4 on MI355X, whose 4-bit matrix units are not in the catalogue",
     "vllm-project/vllm-28992": "prompts of two tokens on eight GPUs: launching and summing bind",
 }
+
+_LIMITED = (
+    "the server ran fewer at once than were sent, by a setting that is not shown: a token takes "
+    "as long as with few"
+)
+_AT_THE_LIMIT = (
+    "in flight are about as many as the KV cache holds, so that a little more or less cache "
+    "decides whether requests wait"
+)
+_COLD = "the time to first token is 50 ms or more off at a handful of requests: the first runs of "
+_COLD += "a series, or another server and client"
+_OLD_HOST = "hundreds of streams on a release that schedules between steps: its host work binds"
+_UNSTATED = "the release is not stated; that of the day was taken"
+# Against what fits: from half to twice as many in flight.
+_NEAR = 2.0
+_FAR_OFF = 3.0
+_FEW = 16
+_MANY = 100
+
+
+def cause_of(run: Run) -> str:
+    """The likely cause of a miss."""
+    case, facts = run.case, run.facts
+    flight = (case.concurrency or 1) / facts.launch.data_parallel_size
+    holds = min(facts.cached_requests, float(facts.launch.max_num_seqs))
+    measured = case.observed
+    ttft, tpot = measured.get("ttft_ms"), measured.get("tpot_ms")
+    if named := next((why for start, why in CAUSES.items() if case.id.startswith(start)), None):
+        return named
+    if ttft and tpot and ttft > _FAR_OFF * tpot * case.output_len and flight < holds:  # type: ignore[operator]
+        return _LIMITED
+    if flight > holds / _NEAR:
+        return _AT_THE_LIMIT
+    if not facts.launch.async_scheduling and flight >= _MANY:
+        return _OLD_HOST
+    if flight <= _FEW and ttft:
+        return _COLD
+    return _UNSTATED if case.version_basis != "stated" else "not explained"

@@ -4,20 +4,20 @@ The logarithm of every coefficient has a normal prior; the logarithm of every me
 figure is the model's plus an error. The fit is the maximum of the posterior, found by
 Gauss-Newton steps on the robust (Huber) loss. A source with many runs counts little more
 than one with few, and a class of GPUs departs from the others only as far as its runs
-insist. Standard library only, deterministic.
+insist. Deterministic. Needs numpy, which the charts bring.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 from benchmarks.serving_runs import Run, estimated
 
 from vllm_preflight.performance.coefficients import (
@@ -26,6 +26,7 @@ from vllm_preflight.performance.coefficients import (
     Coefficients,
     Metric,
     Spread,
+    scale_of,
 )
 
 PRIORS = Path(__file__).parent / "data/serving_priors.json"
@@ -34,13 +35,31 @@ PRIORS = Path(__file__).parent / "data/serving_priors.json"
 # versions, clocks. Times to first token hang on more that is not shown.
 _ERRORS: Mapping[Metric, float] = {"ttft_ms": 0.35, "tpot_ms": 0.15, "output_tokens_per_s": 0.15}
 _HUBER = 1.5
-_ROUNDS = 12
-_SETTLED = 1e-3
+_ROUNDS = 8
+_SETTLED = 5e-3
+# Times the robust weights of a fit without some runs are reckoned anew.
+_REWEIGHTED = 4
 _DIFFERENCE = 1e-3
 _FARTHEST_STEP = 0.5
 # A figure bears on a coefficient when it moves by this share of the coefficient's change.
 _BEARS = 0.02
-_TAIL = 0.1
+# A new source differs more from those seen than they from each other, so the tails are a
+# little less than a tenth each.
+_TAIL = 0.08
+# Milliseconds that servers, clients and networks differ by.
+_SERVER_MS = 15.0
+# Figures of a class of GPUs from which it has an interval of its own.
+_ENOUGH = 30
+
+# Checkpoints of one model in several precisions or sizes of context.
+_MODELS = (
+    "MiniMax-M2.5",
+    "Qwen3-32B",
+    "Qwen3-14B",
+    "Llama-3.1-70B",
+    "Llama-3.3-70B",
+    "Qwen3-235B",
+)
 
 By = Callable[[Run], str]
 
@@ -62,6 +81,7 @@ class Residual:
     run: Run
     metric: Metric
     value: float
+    estimate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,17 @@ class _Line:
 def source_of(run: Run) -> str:
     """The page or thread of a run."""
     return run.case.source
+
+
+def gpu_of(run: Run) -> str:
+    """The card of a run."""
+    return run.startup.gpu.name
+
+
+def model_of(run: Run) -> str:
+    """The model of a run, whatever its precision: its name without the maker's additions."""
+    name = (run.case.model or "").partition("/")[2]
+    return next((start for start in _MODELS if name.startswith(start)), name)
 
 
 def repository_of(run: Run) -> str:
@@ -107,18 +138,19 @@ def priors(runs: Iterable[Run]) -> Coefficients:
         )
         entries.append(common)
         if item["class_spread"]:
-            entries += [
-                replace(
-                    common,
-                    gpu_class=name,
-                    value=1.0,
-                    prior=1.0,
-                    unit="factor",
-                    prior_spread=item["class_spread"],
-                    spread=item["class_spread"],
+            for name in classes:
+                start, spread = item.get("class_priors", {}).get(name, (1.0, item["class_spread"]))
+                entries.append(
+                    replace(
+                        common,
+                        gpu_class=name,
+                        value=start,
+                        prior=start,
+                        unit="factor",
+                        prior_spread=spread,
+                        spread=spread,
+                    )
                 )
-                for name in classes
-            ]
     return Coefficients(tuple(entries), {})
 
 
@@ -151,22 +183,21 @@ class Fitting:
     def coefficients(self) -> Coefficients:
         """The fit on all runs, each coefficient with its spread and what bears on it."""
         matrix, _ = self._equations(self._whole, self._rows)
-        size = len(matrix)
+        variances = numpy.diag(numpy.linalg.inv(matrix))
         fitted = self._with(
             self._whole.values,
-            [
-                self._evidence(
-                    index, _solve(matrix, [float(index == j) for j in range(size)])[index]
-                )
-                for index in range(size)
-            ],
+            [self._evidence(index, float(value)) for index, value in enumerate(variances)],
         )
         # A class without runs has no factor of its own.
         kept = (item for item in fitted.entries if item.samples or not item.gpu_class)
         return Coefficients(tuple(kept), {})
 
     def without(self, left_out: Callable[[Run], bool]) -> Coefficients:
-        """A fit that has not seen the runs that are `left_out`: two steps from the whole."""
+        """A fit that has not seen the runs that are `left_out`, along the slopes of the whole.
+
+        Only the slopes are the whole fit's: the values are those the other runs ask for, with
+        robust weights of their own.
+        """
         kept = [index for index, row in enumerate(self._rows) if not left_out(row.run)]
         rows = [self._rows[index] for index in kept]
         start = _Line(
@@ -174,8 +205,7 @@ class Fitting:
             [self._whole.base[index] for index in kept],
             [[slope[index] for index in kept] for slope in self._whole.slopes],
         )
-        line = self._line(self._step(start, rows), rows)
-        return self._with(self._step(line, rows))
+        return self._with(self._step(start, rows, rounds=_REWEIGHTED))
 
     def without_each(self, by: By) -> dict[str, Coefficients]:
         """For each group of runs (source, repository) the fit that has not seen it."""
@@ -236,40 +266,35 @@ class Fitting:
             tuple(replace(item, value=math.exp(value)) for item, value in entries), {}
         )
 
-    def _step(self, line: _Line, rows: Sequence[Row]) -> list[float]:
-        steps = _solve(*self._equations(line, rows))
-        return [
-            value + max(-_FARTHEST_STEP, min(_FARTHEST_STEP, step))
-            for value, step in zip(line.values, steps, strict=True)
-        ]
-
-    def _equations(self, line: _Line, rows: Sequence[Row]) -> tuple[list[list[float]], list[float]]:
-        """The normal equations of one step: robust weights, and the priors' pull."""
-        strengths: list[float] = []
-        gaps: list[float] = []
-        for row, base in zip(rows, line.base, strict=True):
-            gap, error = row.logarithm - base, _ERRORS[row.metric]
-            robust = min(1.0, _HUBER * error / max(abs(gap), 1e-9))
-            strengths.append(row.weight / error**2 * robust)
-            gaps.append(gap)
-        pulled = [
-            ([s * slope for s, slope in zip(strengths, slopes, strict=True)], 1 / e.prior_spread**2)
-            for slopes, e in zip(line.slopes, self._priors.entries, strict=True)
-        ]
-        matrix = [
-            [
-                _dot(weighted, other) + (pull if i == j else 0.0)
-                for j, other in enumerate(line.slopes)
-            ]
-            for i, (weighted, pull) in enumerate(pulled)
-        ]
-        right = [
-            _dot(weighted, gaps) + pull * (math.log(item.prior) - value)
-            for (weighted, pull), item, value in zip(
-                pulled, self._priors.entries, line.values, strict=True
+    def _step(self, line: _Line, rows: Sequence[Row], rounds: int = 1) -> list[float]:
+        """Coefficients a step away, the robust weights reckoned `rounds` times."""
+        slopes = numpy.array(line.slopes)
+        start = numpy.array(line.values)
+        values = start
+        for _ in range(rounds):
+            matrix, right = self._equations(line, rows, slopes, values)
+            values = start + numpy.clip(
+                numpy.linalg.solve(matrix, right), -_FARTHEST_STEP, _FARTHEST_STEP
             )
-        ]
-        return matrix, right
+        return [float(value) for value in values]
+
+    def _equations(
+        self, line: _Line, rows: Sequence[Row], slopes: Any = None, values: Any = None
+    ) -> tuple[Any, Any]:
+        """The normal equations of a step: robust weights around `values`, the priors' pull."""
+        slopes = numpy.array(line.slopes) if slopes is None else slopes
+        start = numpy.array(line.values)
+        values = start if values is None else values
+        errors = numpy.array([_ERRORS[row.metric] for row in rows])
+        weights = numpy.array([row.weight for row in rows])
+        gaps = numpy.array([row.logarithm for row in rows]) - numpy.array(line.base)
+        here = gaps - (values - start) @ slopes
+        robust = numpy.minimum(1.0, _HUBER * errors / numpy.maximum(numpy.abs(here), 1e-9))
+        weighted = slopes * (weights / errors**2 * robust)
+        pulls = numpy.array([1 / item.prior_spread**2 for item in self._priors.entries])
+        priors_at = numpy.array([math.log(item.prior) for item in self._priors.entries])
+        matrix = weighted @ slopes.T + numpy.diag(pulls)
+        return matrix, weighted @ gaps + pulls * (priors_at - start)
 
 
 def held_out(runs: Sequence[Run], unseen: Mapping[str, Coefficients], by: By) -> list[Residual]:
@@ -281,7 +306,7 @@ def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
     """Each figure of `run` against the estimate of `coefficients`."""
     found = estimated(run, coefficients)
     return [
-        Residual(run, metric, math.log(value / found[metric]))
+        Residual(run, metric, math.log(value / found[metric]), found[metric])
         for metric, value in run.measured.items()
     ]
 
@@ -289,26 +314,43 @@ def residuals(run: Run, coefficients: Coefficients) -> list[Residual]:
 def spreads_of(found: Sequence[Residual]) -> dict[Metric, Spread]:
     """Between which residuals 80 % lie, by metric; a source counts as the root of its runs.
 
-    Sources, not figures, are alike and independent, so the quantiles are those of split
-    conformal prediction for as many sources: a little wider than the residuals' own.
+    Where a class of GPUs has enough figures it has its own. A time to first token has a part
+    that no model knows, the server's and the client's, which is large where the time is
+    short: residuals are counted in `scale`s of their estimate.
     """
     spreads: dict[Metric, Spread] = {}
     for metric in METRICS:
         items = [item for item in found if item.metric == metric and not item.run.case.fit_only]
-        counts = Counter(item.run.case.source for item in items)
-        ordered = sorted(
-            (item.value, 1 / math.sqrt(counts[item.run.case.source])) for item in items
-        )
-        upper = min(1.0, (1 - _TAIL) * (1 + 1 / len(counts)))
-        errors = sorted(abs(math.expm1(-value)) for value, _ in ordered)
+        by_class: dict[str, list[Residual]] = {}
+        for item in items:
+            by_class.setdefault(item.run.gpu_class, []).append(item)
+        errors = sorted(abs(math.expm1(-item.value)) for item in items)
+        server = _SERVER_MS if metric == "ttft_ms" else 0.0
         spreads[metric] = Spread(
-            low=round(_quantile(ordered, 1 - upper), 3),
-            high=round(_quantile(ordered, upper), 3),
+            *_bounds(items, server),
             samples=len(items),
-            sources=len(counts),
+            sources=len({item.run.case.source for item in items}),
             median_error=round(errors[len(errors) // 2], 3),
+            server_ms=server,
+            classes={
+                name: _bounds(members, server)
+                for name, members in sorted(by_class.items())
+                if len(members) >= _ENOUGH
+            },
         )
     return spreads
+
+
+def _bounds(items: Sequence[Residual], server_ms: float) -> tuple[float, float]:
+    counts = Counter(item.run.case.source for item in items)
+    ordered = sorted(
+        (
+            item.value / scale_of(item.estimate, server_ms),
+            1 / math.sqrt(counts[item.run.case.source]),
+        )
+        for item in items
+    )
+    return round(_quantile(ordered, _TAIL), 3), round(_quantile(ordered, 1 - _TAIL), 3)
 
 
 def document(coefficients: Coefficients, spreads: Mapping[Metric, Spread], date: str) -> str:
@@ -340,10 +382,6 @@ def _logarithms(coefficients: Coefficients, rows: Sequence[Row]) -> list[float]:
     return [math.log(found[row.run.case.id][row.metric]) for row in rows]
 
 
-def _dot(one: Sequence[float], other: Sequence[float]) -> float:
-    return sum(map(operator.mul, one, other))
-
-
 def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
     """The value below which `share` of the weight lies; `ordered` are (value, weight)."""
     wanted = share * sum(weight for _, weight in ordered)
@@ -353,20 +391,3 @@ def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
         if reached >= wanted:
             return value
     return ordered[-1][0]
-
-
-def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
-    """Solve a symmetric positive system by Gaussian elimination."""
-    size = len(right)
-    rows = [[*matrix[i], right[i]] for i in range(size)]
-    for column in range(size):
-        pivot = rows[column]
-        for below in range(column + 1, size):
-            factor = rows[below][column] / pivot[column]
-            if factor:
-                rows[below] = [a - factor * b for a, b in zip(rows[below], pivot, strict=True)]
-    solution = [0.0] * size
-    for i in reversed(range(size)):
-        known = sum(rows[i][j] * solution[j] for j in range(i + 1, size))
-        solution[i] = (rows[i][size] - known) / rows[i][i]
-    return solution

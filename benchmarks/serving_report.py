@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from benchmarks.serving_causes import CAUSES
-from benchmarks.serving_fit import Residual
+from benchmarks.serving_causes import cause_of
+from benchmarks.serving_fit import Residual, gpu_of, model_of
 
 from vllm_preflight.performance.coefficients import Metric, Spread
 
@@ -32,7 +32,8 @@ class Held:
     def inside(self, item: Residual) -> bool:
         """Whether the measured figure lies in the 80 % interval."""
         spread = self.spreads[item.run.case.source][item.metric]
-        return spread.low <= item.value <= spread.high
+        low, high = spread.bounds(item.estimate, item.run.gpu_class)
+        return low <= item.estimate * math.exp(item.value) <= high
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Graded:
     """All that the page shows; `stated` is the part whose engine and lengths are stated."""
 
     by_source: Held
+    by_gpu: tuple[Residual, ...]
+    by_model: tuple[Residual, ...]
     by_repository: tuple[Residual, ...]
     seen: tuple[Residual, ...]
     without_hits: tuple[Residual, ...]
@@ -82,44 +85,44 @@ def coverage(held: Held, items: Sequence[Residual]) -> float | None:
     return mean(held.inside(item) for item in items) if items else None
 
 
+def known(items: Sequence[Residual]) -> list[Residual]:
+    """Those whose harness is known: how many requests it sent, where many are in flight."""
+    return [item for item in items if item.run.case.requests or item.run.case.arrival != "closed"]
+
+
+def _median_of(metric: Metric, *, harness_known: bool = False) -> Callable[[Held], float | None]:
+    def read(held: Held) -> float | None:
+        items = of(stated(held.residuals), metric)
+        return median_error(known(items) if harness_known else items)
+
+    return read
+
+
+def _coverage_of(metric: Metric) -> Callable[[Held], float | None]:
+    return lambda held: coverage(held, of(stated(held.residuals), metric))
+
+
 # Name, reading, sign, bound.
 Target = tuple[str, Callable[[Held], float | None], str, float]
 TARGETS: tuple[Target, ...] = (
+    ("output throughput, median error", _median_of("output_tokens_per_s"), "≤", 0.12),
+    ("time per output token, median error", _median_of("tpot_ms"), "≤", 0.12),
     (
-        "output throughput, median error",
-        lambda held: median_error(of(stated(held.residuals), "output_tokens_per_s")),
+        "time to first token, harness known, median error",
+        _median_of("ttft_ms", harness_known=True),
         "≤",
-        0.20,
+        0.22,
     ),
     (
-        "output throughput within 30 %",
-        lambda held: share_close(of(stated(held.residuals), "output_tokens_per_s")),
+        "all figures, harness known, within 30 %",
+        lambda held: share_close(known(stated(held.residuals))),
         "≥",
-        0.65,
+        0.85,
     ),
-    (
-        "time per output token, median error",
-        lambda held: median_error(of(stated(held.residuals), "tpot_ms")),
-        "≤",
-        0.20,
-    ),
-    (
-        "time to first token, median error",
-        lambda held: median_error(of(stated(held.residuals), "ttft_ms")),
-        "≤",
-        0.30,
-    ),
-    (
-        "80 % interval, figures inside, at least",
-        lambda held: coverage(held, stated(held.residuals)),
-        "≥",
-        0.75,
-    ),
-    (
-        "80 % interval, figures inside, at most",
-        lambda held: coverage(held, stated(held.residuals)),
-        "≤",
-        0.90,
+    *(
+        (f"80 % interval of the {name}, figures inside, {words}", _coverage_of(metric), sign, bound)
+        for metric, name in _NAMES.items()
+        for words, sign, bound in (("at least", "≥", 0.75), ("at most", "≤", 0.90))
     ),
 )
 
@@ -169,12 +172,18 @@ def report(result: Graded) -> str:
             [
                 ("vLLM named, by source", stated(held.residuals)),
                 ("with likely vLLM, by source", graded(held.residuals)),
+                ("the same, harness known", known(stated(held.residuals))),
                 ("vLLM named, by repository", stated(result.by_repository)),
+                ("vLLM named, by GPU", stated(result.by_gpu)),
+                ("vLLM named, by model", stated(result.by_model)),
                 ("vLLM named, as shipped (seen)", stated(result.seen)),
             ]
         ),
         "",
-        "By repository, everything one organisation measured is held out at once. The last row "
+        "The harness is known where the number of requests sent is; elsewhere ten times those in "
+        "flight are assumed. By repository, everything one organisation measured is held out at "
+        "once; by GPU every run of a card, whose kernels are known all the same; by model every "
+        "run of a model in any precision. The last row "
         "is fitted on what it is graded on: the gap to the first is what fitting gains.",
         "",
         "Harnesses send their first prompt once before they measure, and random prompts of one "
@@ -193,18 +202,24 @@ def report(result: Graded) -> str:
             ]
         ),
         "",
+        "The measured kernels alone, with factors of 1 and overheads guessed before any run, do as "
+        "well in throughput and time per token: what fitting adds is the time to first token. A "
+        "fit counts every source nearly alike, while these medians count every figure.",
+        "",
         "## 80 % interval",
         "",
         *_coverage(held),
         "",
-        *_groups("By class of GPU", held, lambda item: item.run.gpu_class),
-        *_groups("By model family", held, lambda item: item.run.family),
-        *_groups("By source", held, lambda item: item.run.case.source),
+        *_groups("By class of GPU", held.residuals, lambda item: item.run.gpu_class),
+        *_groups("By GPU, its own runs held out", result.by_gpu, gpu_name),
+        *_groups("By model family", held.residuals, lambda item: item.run.family),
+        *_groups("By model, its own runs held out", result.by_model, model_name),
+        *_groups("By source", held.residuals, lambda item: item.run.case.source),
         "## Misses by more than 30 %",
         "",
         *_causes(held),
         "",
-        "## Every run",
+        "## The runs that are missed",
         "",
         *_runs(held),
         "",
@@ -254,8 +269,18 @@ def _summary(rows: Sequence[tuple[str, Sequence[Residual]]]) -> list[str]:
     return _table("", rows)
 
 
-def _groups(title: str, held: Held, key: Callable[[Residual], str]) -> list[str]:
-    items = graded(held.residuals)
+def gpu_name(item: Residual) -> str:
+    """The card of a run."""
+    return gpu_of(item.run)
+
+
+def model_name(item: Residual) -> str:
+    """The model of a run, whatever its precision."""
+    return model_of(item.run)
+
+
+def _groups(title: str, residuals: Sequence[Residual], key: Callable[[Residual], str]) -> list[str]:
+    items = graded(residuals)
     groups = sorted({key(item) for item in items})
     rows = [(group, [item for item in items if key(item) == group]) for group in groups]
     return [f"## {title}", "", *_table(title.removeprefix("By "), rows), ""]
@@ -273,18 +298,12 @@ def _coverage(held: Held) -> list[str]:
 
 def _causes(held: Held) -> list[str]:
     misses = [item for item in graded(held.residuals) if abs(error(item)) > CLOSE]
-    causes = {item.run.case.id: _cause(item.run.case.id) for item in misses}
+    causes = {item.run.case.id: cause_of(item.run) for item in misses}
     grouped = Counter(causes.values())
-    lines = [f"{len(misses)} figures of {len(causes)} runs; causes were judged by hand.", ""]
+    lines = [f"{len(misses)} figures of {len(causes)} runs.", ""]
     for cause, number in sorted(grouped.items(), key=lambda pair: (-pair[1], pair[0])):
-        runs = ", ".join(f"`{run}`" for run, why in sorted(causes.items()) if why == cause)
-        lines.append(f"- {cause} ({number} run{'s' * (number > 1)}): {runs}")
+        lines.append(f"- {cause}: {number} run{'s' * (number > 1)}")
     return lines
-
-
-def _cause(run: str) -> str:
-    found = (cause for start, cause in CAUSES.items() if run.startswith(start))
-    return next(found, "not explained")
 
 
 def _runs(held: Held) -> list[str]:
@@ -292,7 +311,9 @@ def _runs(held: Held) -> list[str]:
         "| run | GPU | lengths | in flight | throughput | per token, ms | first token, ms |",
         "|---|---|---|---|---|---|---|",
     ]
-    runs = {item.run.case.id: item.run for item in graded(held.residuals)}
+    runs = {
+        item.run.case.id: item.run for item in graded(held.residuals) if abs(error(item)) > CLOSE
+    }
     found = {(item.run.case.id, item.metric): item for item in held.residuals}
     for name, run in runs.items():
         case = run.case

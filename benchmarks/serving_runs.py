@@ -21,6 +21,7 @@ from vllm_preflight.models.quantization_requests import requested
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.coefficients import Coefficients, Metric
 from vllm_preflight.performance.estimate import Performance, performance_of
+from vllm_preflight.performance.harness import printed
 from vllm_preflight.performance.machine import GpuClass, gpu_class
 from vllm_preflight.performance.replica import Facts, Missing, facts_of
 from vllm_preflight.performance.workload import Workload
@@ -31,6 +32,8 @@ from vllm_preflight.performance.workload import Workload
 _LONGEST = {"sampled": 8.0, "fixed": 1.5}
 # Requests that are left on average while a burst of conversations ends.
 _LAST = 10
+# What harnesses send by default, as a multiple of what is in flight.
+_USUAL_WAVES = 10.0
 _CAPABILITY = (9, 0)
 # Tokens beyond the workload's, and shares of memory, of launches that must have set both.
 _MARGIN = 512
@@ -160,12 +163,28 @@ def comparable(cases: list[ServingCase]) -> tuple[list[Run], dict[str, str]]:
 def estimated(run: Run, coefficients: Coefficients) -> dict[Metric, float]:
     """The estimate of each metric under `coefficients`, for the run as it was measured."""
     performance = performance_of(run.facts, coefficients)
-    speed = performance.speed
+    speed, case = performance.speed, run.case
+    if case.arrival == "closed":
+        waves, replicas = waves_of(case), performance.replicas
+        state = performance.replica.at_concurrency(performance.workload.concurrency / replicas)
+        found = printed(performance.replica, state, waves, median=case.ttft_statistic == "median")
+        return {
+            "ttft_ms": found.ttft * 1e3,
+            "tpot_ms": found.tpot * 1e3,
+            "output_tokens_per_s": found.requests_per_s * replicas * run.facts.workload.gen_tokens,
+        }
     return {
         "ttft_ms": speed.ttft_ms,
         "tpot_ms": speed.tpot_ms,
         "output_tokens_per_s": speed.output_tokens_per_s * _share_of_run(run, performance),
     }
+
+
+def waves_of(case: ServingCase) -> float:
+    """How many times the requests in flight a closed run sent; what is usual where not shown."""
+    if not case.requests or not case.concurrency:
+        return _USUAL_WAVES
+    return case.requests / case.concurrency
 
 
 def _share_of_run(run: Run, performance: Performance) -> float:
@@ -177,10 +196,6 @@ def _share_of_run(run: Run, performance: Performance) -> float:
     case = run.case
     if not case.requests:
         return 1.0
-    if case.arrival == "closed" and case.concurrency:
-        # Equal requests end in waves, the last of which may be small.
-        waves = case.requests / case.concurrency
-        return waves / math.ceil(waves)
     if case.arrival != "burst":
         return 1.0
     if case.lengths == "fixed" and case.requests <= performance.most_running:

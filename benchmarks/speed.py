@@ -84,17 +84,28 @@ def calls() -> list[Figure]:
     plan = PlanRequest(**ARGUMENTS)
     startup = StartupRequest(model="Qwen/Qwen3-32B", gpu="H100", tensor_parallel_size=2)
     began, load = started(), Workload(512, 256, concurrency=16.0)
-    estimate = estimate_performance(*began, load)
-    assert isinstance(estimate, Performance)
+    rate = Workload(512, 256, request_rate=10.0)
+    estimate, busy = estimate_performance(*began, load), estimate_performance(*began, rate)
+    assert isinstance(estimate, Performance) and isinstance(busy, Performance)
     small = PlanRequest(model="meta-llama/Llama-3.1-70B-Instruct", gpu="RTX 4090", gpus=2)
     return [
         Figure("predict_startup, median", median_ms(lambda: predict_startup(startup)), limit=2),
         Figure(
             "estimate_performance, median",
             median_ms(lambda: estimate_performance(*began, load)),
-            limit=1,
+            limit=0.3,
         ),
-        Figure("its curve of 40 points, median", median_ms(lambda: estimate.curve(40)), limit=10),
+        Figure("its curve of 40 points, median", median_ms(lambda: estimate.curve(40)), limit=6),
+        Figure(
+            "the same with a rate and its percentiles, median",
+            median_ms(lambda: estimate_performance(*began, rate), calls=20),
+            limit=20,
+        ),
+        Figure(
+            "a simulation of 2,000 requests",
+            median_ms(lambda: busy.simulated(0), calls=1),
+            limit=1_000,
+        ),
         Figure("plan_deployment, median", median_ms(lambda: plan_deployment(plan)), limit=6),
         Figure(
             "plan_deployment that searches remedies, median",

@@ -2,9 +2,9 @@
 
     python scripts/build_serving_cases.py --shared ../shared --date 2026-11-24
 
-Reads `data/serving_performance.jsonl` and writes `benchmarks/data/serving_cases.jsonl`:
-figures only, in our own short form. The tables of `serving_judgements` were filled by
-hand; everything else is carried over by rule.
+Reads `data/serving_performance.jsonl` and `serving_performance_2.jsonl` and writes
+`benchmarks/data/serving_cases.jsonl`: figures only, in our own short form. The tables of
+`serving_judgements` were filled by hand; everything else is carried over by rule.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving_cases import FIELDS  # noqa: E402
 from scripts.serving_judgements import (  # noqa: E402
+    CACHE_SETTINGS,
     DROPPED,
     ENGINE_LIKELY,
     EXCLUDED,
     FIT_ONLY,
     FLAGS,
     GPUS,
+    LAYOUT_INFERRED,
     MODELS,
+    NARROW_CACHE,
     NOMINAL,
+    RANDOM_PROMPTS,
     RELEASES,
     SHARED_PREFIX,
     SHORT_PROMPT,
@@ -43,6 +47,14 @@ from vllm_preflight.models.catalog.entries import catalog_entry  # noqa: E402
 
 Json = dict[str, Any]
 TARGET = ROOT / "benchmarks/data/serving_cases.jsonl"
+SHARED = ("serving_performance.jsonl", "serving_performance_2.jsonl")
+# Sizes and flags that the second file gives as fields.
+_GIVEN = (
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "enable_expert_parallel",
+    "max_num_batched_tokens",
+)
 _PARALLEL = {
     "tensor_parallel_size": re.compile(r"-tp (\d+)|TP(\d+)"),
     "pipeline_parallel_size": re.compile(r"pipeline_parallel_size=(\d+)"),
@@ -57,14 +69,19 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     arguments = parser.parse_args()
-    lines = (arguments.shared / "data/serving_performance.jsonl").read_text(encoding="utf-8")
-    cases = [case_of(json.loads(line)) for line in lines.splitlines()]
+    cases = cases_of(arguments.shared)
     header = {"schema": 1, "date": arguments.date, "fields": FIELDS}
     text = "\n".join(json.dumps(item, ensure_ascii=False) for item in [header, *cases])
     TARGET.write_text(text + "\n", encoding="utf-8")
     reasons = Counter(case.get("excluded", "kept") for case in cases)
     for reason, number in reasons.most_common():
         print(f"{number:4} {reason}")
+
+
+def cases_of(shared: Path) -> list[Json]:
+    """Every run of the shared files."""
+    texts = [(shared / "data" / name).read_text(encoding="utf-8") for name in SHARED]
+    return [case_of(json.loads(line)) for text in texts for line in text.splitlines()]
 
 
 def case_of(row: Json) -> Json:
@@ -86,10 +103,11 @@ def case_of(row: Json) -> Json:
     for name in looked_up(DROPPED, row["id"]) or ():
         observed.pop(name, None)
     case |= {"observed": observed, "derived": derived}
+    case["ttft_statistic"] = statistic_of(row)
     case["ttft_queueing"] = is_queueing(case)
     case["prefix_hit_rate"] = prefix_hits(row)
     case["fit_only"] = looked_up(FIT_ONLY, row["id"])
-    case["excluded"] = looked_up(EXCLUDED, row["id"]) or why_excluded(case)
+    case["excluded"] = looked_up(EXCLUDED, row["id"]) or unsure(row) or why_excluded(case)
     empty: tuple[Any, ...] = (None, {}, False, 0.0)
     return {name: value for name, value in case.items() if name == "observed" or value not in empty}
 
@@ -97,6 +115,8 @@ def case_of(row: Json) -> Json:
 def engine_of(row: Json) -> Json:
     written: str = row["vllm_version"] or ""
     if not written:
+        if "vllm" in row["id"].split("/")[-1]:
+            return {"engine": "vllm", **by_date(row)}
         likely = row["source"] in ENGINE_LIKELY
         return {"engine": "vllm likely" if likely else None, **by_date(row)}
     if written.startswith(("SGLang", "TensorRT")):
@@ -141,6 +161,8 @@ def arguments_of(row: Json) -> Json:
     flags: Json = {"max_num_seqs": row["max_num_seqs"]}
     if row["kv_cache_dtype"] not in (None, "auto"):
         flags["kv_cache_dtype"] = row["kv_cache_dtype"]
+    elif row["model"] in NARROW_CACHE:
+        flags["kv_cache_dtype"] = "fp8"
     length = re.search(r"--max-model-len[= ](\d+)", text)
     flags["max_model_len"] = int(length[1]) if length else None
     flags["async_scheduling"] = True if "--async-scheduling" in text else None
@@ -157,12 +179,19 @@ def arguments_of(row: Json) -> Json:
     if row["speculative"] and drafted:
         method = {"method": "mtp", "num_speculative_tokens": int(drafted[1])}
         flags["speculative_config"] = json.dumps(method)
-    given: Json = {**sizes, **flags, **(looked_up(FLAGS, row["id"]) or {})}
+    fields = {name: row[name] for name in _GIVEN if row.get(name) not in (None, 1, False)}
+    if row["id"].startswith(RANDOM_PROMPTS):
+        flags |= {"enable_prefix_caching": False}
+        flags |= CACHE_SETTINGS.get((row["model"], row["gpu"]), {})
+    given: Json = {**sizes, **flags, **fields, **(looked_up(FLAGS, row["id"]) or {})}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def lengths_of(row: Json) -> Json:
     factor = next((share for source, share in NOMINAL.items() if source in row["source"]), 1.0)
+    if "input_len_nominal" in row:
+        # The means are given already.
+        factor = 1.0
     prompt = row["input_len"]
     if prompt is None:
         prompt = SHORT_PROMPT.get(row["source"])
@@ -170,14 +199,23 @@ def lengths_of(row: Json) -> Json:
     return {
         "input_len": prompt and prompt * factor,
         "output_len": generated and generated * factor,
-        "lengths": "sampled" if "ShareGPT" in f"{row['quote']} {row.get('notes', '')}" else "fixed",
+        "lengths": spread_of_lengths(f"{row['quote']} {row.get('notes', '')}"),
     }
+
+
+def spread_of_lengths(text: str) -> str:
+    """How lengths vary: as of conversations, drawn from a range, or not at all."""
+    if "ShareGPT" in text:
+        return "sampled"
+    return "range" if "lengths drawn evenly" in text else "fixed"
 
 
 def arrival_of(row: Json) -> Json:
     rate, requests, concurrency = row["request_rate"], row["num_prompts"], row["concurrency"]
     rate = float(rate) if rate is not None else None
     case: Json = {"requests": requests}
+    if concurrency is None and rate is None and "all prompts at once" in row.get("notes", ""):
+        return {**case, "arrival": "burst", "concurrency": requests}
     if concurrency is not None:
         whole_run = requests is not None and requests <= 2 * concurrency and concurrency >= 100
         return {**case, "arrival": "burst" if whole_run else "closed", "concurrency": concurrency}
@@ -194,11 +232,15 @@ def figures_of(row: Json, case: Json) -> tuple[Json, Json]:
     found: Json = {}
     derived: Json = {}
     for name in ("ttft", "tpot"):
-        value = seen.get(f"median_{name}_ms", seen.get(f"mean_{name}_ms"))
+        value = seen.get(f"{name}_ms", seen.get(f"median_{name}_ms", seen.get(f"mean_{name}_ms")))
         if value is not None:
             found[f"{name}_ms"] = value
     prompt, generated = case.get("input_len"), case.get("output_len")
-    if "output_tok_per_s" in seen:
+    worked_out = (row.get("derived") or {}).get("output_tok_per_s")
+    if worked_out is not None:
+        found["output_tokens_per_s"] = worked_out
+        derived["output_tokens_per_s"] = "concurrency × generated tokens / latency"
+    elif "output_tok_per_s" in seen:
         found["output_tokens_per_s"] = seen["output_tok_per_s"]
     elif generated and "req_per_s" in seen:
         found["output_tokens_per_s"] = seen["req_per_s"] * generated
@@ -218,6 +260,13 @@ def figures_of(row: Json, case: Json) -> tuple[Json, Json]:
     return {name: round(value, 3) for name, value in found.items()}, derived
 
 
+def statistic_of(row: Json) -> str | None:
+    """Whether the time to first token is a median; a mean elsewhere, where it is not said too."""
+    seen: Json = row["observed"]
+    median = "median_ttft_ms" in seen or "medians of" in row.get("notes", "")
+    return "median" if median else None
+
+
 def is_queueing(case: Json) -> bool:
     """Whether requests wait: all at once, or started together as a batch."""
     return "ttft_ms" in case["observed"] and case.get("arrival") == "burst"
@@ -235,6 +284,14 @@ def prefix_hits(row: Json) -> float:
     earlier = SHARED_PREFIX[row["source"]].get(row["input_len"], 0)
     fresh = (1 - earlier / row["input_len"]) * (1 - 1 / row["num_prompts"])
     return round(1 - fresh, 4)
+
+
+def unsure(row: Json) -> str | None:
+    """Why what a run was started with is not known; None where it is."""
+    words, until = LAYOUT_INFERRED
+    if words in row.get("notes", "") and row["date"] < until:
+        return "its replicas were inferred, and another layout is listed with the same figures"
+    return None
 
 
 def why_excluded(case: Json) -> str | None:

@@ -35,8 +35,35 @@ MODELS: dict[str, tuple[str, str | None]] = {
     "Qwen/Qwen3.5-35B-A3B-FP8": ("Qwen/Qwen3.5-35B-A3B", "fp8_per_block"),
     "amd/Llama-3.1-70B-Instruct-FP8-KV": ("meta-llama/Llama-3.1-70B-Instruct", "fp8"),
     "amd/Llama-3.1-405B-Instruct-FP8-KV": ("meta-llama/Meta-Llama-3.1-405B", "fp8"),
+    "nvidia/Llama-3.3-70B-Instruct-FP8": ("meta-llama/Llama-3.3-70B-Instruct", "modelopt"),
+    "nvidia/Llama-3.3-70B-Instruct-FP4": ("meta-llama/Llama-3.3-70B-Instruct", "nvfp4"),
+    "zai-org/GLM-4.6-FP8": ("zai-org/GLM-4.6", "compressed-tensors"),
+    "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8": (
+        "Qwen/Qwen3-235B-A22B-Instruct-2507",
+        "fp8_per_block",
+    ),
     "Llama 3.1 405B fp4": ("meta-llama/Meta-Llama-3.1-405B", "mxfp4"),
 }
+
+# Checkpoints that keep their KV cache in FP8, planned by one that says nothing of it.
+NARROW_CACHE = frozenset({"nvidia/Llama-3.3-70B-Instruct-FP8", "nvidia/Llama-3.3-70B-Instruct-FP4"})
+
+# Runs with random prompts, for which their harness turns prefix caching off.
+RANDOM_PROMPTS = ("aic-silicon/",)
+
+# (model, GPU) of a campaign whose servers kept more than a launch by default holds: 512
+# requests of 1,844 tokens in flight on two B200 did not queue, nor 32 of 8,295 on four H100.
+CACHE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("MiniMaxAI/MiniMax-M2.5", "B200"): {
+        "gpu_memory_utilization": 0.95,
+        "kv_cache_dtype": "fp8",
+    },
+    ("MiniMaxAI/MiniMax-M2.5", "H100"): {"gpu_memory_utilization": 0.95},
+}
+
+# Replicas were inferred for these runs; up to this day the same figures, to a percent, are
+# also listed for tensor parallelism, so what ran is not known.
+LAYOUT_INFERRED = ("replica layout inferred", "2026-04-22")
 
 # A100 cards of these runs hold models that need 80 GB, or are named so elsewhere.
 GPUS = {"A100": "A100 SXM4 80GB"}

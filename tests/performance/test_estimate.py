@@ -140,7 +140,7 @@ def test_requests_in_flight_are_throughput_times_latency(
 def test_the_fewest_experts_are_read_for_one_token_and_all_for_many(started: Started) -> None:
     # 4 of 128 experts a token: a batch of one reads 1/32 of them.
     estimate = speed(started("openai/gpt-oss-120b", gpu="H200"), 512, 256)
-    one, many = (estimate.replica.times.parts(count, 1.0).experts for count in (1.0, 4096.0))
+    one, many = (estimate.replica.times.parts(count).experts for count in (1.0, 4096.0))
     assert many > 20 * one
 
 
@@ -148,7 +148,10 @@ def test_a_window_bounds_what_is_read(started: Started) -> None:
     # Half of gpt-oss's layers see 128 tokens; those of a dense model see all.
     def growth(name: str) -> float:
         work = speed(started(name, gpu="H200"), 512, 256).facts.work
-        return work.cache_bytes(8000) / work.cache_bytes(4000)
+        long, short = (
+            sum(item.decode_bytes(context) for item in work.attention) for context in (8000, 4000)
+        )
+        return long / short
 
     assert growth("Qwen/Qwen3-14B") == pytest.approx(2)
     assert 1.9 < growth("openai/gpt-oss-120b") < 1.99
@@ -222,7 +225,8 @@ def test_a_rate_is_served_until_it_is_too_high(started: Started) -> None:
     served = speed(found, 512, 256, request_rate=4.0).speed
     assert served.requests_per_s == pytest.approx(4)
     again = speed(found, 512, 256, concurrency=served.concurrency).speed
-    assert again.requests_per_s == pytest.approx(4, rel=0.02)
+    # Arrivals by chance see a little more than as many that follow each other.
+    assert again.requests_per_s == pytest.approx(4, rel=0.05)
     beyond = speed(found, 512, 256, request_rate=1e4)
     assert beyond.speed.saturated
     assert "queue grows" in beyond.warnings[0]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.performance import PerfEstimate
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.questions.plan import plan_deployment
@@ -45,3 +46,67 @@ def test_accepted_drafts_come_faster() -> None:
 def test_without_streaming_the_whole_answer_is_waited_for() -> None:
     assert any("whole answer" in warning for warning in speed(streaming=False).warnings)
     assert not any("whole answer" in warning for warning in speed().warnings)
+
+
+def test_a_rate_shows_what_single_requests_see() -> None:
+    found = speed(request_rate=2)
+    assert speed().tails is None and found.tails is not None
+    for seen in (found.tails.ttft_ms, found.tails.tpot_ms, found.tails.latency_ms):
+        assert seen.p50 <= seen.p95 <= seen.p99
+    assert found.load and [point.requests_per_s for point in found.load] == sorted(
+        point.requests_per_s for point in found.load
+    )
+    hours = [point.gpu_hours_per_million_tokens for point in found.load]
+    assert hours == sorted(hours, reverse=True)
+    assert found.concise().load is None
+
+
+def test_targets_of_tokens_and_percentiles_say_what_is_served_in_time() -> None:
+    found = speed(target_ttft_ms=1000, target_tpot_ms=30, target_percentile=95)
+    assert found.goodput is not None and found.goodput.percentile == 95
+    assert found.goodput.max_requests_per_s and found.goodput.max_concurrency
+    strict = speed(target_tpot_ms=0.5).goodput
+    assert strict is not None and not strict.reached
+    assert strict.missed == ["target_tpot_ms"] and strict.max_requests_per_s is None
+
+
+def test_stricter_targets_and_higher_percentiles_serve_less() -> None:
+    rates = [
+        (speed(target_tpot_ms=wanted, target_percentile=share).goodput or pytest.fail())
+        for wanted, share in ((60, 50), (60, 99), (12, 99))
+    ]
+    served = [goodput.max_requests_per_s or 0.0 for goodput in rates]
+    assert served[0] >= served[1] > served[2]
+
+
+def test_a_benchmark_prints_its_first_wave_too() -> None:
+    found = speed(benchmark='{"waves": 2}').benchmark
+    assert found is not None and found.ttft_ms > speed().ttft_ms
+    assert speed(benchmark={"prompts": 64}).benchmark == found
+
+
+@pytest.mark.parametrize("text", ["", "10", '{"waves": 0}', '{"rounds": 3}', '{"waves": "x"}'])
+def test_a_benchmark_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="number of prompts"):
+        speed(benchmark=text)
+
+
+def test_a_benchmark_and_a_rate_exclude_each_other() -> None:
+    with pytest.raises(InvalidRequest, match="request_rate"):
+        speed(benchmark='{"waves": 2}', request_rate=2)
+
+
+def test_a_conversation_finds_its_history_cached() -> None:
+    alone, turns = speed(gen_tokens=100), speed(gen_tokens=100, turns=5)
+    assert turns.ttft_ms < alone.ttft_ms
+    assert speed(system_prompt_tokens=3000).ttft_ms < speed().ttft_ms
+    off = speed(turns=5, gen_tokens=100, enable_prefix_caching=False)
+    assert any("Prefix caching is off" in warning for warning in off.warnings)
+
+
+def test_a_simulation_is_asked_for_by_its_seed() -> None:
+    assert speed().simulation is None
+    found = speed(request_rate=2, simulate=7).simulation
+    assert found is not None and found.seed == 7 and found.requests > 1000
+    again = speed(request_rate=2, simulate=7).simulation
+    assert again == found

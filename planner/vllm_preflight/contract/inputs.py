@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
 
@@ -140,27 +140,48 @@ class HardwareInput(RequestModel, frozen=True):
     nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
 
 
+Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
+Seed = Annotated[int, Field(ge=1, le=2**31)]
+
+
+def _whole_number(value: object) -> object:
+    # As the command line gives it.
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+Percentile = Annotated[Literal[50, 95, 99], BeforeValidator(_whole_number)]
+
+
 class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
     prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
     gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1, description="Requests in flight at once."
+        default=1, description="Requests in flight."
     )
-    target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="Wanted milliseconds per request."
+    target_latency_ms: Milliseconds | None = Field(
+        default=None, description="Milliseconds a request."
+    )
+    target_ttft_ms: Milliseconds | None = Field(default=None, description="To first token.")
+    target_tpot_ms: Milliseconds | None = Field(default=None, description="Per later token.")
+    target_percentile: Percentile | None = Field(
+        default=None, description="In time; default: the mean."
     )
     request_rate: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        default=None, description="Requests per second, for the speed."
+        default=None, description="Requests per second."
     )
     prefix_cache_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Share of prompts found cached."
+        default=None, description="Share of prompts cached."
     )
+    system_prompt_tokens: Tokens | None = Field(default=None, description="Shared by all prompts.")
+    turns: Count | None = Field(default=None, description="Per conversation, at this mean prompt.")
+    benchmark: JsonText | None = Field(default=None, description='As {"waves": 10}.')
+    simulate: Seed | None = Field(default=None, description="Simulation's seed.")
     acceptance_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Of drafted tokens, if known."
+        default=None, description="Of drafted tokens."
     )
-    streaming: bool = Field(default=True, description="Whether answers are streamed.")
+    streaming: bool = Field(default=True, description="Answers are streamed.")
     batching_mode: Literal["throughput", "latency", "balanced"] = Field(
         default="balanced", description="What batch limits favour."
     )

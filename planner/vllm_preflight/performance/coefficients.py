@@ -7,8 +7,9 @@ all GPUs; an entry of the same name with a `gpu_class` is a factor on it for tha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +50,10 @@ class Coefficient:
 class Spread:
     """Held-out logarithmic residuals of one metric: 80 % of the runs lie between the two.
 
-    A measured value is the estimate times a factor from exp(`low`) to exp(`high`).
+    A measured value is the estimate times a factor from exp(`low` × s) to exp(`high` × s),
+    with s as of `scale_of`: 1, and more for times short against what servers and clients
+    differ by (`server_ms`). `classes` have bounds of their own where enough of their runs
+    were measured.
     """
 
     low: float
@@ -57,6 +61,25 @@ class Spread:
     samples: int
     sources: int
     median_error: float
+    server_ms: float = 0.0
+    classes: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict[str, tuple[float, float]]
+    )
+
+    def bounds(self, value: float, gpu_class: str) -> tuple[float, float]:
+        """Between which figures 80 % of measurements lie, for an estimate of `value`."""
+        low, high = self.classes.get(gpu_class, (self.low, self.high))
+        scale = scale_of(value, self.server_ms)
+        return value * math.exp(low * scale), value * math.exp(high * scale)
+
+
+# Logarithmic spread of a time to first token that is long against the server's part.
+_RELATIVE = 0.2
+
+
+def scale_of(value: float, server_ms: float) -> float:
+    """How much wider than of a long time the spread of `value` milliseconds is."""
+    return math.hypot(1.0, server_ms / max(value, 1e-9) / _RELATIVE) if server_ms else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +123,15 @@ def coefficients_from(document: Mapping[str, Any]) -> Coefficients:
     sources: list[str] = document["sources"]
     return Coefficients(
         tuple(_coefficient(entry, sources) for entry in document["coefficients"]),
-        {metric: Spread(**fields) for metric, fields in document["spreads"].items()},
+        {metric: _spread(fields) for metric, fields in document["spreads"].items()},
         document["date"],
     )
+
+
+def _spread(entry: Mapping[str, Any]) -> Spread:
+    classes = {name: (low, high) for name, (low, high) in entry["classes"].items()}
+    fields: dict[str, Any] = {**entry, "classes": classes}
+    return Spread(**fields)
 
 
 def _coefficient(entry: Mapping[str, Any], sources: list[str]) -> Coefficient:

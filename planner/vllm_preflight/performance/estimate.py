@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
+from vllm_preflight.performance.arrivals.simulation import Simulated, simulate
+from vllm_preflight.performance.arrivals.tails import Tails, tails
 from vllm_preflight.performance.coefficients import (
     METRICS,
     Coefficients,
     Metric,
     load_coefficients,
 )
+from vllm_preflight.performance.harness import Printed, printed
 from vllm_preflight.performance.replica import (
     Facts,
     Missing,
@@ -22,15 +25,33 @@ from vllm_preflight.performance.replica import (
     replica_of,
 )
 from vllm_preflight.performance.steady import Replica, State
-from vllm_preflight.performance.step import StepParts
+from vllm_preflight.performance.step.times import StepParts
+from vllm_preflight.performance.targets import Target, target_of
 from vllm_preflight.performance.workload import Workload
 
-_HALVINGS = 30
 # Concurrencies of the curve: powers of two up to this many points past the limit.
 _BEYOND = 1
 _LINKS = {"pcie": "PCIe alone", "network": "a network"}
 
+# Requests of a simulation, and shares of the most that is served at which tails are shown.
+SIMULATED_REQUESTS = 2000
+BEYOND_ALL = 2.0**20
+_OFFERED = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9)
+
 Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A load as it is offered: requests and generated tokens per second, over all replicas.
+
+    `gpu_hours` are what a million generated tokens take of the GPUs, idle or not.
+    """
+
+    requests_per_s: float
+    output_tokens_per_s: float
+    seen: Tails
+    gpu_hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +77,6 @@ class Speed:
     saturated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Whether a latency is reached, and up to which concurrency.
-
-    `at_most` is the most requests in flight with a latency within the target; None where
-    even a single request takes longer. `fastest_ms` is that single request.
-    """
-
-    latency_ms: float
-    reached: bool
-    at_most: int | None
-    fastest_ms: float
-
-
 @dataclass(frozen=True)
 class Performance:
     """How fast a launch serves a workload.
@@ -78,6 +85,8 @@ class Performance:
         facts: what the estimate rests on, coefficients apart.
         workload: what is served.
         speed: at its concurrency or rate.
+        state: the same of one replica.
+        tails: what single requests see, where a rate is given that is served.
         replica: the model behind it, for other concurrencies.
         replicas: data-parallel replicas.
         warnings: what to look out for.
@@ -86,6 +95,8 @@ class Performance:
     facts: Facts
     workload: Workload
     speed: Speed
+    state: State
+    tails: Tails | None
     replica: Replica
     replicas: int
     coefficients: Coefficients
@@ -126,30 +137,51 @@ class Performance:
 
     @cached_property
     def target(self) -> Target | None:
-        """How the workload's target latency is met; None where it has none."""
-        wanted = self.workload.target_latency_ms
-        if wanted is None:
+        """How the workload's wanted times are met; None where it has none."""
+        return target_of(self.replica, self.workload, self.replicas, self.state)
+
+    @cached_property
+    def printed(self) -> Printed | None:
+        """What a benchmark of the workload's waves prints; None where it is none."""
+        if self.workload.waves is None:
             return None
-        alone = self.at(1).latency_ms
-        if alone > wanted:
-            return Target(wanted, False, None, alone)
-        low, high = 1.0, 2.0
-        while self.at(high).latency_ms <= wanted and high < 2**20:
-            low, high = high, high * 2
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.at(middle).latency_ms <= wanted else (low, middle)
-        return Target(wanted, self.speed.latency_ms <= wanted, int(low), alone)
+        return printed(self.replica, self.state, self.workload.waves)
+
+    def simulated(self, seed: int, requests: int = SIMULATED_REQUESTS) -> Simulated:
+        """What `requests` simulated requests of one replica see.
+
+        They arrive at the workload's rate, or are its concurrency's in flight.
+        """
+        rate, load = self.workload.request_rate, self.workload
+        if rate is not None:
+            return simulate(self.replica, requests=requests, seed=seed, rate=rate / self.replicas)
+        flight = max(1, round(load.concurrency / self.replicas))
+        sent = requests if load.waves is None else max(1, round(flight * load.waves))
+        return simulate(
+            self.replica,
+            requests=sent,
+            seed=seed,
+            concurrency=flight,
+            warm_up=None if load.waves is None else 0.0,
+        )
+
+    def load(self) -> tuple[Offered, ...]:
+        """What requests see, and what a token takes, over the rate at which they arrive."""
+        most = self.replica.at_concurrency(BEYOND_ALL).requests_per_s * self.replicas
+        found: list[Offered] = []
+        for share in _OFFERED:
+            rate = most * share
+            seen = tails(self.replica, rate / self.replicas)
+            if seen is not None:
+                tokens = rate * self.workload.gen_tokens
+                gpus = self.facts.launch.world_size * self.replicas
+                found.append(Offered(rate, tokens, seen, gpus / (tokens * 3600) * 1e6))
+        return tuple(found)
 
     def interval(self, metric: Metric) -> Bounds:
         """Between which two values the measured figure lies in 80 % of cases."""
-        spread = self.coefficients.spreads[metric]
-        value = {
-            "ttft_ms": self.speed.ttft_ms,
-            "tpot_ms": self.speed.tpot_ms,
-            "output_tokens_per_s": self.speed.output_tokens_per_s,
-        }[metric]
-        return value * math.exp(spread.low), value * math.exp(spread.high)
+        value: float = getattr(self.speed, metric)
+        return self.coefficients.spreads[metric].bounds(value, self.facts.machine.gpu_class)
 
     @property
     def intervals(self) -> dict[Metric, Bounds]:
@@ -183,22 +215,45 @@ def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
     workload, launch = facts.workload, facts.launch
     replica = replica_of(facts, coefficients)
     replicas = launch.data_parallel_size
-    if workload.request_rate is not None:
-        state = replica.at_rate(workload.request_rate / replicas)
-    else:
+    seen: Tails | None = None
+    if workload.request_rate is None:
         state = replica.at_concurrency(workload.concurrency / replicas)
+    else:
+        rate = workload.request_rate / replicas
+        state = replica.at_rate(rate)
+        seen = None if state.saturated else tails(replica, rate)
+        if seen is not None:
+            # Requests that arrive by chance see more than the mean state of as many.
+            state = replace(
+                state,
+                concurrency=seen.concurrency,
+                running=min(seen.concurrency, replica.most_running),
+                ttft=seen.mean_ttft,
+                tpot=seen.mean_tpot,
+            )
     return Performance(
         facts=facts,
         workload=workload,
         speed=_speed(state, replica, replicas),
+        state=state,
+        tails=seen,
         replica=replica,
         replicas=replicas,
         coefficients=coefficients,
         warnings=(
             *_warnings(state, replica, replicas),
             *_unmeasured(facts, coefficients),
+            *_not_reused(facts),
         ),
     )
+
+
+def _not_reused(facts: Facts) -> tuple[str, ...]:
+    """Prompts that repeat themselves and find nothing, since nothing is kept."""
+    load = facts.workload
+    if facts.launch.enable_prefix_caching or not (load.system_prompt_tokens or load.turns > 1):
+        return ()
+    return ("Prefix caching is off, so repeated prompts are computed again.",)
 
 
 def _speed(state: State, replica: Replica, replicas: int) -> Speed:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.platforms import platform_of
-from vllm_preflight.models.quantization import WeightScheme
 
 GpuClass = Literal[
     "ampere server", "hopper", "blackwell server", "instinct", "workstation", "older"
@@ -23,7 +22,6 @@ _NETWORK_GB_S = 50.0
 _FP4_CAPABILITY = (10, 0)
 # FP8 and FP4 double and quadruple the 16-bit rate wherever hardware takes them.
 _DOUBLE, _QUADRUPLE = 2.0, 4.0
-_FP8_KINDS = frozenset({"fp8_tensor", "fp8_channel", "fp8_block", "mxfp8"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def link_between(gpu: Gpu, gpus: int, interconnect: str, node_size: int | None =
         return Link("none", 0.0)
     if node_size is not None and gpus > max(node_size, gpu.nvlink_domain or 0):
         return Link("network", _NETWORK_GB_S)
-    pcie = _pcie(gpu)
+    pcie = pcie_gb_s(gpu)
     if gpu.nvlink_gb_s and interconnect != "pcie":
         return Link("nvlink", max(gpu.nvlink_gb_s / 2, pcie))
     return Link("pcie", pcie)
@@ -109,29 +107,10 @@ def machine_of(gpu: Gpu, link: Link, exchange: Link) -> Machine:
         flops4,
         link,
         exchange,
-        _pcie(gpu) * 1e9,
+        pcie_gb_s(gpu) * 1e9,
     )
 
 
-def kernel_rate(machine: Machine, scheme: WeightScheme | None) -> tuple[float, str]:
-    """FLOP/s of the tensor cores a scheme's kernels use, and the kernels' family.
-
-    The family names the coefficient its efficiency is a factor of: "" for 16 bit.
-    """
-    if scheme is None:
-        return machine.flops16, ""
-    if not scheme.weight_only:
-        if scheme.kind in _FP8_KINDS and machine.flops8 > machine.flops16:
-            return machine.flops8, "fp8"
-        if scheme.kind == "int8_channel":
-            return machine.flops8, "fp8"
-        if scheme.kind == "nvfp4" and machine.flops4 > machine.flops16:
-            return machine.flops4, "fp4"
-        if scheme.kind == "mxfp4" and machine.flops4 > machine.flops16:
-            # 4-bit weights with 8-bit activations.
-            return machine.flops8, "fp4"
-    return machine.flops16, "weight_only"
-
-
-def _pcie(gpu: Gpu) -> float:
+def pcie_gb_s(gpu: Gpu) -> float:
+    """Usable one-way GB/s of a card's 16 lanes."""
     return _PCIE_GB_S.get(gpu.pcie_gen or _ASSUMED_PCIE, _PCIE_GB_S[_ASSUMED_PCIE])

@@ -10,10 +10,13 @@ from vllm_preflight.memory.kv.launch import request_shape
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.coefficients import Coefficients
+from vllm_preflight.performance.kernels.lenders import Borrowed, kernels_of
 from vllm_preflight.performance.machine import Machine, link_between, machine_of, missing_facts
+from vllm_preflight.performance.reuse import hit_rate
 from vllm_preflight.performance.steady import Limits, Replica
-from vllm_preflight.performance.step import StepTimes
-from vllm_preflight.performance.work import UNBOUNDED, Work, stage_work
+from vllm_preflight.performance.step.attention import UNBOUNDED
+from vllm_preflight.performance.step.times import StepTimes
+from vllm_preflight.performance.step.work import Work, stage_work
 from vllm_preflight.performance.workload import Workload
 
 # A GPU of which only the memory is known counts as this capability, as for memory.
@@ -58,6 +61,7 @@ class Facts:
 
     launch: Launch
     machine: Machine
+    borrowed: Borrowed
     work: Work
     workload: Workload
     cached_requests: float
@@ -91,6 +95,7 @@ def facts_of(
             f"No speed is estimated: {workload.prompt_tokens} + {workload.gen_tokens} tokens "
             f"are more than max_model_len {launch.max_model_len}."
         )
+    workload = _with_reuse(workload, startup)
     capability = gpu.compute_capability or _ASSUMED_CAPABILITY
     ranks = launch.tensor_parallel_size
     sharing = launch.data_parallel_size if model.architecture.moe else 1
@@ -99,23 +104,53 @@ def facts_of(
     return Facts(
         launch,
         machine_of(gpu, link, exchange),
-        stage_work(model, launch, capability, startup.weights.fullest),
+        kernels_of(gpu),
+        stage_work(model, launch, capability, startup.weights.fullest, amd=gpu.vendor == "AMD"),
         workload,
         _cached_requests(model, startup, workload),
     )
 
 
+def _with_reuse(workload: Workload, startup: Startup) -> Workload:
+    """The workload with the share of its prompts that its own shape finds cached."""
+    reuses = workload.system_prompt_tokens or workload.turns > 1
+    if not reuses or workload.prefix_hit_rate or not startup.launch.enable_prefix_caching:
+        return workload
+    found = hit_rate(
+        workload.prompt_tokens,
+        workload.gen_tokens,
+        system_prompt_tokens=workload.system_prompt_tokens,
+        turns=workload.turns,
+        block_size=startup.kv.pool.block_size,
+    )
+    return replace(workload, prefix_hit_rate=found)
+
+
 def replica_of(facts: Facts, coefficients: Coefficients) -> Replica:
     """The replica that `facts` describe, at the speeds of `coefficients`."""
-    launch, machine = facts.launch, facts.machine
-    context = facts.workload.mean_context
-    times = StepTimes.of(facts.work, launch, machine, context, coefficients)
+    launch, machine, workload = facts.launch, facts.machine, facts.workload
     drafted = launch.speculative_tokens
-    accepted = acceptance_of(launch.speculation, facts.workload)
+    prompt = workload.computed_tokens
+    times = StepTimes.of(
+        facts.work,
+        launch,
+        machine,
+        facts.borrowed,
+        coefficients,
+        decoded=1.0 + drafted,
+        context=workload.mean_context,
+        prompt=prompt,
+        cached=workload.prompt_tokens - prompt,
+    )
+    accepted = acceptance_of(launch.speculation, workload)
     yielded = (1 - accepted ** (drafted + 1)) / (1 - accepted) if accepted < 1 else drafted + 1.0
+
+    def value(name: str) -> float:
+        return coefficients.value(name, machine.gpu_class)
+
     return Replica(
         times=times,
-        workload=facts.workload,
+        workload=workload,
         limits=Limits(
             sequences=float(launch.max_num_seqs),
             token_budget=float(launch.max_num_batched_tokens),
@@ -124,11 +159,10 @@ def replica_of(facts: Facts, coefficients: Coefficients) -> Replica:
         stages=launch.pipeline_parallel_size,
         decoded=1.0 + drafted,
         tokens_per_step=yielded if drafted else 1.0,
-        draft_seconds=_draft_seconds(
-            launch, facts.work, times, coefficients.value("draft", machine.gpu_class) * 1e-3
-        ),
-        request_seconds=coefficients.value("request", machine.gpu_class) * 1e-3,
-        server_seconds=coefficients.value("server", machine.gpu_class) * 1e-3,
+        draft_seconds=_draft_seconds(launch, facts.work, times, value("draft") * 1e-3),
+        request_seconds=value("request") * 1e-3,
+        server_seconds=value("server") * 1e-3,
+        steps_ahead=value("steps_ahead") if launch.async_scheduling else 0.0,
     )
 
 
@@ -139,7 +173,7 @@ def _draft_seconds(launch: Launch, work: Work, times: StepTimes, each: float) ->
         return 0.0
     layer = work.dense_bytes / work.layers * _DRAFT_LAYERS
     read = (work.draft_bytes or layer) + work.head_bytes
-    return speculation.num_speculative_tokens * (read * times.per_byte + each)
+    return speculation.num_speculative_tokens * (read * times.draft_byte + each)
 
 
 def _cached_requests(model: Model, startup: Startup, workload: Workload) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vllm_preflight.performance.step import StepParts, StepTimes
+from vllm_preflight.performance.step.times import StepParts, StepTimes
 from vllm_preflight.performance.workload import Workload
 
 _HALVINGS = 40
@@ -73,7 +73,8 @@ class Replica:
     `tokens_per_step` tokens of a request for the `decoded` ones it computes, and takes
     `draft_seconds` to draft them. `request_seconds` are what a request costs beside the
     steps: the server, the tokenizer, the way back; `server_seconds` of them keep the
-    server busy, which bounds the requests it handles.
+    server busy, which bounds the requests it handles. A request that finds others running
+    waits for `steps_ahead` steps that are scheduled already.
     """
 
     times: StepTimes
@@ -85,6 +86,7 @@ class Replica:
     draft_seconds: float
     request_seconds: float
     server_seconds: float
+    steps_ahead: float
 
     @property
     def steps(self) -> float:
@@ -98,7 +100,7 @@ class Replica:
 
     def decode_parts(self, running: float) -> StepParts:
         """A stage's step that only decodes, with `running` requests in all stages."""
-        return self.times.parts(running / self.stages, self.decoded)
+        return self.times.parts(running / self.stages)
 
     def at_concurrency(self, concurrency: float) -> State:
         """The state with `concurrency` requests in flight.
@@ -167,30 +169,29 @@ class Replica:
 
     def _running(self, running: float) -> State:
         """The state with `running` requests running and none waiting."""
-        work, load, decoded = self.times.work, self.workload, self.decoded
-        prompt, cached = load.computed_tokens, load.prompt_tokens - load.computed_tokens
-        steps = self.steps
+        load, decoded = self.workload, self.decoded
+        prompt, steps = load.computed_tokens, self.steps
         stages, others = self.stages, running - 1
         batch, rest = max(running / stages, 1.0), others / stages
-        step = self.times.seconds(batch, decoded)
+        step = self.times.seconds(batch)
         # Tokens of prompts in a step that has any: its own prompt and those that come with
         # it while the others decode, in what the budget leaves beside them.
         room = max(self.limits.token_budget - rest * decoded, 1.0)
         starting = others / steps
         arriving = starting / stages * prompt
         chunk = min(room, prompt + arriving)
-        flops = work.prefill_flops(prompt, cached) * chunk / prompt
-        mixed = self.times.seconds(rest, decoded, chunk, flops)
+        mixed = self.times.seconds(rest, chunk)
         # The share of steps that have prompts of others in them.
         share = min(1.0, arriving / chunk)
-        lengthened = share * max(0.0, mixed - self.times.seconds(rest, decoded))
+        lengthened = share * max(0.0, mixed - self.times.seconds(rest))
         # One process receives the requests of a replica, one after another.
         received = starting * self.server_seconds
         turn = (step + lengthened) * stages + self.draft_seconds + received
         per_token = turn / self.tokens_per_step
-        # Its own prompt, after half a step that is under way and half a prompt before it.
+        # Its own prompt, after what is left of the step under way, those scheduled already,
+        # and half a prompt before it.
         own = max(1.0, prompt / chunk) * mixed * stages + self.server_seconds + received
-        waiting = own * share / 2 + turn / 2 * others / running
+        waiting = own * share / 2 + turn * (0.5 + self.steps_ahead) * others / running
         first = own + self.request_seconds
         cycle = first + (steps - 1) * turn
         return State(

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from vllm_preflight.base.terms import Term
 from vllm_preflight.contract.answer import report_terms
-from vllm_preflight.contract.performance import LatencyTarget, PerfEstimate, SpeedPoint
+from vllm_preflight.contract.performance import (
+    Benchmark,
+    Goodput,
+    LatencyTarget,
+    LoadPoint,
+    Percentiles,
+    PerfEstimate,
+    Simulation,
+    SpeedPoint,
+    Tails,
+)
+from vllm_preflight.performance.arrivals.quantiles import Quantiles
+from vllm_preflight.performance.arrivals.simulation import Simulated
+from vllm_preflight.performance.arrivals.tails import Tails as Seen
 from vllm_preflight.performance.coefficients import Metric
 from vllm_preflight.performance.estimate import Performance, Speed
+from vllm_preflight.performance.kernels.facts import Format, Operation
 from vllm_preflight.performance.machine import Machine
+from vllm_preflight.performance.workload import Workload
 
 # Figures that are another one times a constant, and so have its interval.
 _LIKE: dict[str, Metric] = {
@@ -18,24 +33,27 @@ _LIKE: dict[str, Metric] = {
     "total_tokens_per_s": "output_tokens_per_s",
     "requests_per_s": "output_tokens_per_s",
 }
-# The parts of a decoding step: field, what takes the time, coefficients that scale it.
+# The parts of a decoding step: field, what takes the time, the fitted factor on it.
 _PARTS: tuple[tuple[str, str, str], ...] = (
-    ("dense", "weights outside experts, read or multiplied, whichever is slower", "bandwidth"),
-    ("experts", "experts the batch visits, read or multiplied", "bandwidth_experts"),
-    ("head", "output head", "bandwidth"),
-    ("attention", "keys, values and states read", "bandwidth_cache"),
-    ("communication", "two all-reduces a layer", "link"),
-    ("launches", "small kernels and gaps, per layer", "layer"),
+    ("dense", "weights outside experts, read or multiplied, whichever is slower", "gemm"),
+    ("experts", "experts the batch visits, read or multiplied", "experts"),
+    ("head", "output head", "gemm"),
+    ("attention", "keys, values and states read", "decode"),
+    ("communication", "all-reduces after mixers and feed-forward blocks", "reduce"),
+    ("launches", "small kernels of each block, routing, sampling", "layer"),
     ("host", "scheduling and sampling that the GPU does not hide", "host_step"),
 )
 
 
-def performance_report(performance: Performance, *, streaming: bool = True) -> PerfEstimate:
-    """The estimate with its intervals, its curve and its terms, rounded for reading.
+def performance_report(
+    performance: Performance, *, streaming: bool = True, seed: int | None = None
+) -> PerfEstimate:
+    """The estimate with its intervals, its curves and its terms, rounded for reading.
 
-    Without `streaming` nothing is seen before the whole answer, which a warning says.
+    Without `streaming` nothing is seen before the whole answer, which a warning says. With
+    a `seed` the requests are simulated, too.
     """
-    speed, target = performance.speed, performance.target
+    speed = performance.speed
     warnings = list(performance.warnings)
     if not streaming:
         warnings.append(
@@ -64,37 +82,134 @@ def performance_report(performance: Performance, *, streaming: bool = True) -> P
         requests_per_s=_rounded(speed.requests_per_s),
         output_tokens_per_s_per_request=_rounded(speed.output_tokens_per_s_per_request),
         interval=scaled,
-        target=target
-        and LatencyTarget(
-            latency_ms=target.latency_ms,
-            reached=target.reached,
-            max_concurrency=target.at_most,
-            fastest_ms=_rounded(target.fastest_ms),
-        ),
+        target=_target(performance),
+        goodput=_goodput(performance),
+        tails=performance.tails and _tails(performance.tails),
+        benchmark=_benchmark(performance),
+        simulation=None if seed is None else _simulation(performance, seed),
+        load=_load(performance) if performance.tails else None,
         curve=[_point(point) for point in performance.curve()],
         terms=report_terms(performance_terms(performance)),
         warnings=warnings,
     )
 
 
+def _target(performance: Performance) -> LatencyTarget | None:
+    target, wanted = performance.target, performance.workload.target_latency_ms
+    if target is None or wanted is None:
+        return None
+    return LatencyTarget(
+        latency_ms=wanted,
+        reached=target.reached,
+        max_concurrency=target.at_most,
+        fastest_ms=_rounded(target.fastest_ms),
+    )
+
+
+def _goodput(performance: Performance) -> Goodput | None:
+    target, load = performance.target, performance.workload
+    if target is None or not (load.target_ttft_ms or load.target_tpot_ms or load.target_percentile):
+        return None
+    served = target.max_requests_per_s
+    return Goodput(
+        percentile=load.target_percentile,
+        reached=target.reached,
+        missed=list(target.missed),
+        max_concurrency=target.at_most,
+        max_requests_per_s=None if served is None else _rounded(served),
+    )
+
+
+def _percentiles(found: Quantiles) -> Percentiles:
+    return Percentiles(
+        p50=_rounded(found.p50 * 1e3), p95=_rounded(found.p95 * 1e3), p99=_rounded(found.p99 * 1e3)
+    )
+
+
+def _tails(found: Seen | Simulated) -> Tails:
+    return Tails(
+        ttft_ms=_percentiles(found.ttft),
+        tpot_ms=_percentiles(found.tpot),
+        latency_ms=_percentiles(found.latency),
+    )
+
+
+def _benchmark(performance: Performance) -> Benchmark | None:
+    found, load = performance.printed, performance.workload
+    if found is None or load.waves is None:
+        return None
+    tokens = found.requests_per_s * performance.replicas * load.gen_tokens
+    return Benchmark(
+        waves=_rounded(load.waves),
+        ttft_ms=_rounded(found.ttft * 1e3),
+        tpot_ms=_rounded(found.tpot * 1e3),
+        output_tokens_per_s=_rounded(tokens),
+    )
+
+
+def _simulation(performance: Performance, seed: int) -> Simulation:
+    found = performance.simulated(seed)
+    return Simulation(
+        seed=seed,
+        requests=found.finished,
+        tails=_tails(found),
+        ttft_ms=_rounded(found.mean_ttft * 1e3),
+        tpot_ms=_rounded(found.mean_tpot * 1e3),
+        requests_per_s=_rounded(found.requests_per_s),
+        preemptions=found.preemptions,
+    )
+
+
+def _load(performance: Performance) -> list[LoadPoint]:
+    return [
+        LoadPoint(
+            requests_per_s=_rounded(point.requests_per_s),
+            output_tokens_per_s=_rounded(point.output_tokens_per_s),
+            ttft_p95_ms=_rounded(point.seen.ttft.p95 * 1e3),
+            tpot_p95_ms=_rounded(point.seen.tpot.p95 * 1e3),
+            latency_p95_ms=_rounded(point.seen.latency.p95 * 1e3),
+            gpu_hours_per_million_tokens=_rounded(point.gpu_hours),
+        )
+        for point in performance.load()
+    ]
+
+
 def target_sentence(performance: Performance, where: str) -> str | None:
-    """What the target latency comes to on `where`; None without a target."""
-    target = performance.target
+    """What the wanted times come to on `where`; None without any."""
+    target, load = performance.target, performance.workload
     if target is None:
         return None
-    wanted = f"The target of {target.latency_ms:,.0f} ms for a whole request"
+    wanted = _wanted(load)
     if target.at_most is None:
         return (
             f"{wanted} is not reached on {where}: a request alone takes about "
             f"{target.fastest_ms:,.0f} ms."
         )
+    rate = f" ({target.max_requests_per_s:,.3g} requests per second)"
+    if load.target_percentile is None:
+        rate = ""
     if target.reached:
-        return f"{wanted} is reached on {where}, with up to {target.at_most:,} requests in flight."
+        return (
+            f"{wanted} is reached on {where}, with up to {target.at_most:,} requests in "
+            f"flight{rate}."
+        )
     return (
         f"{wanted} is missed on {where} with {performance.speed.concurrency:,.0f} requests in "
         f"flight ({performance.speed.latency_ms:,.0f} ms); it is reached with up to "
-        f"{target.at_most:,}."
+        f"{target.at_most:,}{rate}."
     )
+
+
+def _wanted(load: Workload) -> str:
+    """The wanted times, as the subject of a sentence."""
+    pairs = (
+        (load.target_latency_ms, "for a whole request"),
+        (load.target_ttft_ms, "to the first token"),
+        (load.target_tpot_ms, "per later token"),
+    )
+    parts = [f"{value:,.4g} ms {what}" for value, what in pairs if value is not None]
+    of = f" for {load.target_percentile} % of requests" if load.target_percentile else ""
+    return f"The target of {' and '.join(parts)}{of}"
 
 
 def performance_terms(performance: Performance) -> list[Term]:
@@ -116,8 +231,9 @@ def performance_terms(performance: Performance) -> list[Term]:
         if getattr(parts, name)
     ]
     terms += [
-        _rate("memory_bandwidth", machine.bandwidth / 1e9, "GB/s", "bandwidth", performance),
-        _rate("compute_16_bit", machine.flops16 / 1e12, "TFLOPS", "compute", performance),
+        _rate("memory_bandwidth", machine.bandwidth / 1e9, "GB/s"),
+        _rate("compute_16_bit", machine.flops16 / 1e12, "TFLOPS"),
+        *_kernel_terms(performance),
         Term(
             name="most_running",
             value=_rounded(performance.most_running),
@@ -129,11 +245,11 @@ def performance_terms(performance: Performance) -> list[Term]:
         ),
         Term(
             name="prefix_hit_rate",
-            value=workload.prefix_hit_rate,
+            value=_rounded(facts.workload.prefix_hit_rate),
             unit="share of the prompt",
-            formula="as given; 0 unless said otherwise",
+            formula="as given, or of the system prompt and the turns, in whole blocks; else 0",
             basis="assumed",
-            source="no prompt shares a prefix with another",
+            source="the cache keeps a conversation until its next turn",
         ),
     ]
     if performance.acceptance is not None:
@@ -150,16 +266,39 @@ def performance_terms(performance: Performance) -> list[Term]:
     return [*terms, *_links(machine, performance), *_intervals(performance)]
 
 
-def _rate(name: str, value: float, unit: str, coefficient: str, performance: Performance) -> Term:
-    share = performance.coefficients.value(coefficient, performance.facts.machine.gpu_class)
+def _rate(name: str, value: float, unit: str) -> Term:
     return Term(
         name=name,
-        value=_rounded(value * share),
+        value=_rounded(value),
         unit=unit,
-        formula=f"{value:,.0f} {unit} of the data sheet × {share:.3g}",
-        basis="fitted",
-        source=performance.coefficients.evidence(coefficient),
+        formula="of the data sheet; kernels reach the shares of it below",
+        basis="derived",
+        source="GPU catalogue",
     )
+
+
+def _kernel_terms(performance: Performance) -> list[Term]:
+    """The measured kernels of the model's weights, and whose they are."""
+    facts = performance.facts
+    matrices = facts.work.matrices
+    asked: list[tuple[Operation, Format]] = []
+    asked.extend(("gemm", item.kind) for item in matrices.dense)
+    asked.extend(("experts", item.kind) for item in matrices.experts)
+    terms: dict[tuple[str, str], Term] = {}
+    for operation, kind in asked:
+        kernel = facts.borrowed.kernels.find(operation, kind, facts.launch.version)
+        if kernel is None:
+            continue
+        terms[operation, kind] = Term(
+            name=f"kernel_{operation}_{kind}",
+            value=_rounded(kernel.memory),
+            unit="share of the bandwidth",
+            formula=f"{kernel.floor * 1e6:.3g} us + (bytes / bandwidth share, FLOPs / "
+            f"{kernel.compute:.3g} of the {kernel.format} rate; p = {kernel.sharpness:.3g})",
+            basis="measured" if facts.borrowed.own else "assumed",
+            source=f"{facts.borrowed.sentence}, vLLM {kernel.release}; aiconfigurator-core 0.12.0",
+        )
+    return list(terms.values())
 
 
 def _links(machine: Machine, performance: Performance) -> list[Term]:
@@ -172,7 +311,9 @@ def _links(machine: Machine, performance: Performance) -> list[Term]:
             unit="GB/s one way per GPU",
             formula=f"{machine.link.kind} between the GPUs of a group",
             basis="assumed" if machine.link.kind == "network" else "derived",
-            source=performance.coefficients.evidence("link"),
+            source=performance.coefficients.evidence(
+                "link" if machine.link.kind == "network" else "reduce"
+            ),
         )
     ]
 

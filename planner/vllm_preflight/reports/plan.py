@@ -55,7 +55,7 @@ def plan_response(
         feasibility=report,
         config=_config(request, model, choice, arguments, family),
         startup=startup_report(startup, model),
-        performance=performance_report(speed, streaming=request.streaming)
+        performance=performance_report(speed, streaming=request.streaming, seed=request.simulate)
         if isinstance(speed, Performance) and verdict.good
         else None,
         artifacts=_artifacts(request, model, choice, verdict),

@@ -115,6 +115,41 @@ def print_speed(console: Console, speed: Answer) -> None:
             f"  a whole request takes {speed['latency_ms']:,g} ms: target "
             f"{target['latency_ms']:,g} ms {reached}, {bound}",
         )
+    _print_load(console, speed)
+
+
+def _print_load(console: Console, speed: Answer) -> None:
+    """What single requests see, what is served in time, and what a benchmark would print."""
+    if (goodput := speed.get("goodput")) is not None:
+        share = f" of {goodput['percentile']} % of requests" if "percentile" in goodput else ""
+        reached = "reached" if goodput["reached"] else "missed"
+        most = goodput.get("max_requests_per_s")
+        bound = "not even by one request" if most is None else f"held up to {most:g} requests/s"
+        print_line(console, f"  targets{share} {reached}, {bound}")
+    if (tails := speed.get("tails")) is not None:
+        _print_tails(console, "arriving by chance", tails)
+    if (run := speed.get("benchmark")) is not None:
+        print_line(
+            console,
+            f"  a benchmark of {run['waves']:g} waves prints: first token {run['ttft_ms']:,g} ms, "
+            f"then {run['tpot_ms']:,g} ms, output {run['output_tokens_per_s']:,g} tokens/s",
+        )
+    if (simulation := speed.get("simulation")) is not None:
+        title = f"{simulation['requests']:,} simulated, seed {simulation['seed']}"
+        _print_tails(console, title, simulation["tails"])
+
+
+def _print_tails(console: Console, title: str, tails: Answer) -> None:
+    print_line(console, f"  {title}: p50, p95 and p99 in ms")
+    table = Table.grid(padding=(0, 2))
+    for label, name in (
+        ("first token", "ttft_ms"),
+        ("each later token", "tpot_ms"),
+        ("whole request", "latency_ms"),
+    ):
+        found = tails[name]
+        table.add_row(f"    {label}", *(f"{found[share]:,g}" for share in ("p50", "p95", "p99")))
+    console.print(table)
 
 
 def print_verdict(console: Console, answer: Answer, name: str) -> None:

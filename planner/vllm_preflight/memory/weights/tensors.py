@@ -84,6 +84,12 @@ class TensorLayout:
             self._layers[key] = tensors
         return self._layers[key]
 
+    def matrices(self, layer: Layer, index: int) -> Iterator[tuple[Placed, WeightScheme | None]]:
+        """The parameters of decoder layer `index` as they are divided, with their schemes."""
+        self.layer(layer, index)
+        placed = self._placed[id(layer)][1]
+        return zip(placed, self._layer_schemes(layer, placed, index), strict=True)
+
     def _layer_schemes(
         self, layer: Layer, placed: list[Placed], index: int
     ) -> tuple[WeightScheme | None, ...]:
@@ -127,11 +133,12 @@ class TensorLayout:
         for item, scheme in zip(placed, schemes, strict=True):
             name = part or part_of(item.weight)
             self.quantised_experts |= scheme is not None and item.matrix.expert
-            for number, size in enumerate(self._sizes(item, scheme)):
+            for number, size in enumerate(self.sizes(item, scheme)):
                 scale = "quantisation scales" if number and not part else name
                 yield Tensor(scale, size, item.tensors, item.weight.in_checkpoint)
 
-    def _sizes(self, item: Placed, scheme: WeightScheme | None) -> tuple[int, ...]:
+    def sizes(self, item: Placed, scheme: WeightScheme | None) -> tuple[int, ...]:
+        """Bytes of each tensor of a parameter: its numbers first, then its scales."""
         weight, matrix = item.weight, item.matrix
         width = self._width(weight.dtype)
         if weight.name.endswith(_ABSORBED):

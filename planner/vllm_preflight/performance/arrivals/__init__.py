@@ -1,0 +1,1 @@
+"""Requests as they arrive: tails under a Poisson rate, by formula and by simulation."""

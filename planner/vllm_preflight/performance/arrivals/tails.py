@@ -1,0 +1,396 @@
+"""Tails under a Poisson rate, by formula: what one request in twenty or a hundred sees.
+
+Two things vary. How many requests decode is a birth and death process whose service takes
+longer the more there are; a request sees the mean of it over its life, so its time per
+token is that mean, spread by what arrives meanwhile. The prompts that wait are a queue
+served in bulk, once a step: the chain from step to step is solved, and a request's time to
+first token is the rest of the step it finds, the steps its turn takes, and its own.
+
+Checked against the simulation in tests/performance/test_arrivals.py.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from vllm_preflight.performance.arrivals.quantiles import Quantiles, gamma, of_weighted
+from vllm_preflight.performance.steady import Replica
+
+# Units of a prompt of which a step's budget holds at least this many.
+_UNITS_A_STEP = 4
+_LEAST_PROBABILITY = 1e-6
+_CHAIN_ROUNDS = 80
+_SETTLED = 1e-5
+_MOST_STATES = 600
+# Midpoints of the rest of a step, and of a variable that is drawn apart.
+_GRID = 8
+# Numbers of requests at which a turn is reckoned, and rounds of its fixed point.
+_POINTS_A_DOUBLING = 1.5
+_TURN_ROUNDS = 30
+_LARGEST = 1e100
+_MEANT = 16
+# A mean over a time as long as what is averaged stays correlated with itself for it: the
+# variance that is left (the integral of a triangle).
+_LEFT = 2 / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """Seconds requests see at a rate, their means, and how many are in flight."""
+
+    ttft: Quantiles
+    tpot: Quantiles
+    latency: Quantiles
+    mean_ttft: float
+    mean_tpot: float
+    concurrency: float
+
+
+def tails(replica: Replica, rate: float) -> Tails | None:
+    """What requests see that arrive at `rate` per second; None where the queue never ends."""
+    crowd = _crowd(replica, rate)
+    if crowd is None:
+        return None
+    steps = replica.steps - 1
+    queue = _Queue(replica, rate, crowd.mean)
+    firsts = queue.firsts(crowd.empty)
+    slowed = _slowed(replica, rate, crowd, queue, firsts)
+    if slowed.tpot > crowd.tpot:
+        # Slower tokens mean more that decode beside a prompt.
+        present = rate * slowed.tpot * replica.tokens_per_step * steps
+        queue = _Queue(replica, rate, min(present, replica.most_running))
+        firsts = queue.firsts(crowd.empty)
+        slowed = _slowed(replica, rate, crowd, queue, firsts)
+    firsts = _admitted(firsts, crowd)
+    total = sum(weight for _, weight in firsts)
+    mean_first = sum(value * weight for value, weight in firsts) / total
+    least = _alone(replica)
+
+    def per_token(share: float) -> float:
+        return gamma(min(least, slowed.tpot), slowed.tpot, slowed.variance, share)
+
+    later = max(replica.workload.gen_tokens - 1, 0)
+    drawn = [per_token((part + 0.5) / _MEANT) for part in range(_MEANT)]
+    whole = [(first + later * each, weight) for first, weight in _thinned(firsts) for each in drawn]
+    return Tails(
+        ttft=of_weighted(firsts),
+        tpot=Quantiles(per_token(0.5), per_token(0.95), per_token(0.99)),
+        latency=of_weighted(whole),
+        mean_ttft=mean_first,
+        mean_tpot=slowed.tpot,
+        concurrency=rate * (mean_first + later * slowed.tpot),
+    )
+
+
+def _alone(replica: Replica) -> float:
+    """Seconds per token of a request that is alone."""
+    step = replica.times.seconds(1 / replica.stages) * replica.stages + replica.draft_seconds
+    return step / replica.tokens_per_step
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """The requests that decode: how many, how often none, and what that does to a token.
+
+    `slope` is how much longer a turn is with one more of them; `prompt` the seconds that
+    one prompt adds to the turns of those that decode, `share` how much of the time they
+    add up to. Requests that find all places taken (`queued` of them) wait `queue_seconds`.
+    """
+
+    mean: float
+    variance: float
+    empty: float
+    tpot: float
+    slope: float
+    prompt: float
+    share: float
+    queued: float
+    queue_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Slowed:
+    """Mean and variance of a request's seconds per token."""
+
+    tpot: float
+    variance: float
+
+
+def _slowed(
+    replica: Replica, rate: float, crowd: _Crowd, queue: _Queue, firsts: list[tuple[float, float]]
+) -> _Slowed:
+    """Seconds per token with the prompts that stand behind a request when it begins.
+
+    Its decoding is a busy period: it begins with its own steps and the prompts that came
+    while its own was computed, and lasts until both are done, with all that arrive in it.
+    """
+    steps = max(replica.steps - 1, 1.0)
+    total = sum(weight for _, weight in firsts)
+    fixed = replica.request_seconds
+    mean = sum((value - fixed) * weight for value, weight in firsts) / total
+    second = sum((value - fixed) ** 2 * weight for value, weight in firsts) / total
+    # Prompts that stand behind it, less those that a mean step finds: it ends at such a one.
+    behind = max(0.0, rate * mean - queue.mean_prompts()) * crowd.prompt
+    scatter = (rate * mean + rate * rate * max(0.0, second - mean * mean)) * crowd.prompt**2
+    open_share = 1 - crowd.share
+    turns = crowd.tpot * replica.tokens_per_step * steps
+    life = turns + behind / open_share
+    own = turns * open_share + behind
+    arrivals = rate * crowd.prompt**2 * own / open_share**3
+    # What a request sees is the mean number over its life; prompts that arrive raise it.
+    crowding = crowd.slope**2 * crowd.variance * _LEFT * steps**2
+    together = math.sqrt(crowding * rate * crowd.prompt**2 * life)
+    waiting = min(scatter, behind * crowd.prompt) / open_share**2
+    per_token = 1 / (steps * replica.tokens_per_step)
+    return _Slowed(life * per_token, (arrivals + crowding + together + waiting) * per_token**2)
+
+
+def _crowd(replica: Replica, rate: float) -> _Crowd | None:
+    """The stationary number of decoding requests; None where more arrive than are served."""
+    most = math.floor(replica.most_running)
+    steps = max(replica.steps - 1, 1e-9)
+    turn_of = _Turns(replica, rate)
+    turns = [turn_of(1.0)]
+    weights, total = [1.0], 1.0
+    for number in range(1, most + 1):
+        turn = turn_of(float(number))
+        turns.append(turn)
+        weights.append(weights[-1] * rate * turn * steps / number)
+        total += weights[-1]
+        if weights[-1] < _LEAST_PROBABILITY * total and weights[-1] < weights[-2]:
+            break
+        if total > _LARGEST:
+            weights = [weight / total for weight in weights]
+            total = 1.0
+    number = len(weights) - 1
+    full = number == most
+    load = rate * turns[-1] * steps / number
+    if full and load >= 1:
+        return None
+    # Those beyond what runs at once wait: a geometric tail, at half the wait of random
+    # service times, since these are alike.
+    beyond = weights[-1] * load / (1 - load) if full else 0.0
+    total += beyond
+    mean = (sum(n * weight for n, weight in enumerate(weights)) + number * beyond) / total
+    second = sum(n * n * weight for n, weight in enumerate(weights)) + number**2 * beyond
+    if turn_of.full(mean):
+        return None
+    below = min(int(mean), number - 1)
+    slope = turns[below + 1] - turns[below]
+    prompt, share = turn_of.prompts(mean)
+    return _Crowd(
+        mean=mean,
+        variance=second / total - mean * mean,
+        empty=weights[0] / total,
+        # Besides those that it finds a request is there itself.
+        tpot=turn_of(min(mean + 1, replica.most_running)) / replica.tokens_per_step,
+        slope=slope,
+        prompt=prompt,
+        share=share,
+        queued=(beyond + (weights[-1] if full else 0.0)) / total,
+        queue_seconds=turns[-1] * steps / number / (1 - load) / 2 if full else 0.0,
+    )
+
+
+class _Turns:
+    """Seconds from step to step with so many that decode, prompts of others included.
+
+    Reckoned at a few numbers, and between them in proportion.
+    """
+
+    def __init__(self, replica: Replica, rate: float) -> None:
+        self._replica, self._rate = replica, rate
+        most = replica.most_running
+        points = max(2, math.ceil(math.log2(most + 1) * _POINTS_A_DOUBLING))
+        self._grid = [most ** (point / (points - 1)) for point in range(points)]
+        self._turns = [self._turn(number) for number in self._grid]
+
+    def __call__(self, running: float) -> float:
+        """The turn with `running` requests."""
+        grid, turns = self._grid, self._turns
+        above = min(bisect_left(grid, running), len(grid) - 1)
+        if above == 0:
+            return turns[0]
+        low, high = grid[above - 1], grid[above]
+        part = (running - low) / (high - low) if high > low else 1.0
+        return turns[above - 1] + (turns[above] - turns[above - 1]) * part
+
+    def full(self, running: float) -> bool:
+        """Whether prompts arrive faster than full steps compute them."""
+        room = self._room(running)
+        step = self._step(running, room)
+        return self._rate * step * self._replica.workload.computed_tokens >= room
+
+    def prompts(self, running: float) -> tuple[float, float]:
+        """Seconds one prompt adds to the turns of others, and their share of the time."""
+        turn = self(running)
+        share = max(0.0, 1 - self._step(running, 0.0) / turn)
+        return share / self._rate, share
+
+    def _room(self, running: float) -> float:
+        replica = self._replica
+        return max(replica.limits.token_budget - running * replica.decoded, 1.0)
+
+    def _step(self, running: float, prompt: float) -> float:
+        replica, stages = self._replica, self._replica.stages
+        step = replica.times.seconds(running / stages, prompt / stages) * stages
+        step += prompt / replica.workload.computed_tokens * replica.server_seconds
+        return step + replica.draft_seconds
+
+    def _turn(self, running: float) -> float:
+        prompt, room = self._replica.workload.computed_tokens, self._room(running)
+        quiet = self._step(running, 0.0)
+        turn = quiet
+        for _ in range(_TURN_ROUNDS):
+            arriving = self._rate * turn * prompt
+            # A step that has a prompt has those that came with it, too.
+            chunk = min(room, prompt + arriving)
+            share = min(1.0, arriving / chunk)
+            after = quiet + share * (self._step(running, chunk) - quiet)
+            if abs(after - turn) < _SETTLED * turn:
+                return after
+            turn = after
+        return turn
+
+
+def _admitted(firsts: list[tuple[float, float]], crowd: _Crowd) -> list[tuple[float, float]]:
+    """Times to first token of those that are admitted at once and those that wait for it."""
+    if crowd.queued < _LEAST_PROBABILITY:
+        return firsts
+    waits = [-math.log(1 - (part + 0.5) / _GRID) * crowd.queue_seconds for part in range(_GRID)]
+    few = _thinned(firsts)
+    found = [(value, weight * (1 - crowd.queued)) for value, weight in few]
+    found += [
+        (value + wait, weight * crowd.queued / _GRID) for value, weight in few for wait in waits
+    ]
+    return found
+
+
+class _Queue:
+    """Prompts that wait, in units of a prompt; one budget of them is computed a step."""
+
+    def __init__(self, replica: Replica, rate: float, decoding: float) -> None:
+        load = replica.workload
+        prompt = load.computed_tokens
+        room = max(replica.limits.token_budget - decoding * replica.decoded, 1.0)
+        self.parts = max(1, math.ceil(_UNITS_A_STEP * prompt / room))
+        self.unit = prompt / self.parts
+        self.budget = max(1, round(room / self.unit))
+        self.replica, self.rate, self.decoding = replica, rate, decoding
+        self._known: dict[int, float] = {}
+        self._states: dict[int, float] | None = None
+
+    def mean_prompts(self) -> float:
+        """Prompts that wait when a step begins."""
+        return sum(units * chance for units, chance in self.states().items()) / self.parts
+
+    def seconds(self, units: int, decoding: float | None = None) -> float:
+        """The length of a step that computes `units` of prompts, at most the budget."""
+        taken = min(units, self.budget)
+        if decoding is None and taken in self._known:
+            return self._known[taken]
+        replica = self.replica
+        running = self.decoding if decoding is None else decoding
+        stages = replica.stages
+        step = replica.times.seconds(running / stages, taken * self.unit / stages) * stages
+        step += taken / self.parts * replica.server_seconds
+        step += replica.draft_seconds if running else 0.0
+        if decoding is None:
+            self._known[taken] = step
+        return step
+
+    def states(self) -> dict[int, float]:
+        """How often a step begins with so many units waiting."""
+        if self._states is not None:
+            return self._states
+        now: dict[int, float] = {0: 1.0}
+        arrivals: dict[int, list[float]] = {}
+        for _ in range(_CHAIN_ROUNDS):
+            after: dict[int, float] = {}
+            for units, chance in now.items():
+                taken = min(units, self.budget)
+                if taken not in arrivals:
+                    arrivals[taken] = _poisson(self.rate * self.seconds(taken))
+                for number, likely in enumerate(arrivals[taken]):
+                    state = units - taken + number * self.parts
+                    after[state] = after.get(state, 0.0) + chance * likely
+            kept = {s: c for s, c in after.items() if c > _LEAST_PROBABILITY and s < _MOST_STATES}
+            total = sum(kept.values())
+            kept = {state: chance / total for state, chance in kept.items()}
+            moved = sum(abs(chance - now.get(state, 0.0)) for state, chance in kept.items())
+            now = kept
+            if moved < _SETTLED:
+                break
+        self._states = now
+        return now
+
+    def firsts(self, empty: float) -> list[tuple[float, float]]:
+        """Times to first token with their weights, of requests that are admitted at once."""
+        replica = self.replica
+        states = self.states()
+        lengths = {units: self.seconds(units) for units in states}
+        mean = sum(chance * lengths[units] for units, chance in states.items())
+        alone = self.seconds(self.parts, 0.0) * max(1.0, self.parts / self.budget)
+        # None decodes and no prompt is computed: of the time in which no prompt is.
+        quiet = states.get(0, 0.0) * lengths.get(0, 0.0) / mean
+        idle = min(quiet, empty * math.exp(-self.rate * alone))
+        found = [(alone, idle)] if idle else []
+        ahead = replica.steps_ahead * self.seconds(0)
+        for units, chance in states.items():
+            length = lengths[units]
+            left = units - min(units, self.budget)
+            share = chance * length / mean
+            if not units:
+                share *= 1 - idle / quiet if quiet else 0.0
+            for part in range(_GRID):
+                rest = length * (part + 0.5) / _GRID
+                for before, likely in enumerate(_poisson(self.rate * (length - rest))):
+                    own = self._own(left + before * self.parts, rest)
+                    found.append((rest + ahead + own, share * likely / _GRID))
+        return [(value + replica.request_seconds, weight) for value, weight in found]
+
+    def _own(self, before: int, waited: float) -> float:
+        """Seconds of the steps that compute what is before a prompt, and the prompt."""
+        total = before + self.parts
+        whole = (total - 1) // self.budget
+        full = self.seconds(self.budget)
+        rest = total - whole * self.budget
+        # Those that have arrived since fill up the last step.
+        later = self.rate * (waited + whole * full) * self.parts
+        return whole * full + self._between(min(rest + later, float(self.budget)))
+
+    def _between(self, units: float) -> float:
+        low = int(units)
+        first = self.seconds(low)
+        if units == low:
+            return first
+        return first + (self.seconds(low + 1) - first) * (units - low)
+
+
+def _poisson(mean: float) -> list[float]:
+    """Probabilities of 0, 1, 2, … arrivals."""
+    found = [math.exp(-mean)]
+    total = found[0]
+    while total < 1 - _LEAST_PROBABILITY and len(found) < _MOST_STATES:
+        found.append(found[-1] * mean / len(found))
+        total += found[-1]
+    return found
+
+
+def _thinned(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The means of equal shares of a distribution."""
+    ordered = sorted(pairs)
+    total = sum(weight for _, weight in ordered)
+    found: list[tuple[float, float]] = []
+    reached = weighted = 0.0
+    for value, weight in ordered:
+        reached += weight
+        weighted += value * weight
+        if reached >= total / _MEANT:
+            found.append((weighted / reached, reached))
+            reached = weighted = 0.0
+    if reached:
+        found.append((weighted / reached, reached))
+    return found

@@ -1,0 +1,137 @@
+"""The simulation obeys the scheduler's rules, and the formulas agree with it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from benchmarks.arrivals_accuracy import LIMITS, compared, within
+
+from vllm_preflight.performance.arrivals.quantiles import gamma, of_values, of_weighted
+from vllm_preflight.performance.arrivals.simulation import Simulated, simulate
+from vllm_preflight.performance.arrivals.tails import Tails, tails
+from vllm_preflight.performance.coefficients import load_coefficients
+from vllm_preflight.performance.replica import Facts, facts_of, replica_of
+from vllm_preflight.performance.steady import Replica
+from vllm_preflight.performance.workload import Workload
+
+from .conftest import Started
+
+Served = Callable[..., Replica]
+
+
+@pytest.fixture(scope="module")
+def served(started: Started) -> Served:
+    """The replica of a launch under a workload."""
+
+    def serve(name: str, prompt: int, generated: int, gpu: str = "H100", **rest: Any) -> Replica:
+        found = facts_of(*started(name, gpu=gpu, **rest), Workload(prompt, generated))
+        assert isinstance(found, Facts)
+        return replica_of(found, load_coefficients())
+
+    return serve
+
+
+def test_formulas_agree_with_the_simulation() -> None:
+    # The benchmark compares 200 workloads; these are its first.
+    for name, errors in compared(40, requests=1500).items():
+        assert statistics.median(errors) < 0.06, name
+        assert within(errors) >= LIMITS[int(name[-2:])] - 0.1, name
+
+
+def test_the_mean_state_agrees_with_the_simulation(served: Served) -> None:
+    for name, prompt, generated, flight in (
+        ("Qwen/Qwen3-14B", 1000, 300, 8),
+        ("Qwen/Qwen3-14B", 500, 200, 64),
+        ("openai/gpt-oss-120b", 1000, 500, 32),
+    ):
+        replica = served(name, prompt, generated, gpu="H200")
+        state = replica.at_concurrency(float(flight))
+        found = simulate(
+            replica, requests=flight * 20, seed=3, concurrency=flight, spread=0.1, warm_up=0.5
+        )
+        assert state.tpot == pytest.approx(found.mean_tpot, rel=0.05)
+        assert state.requests_per_s == pytest.approx(found.requests_per_s, rel=0.06)
+
+
+def test_the_same_seed_gives_the_same_figures(served: Served) -> None:
+    replica = served("Qwen/Qwen3-14B", 500, 200)
+
+    def run(seed: int) -> Simulated:
+        return simulate(replica, requests=300, seed=seed, rate=4.0)
+
+    assert run(5) == run(5) != run(6)
+
+
+def test_a_request_alone_sees_only_its_own_steps(served: Served) -> None:
+    replica = served("Qwen/Qwen3-14B", 500, 200)
+    alone = replica.at_concurrency(1.0)
+    found = simulate(replica, requests=5, seed=0, concurrency=1, warm_up=0.0)
+    assert found.mean_ttft == pytest.approx(alone.ttft, rel=0.01)
+    assert found.mean_tpot == pytest.approx(alone.tpot, rel=0.01)
+
+
+def test_every_request_gets_all_its_tokens_and_a_full_cache_preempts(served: Served) -> None:
+    replica = served("Qwen/Qwen3-32B", 4000, 1000)
+    found = simulate(replica, requests=60, seed=0, concurrency=30, warm_up=0.0)
+    assert found.finished == 60
+    assert found.preemptions > 0
+    roomy = simulate(replica, requests=8, seed=0, concurrency=2, warm_up=0.0)
+    assert roomy.preemptions == 0
+
+
+def test_no_more_run_than_max_num_seqs(served: Served) -> None:
+    few = served("Qwen/Qwen3-14B", 128, 256, max_num_seqs=4)
+    many = served("Qwen/Qwen3-14B", 128, 256)
+    slow, fast = (
+        simulate(replica, requests=200, seed=0, concurrency=32) for replica in (few, many)
+    )
+    assert slow.mean_tpot < fast.mean_tpot
+    assert slow.mean_ttft > 5 * fast.mean_ttft
+    assert slow.requests_per_s < fast.requests_per_s
+
+
+def test_tails_grow_with_the_rate_until_nothing_is_served_in_time(served: Served) -> None:
+    replica = served("Qwen/Qwen3-14B", 1000, 300)
+    found = [tails(replica, rate) for rate in (0.5, 2.0, 5.0, 8.0, 10.0)]
+    seen = [item for item in found if isinstance(item, Tails)]
+    assert len(seen) == 5
+    for name in ("ttft", "tpot", "latency"):
+        for percentile in (95, 99):
+            values = [getattr(item, name).at(percentile) for item in seen]
+            assert values == sorted(values), (name, percentile)
+        assert all(
+            getattr(item, name).p50 <= getattr(item, name).p95 <= getattr(item, name).p99
+            for item in seen
+        )
+    assert tails(replica, 1e4) is None
+
+
+def test_percentiles_of_values_and_of_weights() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert of_values(values).p50 == pytest.approx(50, abs=1)
+    assert of_values(values).p95 == pytest.approx(95, abs=1)
+    weighted = of_weighted([(1.0, 0.9), (2.0, 0.06), (3.0, 0.04)])
+    assert (weighted.p50, weighted.p95, weighted.p99) == (1.0, 2.0, 3.0)
+
+
+def test_a_gamma_variable_has_its_mean_between_its_quantiles() -> None:
+    low, middle, high = (gamma(1.0, 2.0, 0.25, share) for share in (0.05, 0.5, 0.95))
+    assert 1.0 < low < middle < 2.0 < high
+    assert gamma(2.0, 2.0, 0.0, 0.95) == 2.0
+
+
+def test_tails_and_simulations_are_quick(served: Served) -> None:
+    replica = served("openai/gpt-oss-120b", 1000, 300, tensor_parallel_size=2)
+    rate = replica.at_rate(1e9).requests_per_s * 0.6
+    began = time.process_time()
+    for _ in range(5):
+        tails(replica, rate)
+    middle = time.process_time()
+    simulate(replica, requests=2000, seed=0, rate=rate)
+    # Twice the limits of the benchmark: this machine may be busy with other things.
+    assert (middle - began) / 5 < 0.04
+    assert time.process_time() - middle < 2
