@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vllm_preflight.launch.launch import Version
-from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.launch.versions import format_version
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.demand import generates_nothing
 from vllm_preflight.recommend.families import FamilyFacts, family_facts
@@ -62,7 +62,7 @@ def _flags(words: tuple[str, ...]) -> list[tuple[str, list[str]]]:
 
 def _warnings(facts: FamilyFacts, version: Version) -> tuple[str, ...]:
     least = facts.minimum_version
-    if least is None or version >= parse_version(least):
+    if least is None or version >= tuple(int(part) for part in least.split(".")[:3]):
         return facts.left_out
     return (
         *facts.left_out,
