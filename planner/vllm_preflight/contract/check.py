@@ -40,13 +40,16 @@ FailureKind = Literal[
     "out_of_memory_after_sizing",
     "invalid_arguments",
     "unsupported",
+    "not_modelled",
 ]
 
 
 class Failure(Report):
     """Why vLLM would not start, and what would help."""
 
-    kind: FailureKind = Field(description="Which of vLLM's checks fails.")
+    kind: FailureKind = Field(
+        description="Which of vLLM's checks fails; not_modelled: vLLM may run it."
+    )
     message: str = Field(description="What vLLM says, with the predicted numbers.")
     remedies: list[str] = Field(
         default_factory=list,

@@ -26,11 +26,19 @@ from vllm_preflight.launch.compilation import (
     graphs_charged,
     largest_capture_size,
 )
+from vllm_preflight.launch.drafting import Drafting, without_lookup
 from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
-from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
-from vllm_preflight.launch.nested import read_mm_limits, read_speculation
+from vllm_preflight.launch.launch import (
+    Launch,
+    LaunchProblem,
+    Lora,
+    ModelRunner,
+    Speculation,
+    Version,
+)
+from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import (
     check_block_size,
@@ -38,13 +46,23 @@ from vllm_preflight.launch.refusals import (
     check_parallel_sizes,
     check_quantization,
 )
+from vllm_preflight.launch.speculation import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 _RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
-# Drafting methods the V1 runner can schedule asynchronously.
-_ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
+# Drafting methods the V1 runner schedules asynchronously by itself, with the release since
+# which it does (config/vllm.py of each).
+_ASYNC_METHODS_V1: Mapping[str, Version] = {
+    "eagle": (0, 0, 0),
+    "eagle3": (0, 0, 0),
+    "mtp": (0, 0, 0),
+    "ngram_gpu": (0, 18, 0),
+    "dflash": (0, 20, 0),
+    "dspark": (0, 25, 0),
+    "draft_model": (0, 28, 0),
+}
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -57,13 +75,15 @@ def resolve_launch(
     environment: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
     checkpoint_kv_cache_dtype: str | None = None,
+    drafting: Drafting | None = None,
 ) -> Launch:
     """The launch that `vllm serve` with these arguments makes on this GPU.
 
     `extra` are arguments a request has no field for, by vLLM's names, and `environment`
     the variables set for the command (both as `ParsedCommand` gives them). `config` is
     the model's raw config.json. `checkpoint_kv_cache_dtype` is what the checkpoint's
-    quantisation asks for, as vLLM's name.
+    quantisation asks for, as vLLM's name. `drafting` is what `find_drafting` found; without
+    it a draft that the request names is not modelled.
 
     What vLLM would refuse is in the result's `problems`, in its words. Raises
     InvalidRequest for what is no value at all (a version that does not exist, JSON that
@@ -76,11 +96,7 @@ def resolve_launch(
     )
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
     max_model_len, auto_length = _max_model_len(inputs)
-    speculation = (
-        read_speculation(request.speculative_config, architecture, notes)
-        if request.speculative_config
-        else None
-    )
+    speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
     tokens, seqs = resolve_batch(
         BatchLimits(
@@ -163,6 +179,27 @@ def resolve_launch(
     return launch
 
 
+def _speculation(inputs: LaunchInputs, drafting: Drafting | None) -> Speculation | None:
+    text = inputs.request.speculative_config
+    if drafting is None and text:
+        drafting = without_lookup(text)
+    if drafting is None:
+        if inputs.architecture.drafts:
+            inputs.notes.problems.append(_served_alone(inputs.architecture))
+        return None
+    return read_speculation(inputs, drafting, inputs.request.tensor_parallel_size or 1)
+
+
+def _served_alone(head: Architecture) -> LaunchProblem:
+    """VLLM builds a head's class only from a speculative_config (its classes assert one)."""
+    return LaunchProblem(
+        f"{head.architecture or head.model_type} is a draft for speculative decoding "
+        f"({head.drafts}): vLLM does not serve it alone.",
+        ("serve its target with --speculative-config",),
+        "unsupported",
+    )
+
+
 def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
     """Items per prompt by modality; none of any with --language-model-only."""
     if inputs.flag("language_model_only"):
@@ -238,10 +275,15 @@ def _async_scheduling(
         default, reason = False, f"off with the {executor} executor"
     elif default and runner == "v1" and stages > 1:
         default, reason = False, "off with pipeline stages in the V1 model runner"
-    elif default and runner == "v1" and method is not None and method not in _ASYNC_METHODS_V1:
+    elif default and runner == "v1" and method is not None and not _async_drafts(notes, method):
         default, reason = False, f"off with {method} drafts in the V1 model runner"
     notes.default("async_scheduling", reason)
     return default
+
+
+def _async_drafts(notes: Notes, method: str) -> bool:
+    since = _ASYNC_METHODS_V1.get(method)
+    return since is not None and notes.version >= since
 
 
 def _lora(inputs: LaunchInputs) -> Lora | None:

@@ -26,12 +26,16 @@ class StartupFailure:
     remedies: tuple[str, ...] = ()
 
 
-def invalid_arguments(problems: tuple[LaunchProblem, ...]) -> StartupFailure:
-    """Arguments vLLM refuses before it touches a GPU."""
+def refused(problems: tuple[LaunchProblem, ...]) -> StartupFailure:
+    """What vLLM refuses before it loads, of the first kind; else what is not modelled here.
+
+    What nobody here can say does not matter once vLLM refuses.
+    """
+    refusals = [problem for problem in problems if problem.kind != "not_modelled"] or problems
     return StartupFailure(
-        "invalid_arguments",
-        " ".join(problem.message for problem in problems),
-        tuple(remedy for problem in problems for remedy in problem.remedies),
+        refusals[0].kind,
+        " ".join(problem.message for problem in refusals),
+        tuple(remedy for problem in refusals for remedy in problem.remedies),
     )
 
 

@@ -31,6 +31,10 @@ _FREE_MEMORY_CHECK = (0, 9, 0)
 # Fewer state blocks than sequences: up to 0.19 capture sizes were capped, later releases
 # refuse (start-up logs of 2026-03 and 2026-08).
 _MAMBA_BLOCK_CHECK = (0, 20, 0)
+# Failures that no amount of memory changes.
+_CERTAIN = frozenset(
+    {"invalid_arguments", "unsupported", "not_modelled", "free_memory_below_request"}
+)
 
 
 @dataclass(frozen=True)
@@ -238,7 +242,7 @@ def _first_failure(
 ) -> StartupFailure | None:
     """The first of vLLM's checks that fails, in the order it makes them."""
     if launch.problems:
-        return failures.invalid_arguments(launch.problems)
+        return failures.refused(launch.problems)
     total = gpu.visible_bytes
     free = total if launch.free_bytes is None else min(launch.free_bytes, total)
     if free < requested and launch.version >= _FREE_MEMORY_CHECK:
@@ -279,7 +283,7 @@ def _start_probability(
 
     A refusal that no amount of memory changes has probability 0.
     """
-    if failure is not None and failure.kind in {"invalid_arguments", "free_memory_below_request"}:
+    if failure is not None and failure.kind in _CERTAIN:
         return 0.0
     margin = available - max(kv.admission_bytes, 1)
     if failure is not None and margin > 0:

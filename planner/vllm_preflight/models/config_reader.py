@@ -13,6 +13,8 @@ from typing import Any, cast
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.drafts.formats import head_method
+from vllm_preflight.models.drafts.heads import read_head
 from vllm_preflight.models.families import multimodal
 from vllm_preflight.models.parts.common import LENGTH_KEYS
 from vllm_preflight.models.parts.reader import Reader
@@ -61,12 +63,16 @@ _DECIDING_KEYS = (
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """The architecture a config describes.
 
-    The `model_type` decides; without one, the class named in `architectures`.
+    The `model_type` decides; without one, the class named in `architectures`. A head of
+    speculative decoding is read as one (`Architecture.drafts`).
 
     Raises:
         UnsupportedArchitecture: the model type is not known, keys are missing, or
             values cannot be what they say. Its `keys` name what matters.
     """
+    method = head_method(config)
+    if method is not None:
+        return read_head(config, method)
     view = ConfigView(config)
     model_type = view.model_type
     if not model_type:

@@ -31,6 +31,8 @@ class Model:
         gated: whether the Hub asks for a licence to be accepted; None when not known.
         weight_scale: factor on the weights' bytes, 1 unless a user gave the parameters.
         notes: what a reader of the answer should know about the facts.
+        speculator: the draft by whose name the model was asked for (speculators format):
+            vLLM then serves its verifier, drafting with it.
     """
 
     id: str
@@ -46,3 +48,4 @@ class Model:
     gated: bool | None = None
     weight_scale: float = 1.0
     notes: tuple[str, ...] = ()
+    speculator: Model | None = None

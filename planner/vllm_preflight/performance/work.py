@@ -15,7 +15,7 @@ from vllm_preflight.memory.kv.cache import stage_layers
 from vllm_preflight.memory.kv.sizing import StageKv
 from vllm_preflight.memory.kv.specs import ChunkedSpec, RingSpec, SlidingSpec, StateSpec
 from vllm_preflight.memory.weights.division import is_expert
-from vllm_preflight.memory.weights.weights import StageWeights
+from vllm_preflight.memory.weights.weights import DRAFT_PART, StageWeights
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
@@ -29,11 +29,11 @@ from vllm_preflight.models.quantization import Quantization, WeightScheme
 from vllm_preflight.models.quantization_requests import requested
 
 _SCALES = "quantisation scales"
-_DRAFT = "prediction layers"
+_DRAFTS = frozenset({"prediction layers", DRAFT_PART})
 # Parts of a stage's weights that a step does not read whole: looked up by row, or not
 # run for text.
 _NOT_READ = frozenset(
-    {"embeddings", "vision", "audio", "rotary tables", "start-up buffers", "LoRA buffers", _DRAFT}
+    {"embeddings", "vision", "audio", "rotary tables", "start-up buffers", "LoRA buffers", *_DRAFTS}
 )
 # Tokens that DeepSeek's sparse attention keeps per query, where the config names none.
 _INDEX_TOPK = 2048
@@ -175,7 +175,7 @@ def stage_work(
         dense_scheme=_scheme(architecture, quantization, expert=False),
         expert_scheme=_scheme(architecture, quantization, expert=True),
         reduced_bytes=2.0 * architecture.hidden_size,
-        draft_bytes=float(sum(part.bytes for part in weights.parts if part.name == _DRAFT)),
+        draft_bytes=float(sum(part.bytes for part in weights.parts if part.name in _DRAFTS)),
         offloaded_bytes=float(weights.offloaded),
         replicas=launch.data_parallel_size,
     )

@@ -17,6 +17,7 @@ from vllm_preflight.diagnosis.story import name_difference, tell
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.logs.parse import parse_log
 from vllm_preflight.logs.startup_log import StartupLog
+from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
@@ -207,7 +208,7 @@ def _load(
 ) -> tuple[Model, LogRequest]:
     """The model a log names; the last part of a path that is not on this machine."""
     try:
-        return load_model(wanted.model, revision=revision, progress=progress), wanted
+        return load_served(wanted.model, revision=revision, progress=progress), wanted
     except UnknownModel:
         name = wanted.model.rstrip("/").rpartition("/")[2]
         if name == wanted.model:

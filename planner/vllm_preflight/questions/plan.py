@@ -12,9 +12,9 @@ from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Remedy, Trad
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_parameters
-from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.estimate import Performance
 from vllm_preflight.performance.replica import Missing
 from vllm_preflight.recommend.parallelism import choose_layout
@@ -46,7 +46,7 @@ def plan_deployment(
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
     hardware = hardware or select_hardware(request)
-    model = model or load_model(request.model, revision=request.revision, progress=progress)
+    model = model or load_served(request.model, revision=request.revision, progress=progress)
     model = override_parameters(model, request.params_b)
     sizing = choose_layout(model, hardware, request)
     config = recommend_settings(model, hardware, request, sizing)

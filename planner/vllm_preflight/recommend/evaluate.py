@@ -14,6 +14,7 @@ from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.base.units import bytes_to_gib, ceil_div
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
+from vllm_preflight.launch.drafting import find_drafting
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.versions import parse_version
@@ -348,12 +349,14 @@ class _Judge:
         choice = self.choice(self.first, layout)._replace(
             kv_cache_dtype=dtype, max_model_len=self.space.lengths[length], batch=batch
         )
+        request = startup_request_of(choice, self.space)
         return resolve_launch(
-            startup_request_of(choice, self.space),
+            request,
             self.model.architecture,
             self.first,
             config=self.model.config,
             checkpoint_kv_cache_dtype=self.model.quantization.kv_cache_dtype,
+            drafting=find_drafting(self.model, request.speculative_config),
         )
 
     def missed(self, choice: Choice, held: int, closeness: int, reason: str) -> None:

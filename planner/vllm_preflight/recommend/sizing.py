@@ -10,6 +10,7 @@ from vllm_preflight.base.units import ceil_div
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.drafting import find_drafting
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.memory.feasibility import Feasibility, GroupBudget
@@ -67,6 +68,7 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
         hardware.gpu,
         config=model.config,
         checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
+        drafting=find_drafting(model, request.speculative_config),
         **given,
     )
     problem = refused_precision(model, launch.quantization, hardware.capability)

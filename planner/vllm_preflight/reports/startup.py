@@ -28,6 +28,15 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
         message=failure.message,
         remedies=[*failure.remedies, *remedies],
     )
+    if failure is not None and failure.kind == "not_modelled":
+        return StartupReport(
+            vllm_version=format_version(launch.version),
+            starts=False,
+            weights_gib=bytes_to_gib(startup.weights.fullest.allocated),
+            kv_bytes_per_token=round(startup.kv.pool.bytes_per_token),
+            max_model_len=launch.max_model_len,
+            failure=reported,
+        )
     if failure is not None and failure.kind in _STOPPED_EARLY:
         return StartupReport(
             vllm_version=format_version(launch.version),
