@@ -1,4 +1,4 @@
-"""Write launch/draft_methods.json: what each vLLM release knows of speculative decoding.
+"""Write launch/speculation/methods.json: what each vLLM release knows of speculative decoding.
 
     python scripts/build_draft_methods.py SOURCES
 
@@ -18,7 +18,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path(__file__).resolve().parent.parent / "planner/vllm_preflight/launch/draft_methods.json"
+OUTPUT = (
+    Path(__file__).resolve().parent.parent
+    / "planner/vllm_preflight/launch/speculation/methods.json"
+)
 # The file that defines SpeculativeConfig, newest place first.
 PLACES = ("config/speculative.py", "config/__init__.py", "config.py")
 # Names in hf_config_override that are no target of multi-token prediction: an EAGLE head

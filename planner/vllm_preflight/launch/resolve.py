@@ -26,7 +26,6 @@ from vllm_preflight.launch.compilation import (
     graphs_charged,
     largest_capture_size,
 )
-from vllm_preflight.launch.drafting import Drafting, without_lookup
 from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -46,7 +45,8 @@ from vllm_preflight.launch.refusals import (
     check_parallel_sizes,
     check_quantization,
 )
-from vllm_preflight.launch.speculation import read_speculation
+from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
+from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 

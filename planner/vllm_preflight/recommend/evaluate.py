@@ -14,9 +14,9 @@ from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.base.units import bytes_to_gib, ceil_div
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
-from vllm_preflight.launch.drafting import find_drafting
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.memory.kv.cache import KvPlan
 from vllm_preflight.memory.kv.launch import request_shape

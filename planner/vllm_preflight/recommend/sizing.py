@@ -10,9 +10,9 @@ from vllm_preflight.base.units import ceil_div
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
-from vllm_preflight.launch.drafting import find_drafting
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.memory.feasibility import Feasibility, GroupBudget
 from vllm_preflight.memory.kv.cache import stage_layers
 from vllm_preflight.memory.kv.sizing import StageKv

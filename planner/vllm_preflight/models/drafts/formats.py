@@ -8,11 +8,13 @@ Source: vLLM 0.33 transformers_utils/configs/eagle.py and configs/speculators.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 
 HeadMethod = Literal["eagle", "eagle3", "dflash", "dspark", "medusa", "mlp_speculator"]
+
+HEAD_METHODS: tuple[HeadMethod, ...] = get_args(HeadMethod)
 
 _SPECULATORS_METHODS: Mapping[str, HeadMethod] = {
     "eagle3": "eagle3",

@@ -18,7 +18,7 @@ from vllm_preflight.base.errors import (
     UnsupportedArchitecture,
 )
 from vllm_preflight.models.drafts.derived import derived_head
-from vllm_preflight.models.drafts.formats import head_method, verifier
+from vllm_preflight.models.drafts.formats import HeadMethod, head_method, verifier
 from vllm_preflight.models.drafts.heads import read_head
 from vllm_preflight.models.local import Progress
 from vllm_preflight.models.model import Model
@@ -81,7 +81,7 @@ def load_draft(name: str, revision: str | None = None) -> Model:
 
 
 @lru_cache(maxsize=64)
-def as_head(draft: Model, method: str) -> Model:
+def as_head(draft: Model, method: HeadMethod) -> Model:
     """A draft read as a head of `method`, whose config may be that of a plain decoder.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which drafting methods and targets each vLLM release knows, read from `draft_methods.json`."""
+"""Which drafting methods and targets each vLLM release knows, read from `methods.json`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vllm_preflight.launch.versions import parse_version
 @cache
 def _table() -> Mapping[str, Any]:
     text = (
-        resources.files("vllm_preflight.launch")
-        .joinpath("draft_methods.json")
+        resources.files("vllm_preflight.launch.speculation")
+        .joinpath("methods.json")
         .read_text(encoding="utf-8")
     )
     return json.loads(text)
