@@ -63,6 +63,9 @@ _ASYNC_METHODS_V1: Mapping[str, Version] = {
     "dspark": (0, 25, 0),
     "draft_model": (0, 28, 0),
 }
+# Since 0.33 the second runner serves no longer requests than an independent draft can
+# (config/vllm.py, _limit_max_model_len_to_draft).
+_LIMITED_BY_DRAFT: Version = (0, 33, 0)
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -131,7 +134,7 @@ def resolve_launch(
             None if quantization == "none" else checkpoint_kv_cache_dtype,
             notes,
         ),
-        max_model_len=max_model_len,
+        max_model_len=_within_draft(notes, runner, max_model_len, speculation),
         max_model_len_auto=auto_length,
         gpu_memory_utilization=_utilization(inputs),
         max_num_seqs=seqs,
@@ -174,7 +177,7 @@ def resolve_launch(
         reasons=dict(notes.reasons),
     )
     # A refusal of the arguments comes before either engine sizes anything.
-    if not launch.problems:
+    if all(problem.kind == "not_modelled" for problem in launch.problems):
         check_engine(inputs, launch)
     return launch
 
@@ -188,6 +191,23 @@ def _speculation(inputs: LaunchInputs, drafting: Drafting | None) -> Speculation
             inputs.notes.problems.append(_served_alone(inputs.architecture))
         return None
     return read_speculation(inputs, drafting, inputs.request.tensor_parallel_size or 1)
+
+
+def _within_draft(
+    notes: Notes, runner: ModelRunner, max_model_len: int, speculation: Speculation | None
+) -> int:
+    """The length, lowered to that of an independent draft where the second runner does so."""
+    draft = speculation.drafter if speculation and speculation.method == "draft_model" else None
+    if draft is None or runner == "v1" or notes.version < _LIMITED_BY_DRAFT:
+        return max_model_len
+    longest = draft.architecture.max_position
+    if not draft.architecture.max_position_known or longest >= max_model_len:
+        return max_model_len
+    notes.warn(
+        f"The draft model's max_model_len ({longest}) is smaller than the model's "
+        f"({max_model_len}): vLLM lowers max_model_len to {longest}."
+    )
+    return longest
 
 
 def _served_alone(head: Architecture) -> LaunchProblem:

@@ -16,9 +16,9 @@ from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
-from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
+from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.remedies import startup_remedies
 from vllm_preflight.recommend.sizing import resolve_for
 from vllm_preflight.reports.model import hardware_report, model_report

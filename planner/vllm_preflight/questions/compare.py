@@ -8,8 +8,8 @@ from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareReport, CompareRequest
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.candidates import Workload
 from vllm_preflight.recommend.prices import PriceList, parse_prices
 from vllm_preflight.recommend.search import make_space, search, usual_gpus

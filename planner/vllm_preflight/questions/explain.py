@@ -17,8 +17,8 @@ from vllm_preflight.diagnosis.story import name_difference, tell
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.logs.parse import parse_log
 from vllm_preflight.logs.startup_log import StartupLog
-from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
 

@@ -13,7 +13,7 @@ from vllm_preflight.artifacts.shell_files import ENV_FILE
 from vllm_preflight.base.errors import PlanRefused
 from vllm_preflight.contract.plan import PlanResponse
 from vllm_preflight.hardware.select import select_hardware
-from vllm_preflight.models.drafts.loading import load_served
+from vllm_preflight.models.served import load_served
 from vllm_preflight.questions.plan import plan_deployment
 
 Progress = Callable[[str], None]

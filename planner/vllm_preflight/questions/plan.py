@@ -12,9 +12,9 @@ from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Remedy, Trad
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
-from vllm_preflight.models.drafts.loading import load_served
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_parameters
+from vllm_preflight.models.served import load_served
 from vllm_preflight.performance.estimate import Performance
 from vllm_preflight.performance.replica import Missing
 from vllm_preflight.recommend.parallelism import choose_layout

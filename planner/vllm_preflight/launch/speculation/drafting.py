@@ -10,8 +10,8 @@ from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.launch.nested import json_object
 from vllm_preflight.models.drafts.formats import own_speculative_config
 from vllm_preflight.models.drafts.in_target import dspark_stages
-from vllm_preflight.models.drafts.loading import load_draft
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.served import load_draft
 
 # Model types whose checkpoints may ship the stages of a DSpark draft.
 TARGETS_WITH_STAGES = "deepseek_v4"

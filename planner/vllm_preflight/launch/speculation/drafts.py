@@ -12,7 +12,7 @@ from vllm_preflight.launch.speculation.reading import Reading
 from vllm_preflight.launch.speculation.table import eagle3_targets
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.models.drafts.formats import HEAD_METHODS
-from vllm_preflight.models.drafts.loading import as_head
+from vllm_preflight.models.served import as_head
 
 NO_MODEL = "num_speculative_tokens was provided but without speculative model."
 _LOOKUP_METHODS = frozenset({"ngram", "ngram_gpu", "suffix"})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -50,7 +51,8 @@ def derived_head(identifier: str) -> Model | None:
         origin="catalog",
         provenance=f"derived from {target.id}: {table['rule']} ({table['rule_source']})",
         config=config,
-        architecture=read_head(config, method),
+        # The head rotates as its target does, with the same table.
+        architecture=replace(read_head(config, method), ropes=()),
         quantization=Quantization(),
         notes=(
             f"The draft {entry['id']} is derived from {target.id}, not read from its config.json: "

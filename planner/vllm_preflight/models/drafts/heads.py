@@ -29,7 +29,8 @@ from vllm_preflight.models.parts.blocks import linear, lm_head, norm
 
 # Families whose decoder layers vLLM's classes of heads repeat, by method.
 _EAGLE = ("llama",)
-_EAGLE3 = ("llama", "qwen3", "deepseek_v2", "deepseek_v3", "kimi_k2")
+_LATENT = ("deepseek_v2", "deepseek_v3", "kimi_k2")
+_EAGLE3 = ("llama", "qwen3", *_LATENT)
 _DFLASH = ("qwen3",)
 _DSPARK = ("qwen3",)
 # Projections that read the token's embedding beside the hidden state in an EAGLE-3 layer.
@@ -69,6 +70,9 @@ def _decoder(view: ConfigView, types: tuple[str, ...], method: str) -> Architect
     plain = view.with_raw(
         model_type=model_type, num_nextn_predict_layers=None, use_sliding_window=None
     )
+    if model_type in _LATENT:
+        # Their heads have a dense block whatever the target has.
+        plain = plain.with_raw(n_routed_experts=0)
     return TEXT_READERS[model_type](plain, None)
 
 
