@@ -195,3 +195,17 @@ def test_the_newest_release_serves_no_longer_than_a_draft_model(
     }
     launch = draft(LLAMA, config, vllm_version=version)
     assert launch.max_model_len == length
+
+
+def test_a_step_of_several_layers_predicts_one_token(draft: Draft) -> None:
+    name = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16"
+    launch = draft(name, {"method": "mtp", "num_speculative_tokens": 3})
+    assert launch.problems == ()
+    assert draft(name, {"method": "mtp"}).speculative_tokens == 1
+
+
+def test_drafted_tokens_are_whole_passes_of_the_prediction_layers(draft: Draft) -> None:
+    name = "stepfun-ai/Step-3.7-Flash"
+    assert draft(name, {"method": "mtp", "num_speculative_tokens": 6}).problems == ()
+    kind, message = problem(draft(name, {"method": "mtp", "num_speculative_tokens": 4}))
+    assert kind == "invalid_arguments" and "must be divisible by n_predict=3" in message

@@ -143,16 +143,16 @@ def _prediction(reading: Reading, tokens: int) -> Speculation | None:
             f"that vLLM {format_version(version)} loads",
         )
         return None
-    layers = len(reading.target.predictor_layers)
-    if not layers:
+    each = reading.n_predict
+    if not reading.target.predictor_layers:
         reading.not_modelled(
             "The facts at hand describe no prediction layers of this model: their weights and "
             "KV cache are not counted."
         )
-    elif tokens > layers and tokens % layers:
+    elif each is not None and tokens > each and tokens % each:
         reading.refuse(
-            f"num_speculative_tokens:{tokens} must be divisible by n_predict={layers}",
-            f'"num_speculative_tokens": {tokens // layers * layers}',
+            f"num_speculative_tokens:{tokens} must be divisible by n_predict={each}",
+            f'"num_speculative_tokens": {tokens // each * each}',
         )
         return None
     return Speculation("mtp", tokens)

@@ -121,8 +121,8 @@ def _tokens(reading: Reading, method: str) -> int | None:
 
 
 def _own_tokens(reading: Reading, method: str) -> int | None:
-    if method == "mtp" and reading.target.predictor_layers:
-        return len(reading.target.predictor_layers)
+    if method == "mtp":
+        return reading.n_predict
     if method == "suffix":
         return _SUFFIX_TOKENS
     if method == "dspark":

@@ -12,6 +12,10 @@ from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.speculation.drafting import Drafting
 from vllm_preflight.launch.speculation.table import is_prediction_target
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.config_view import ConfigView
+
+# Keys of a config that SpeculativeConfig.hf_config_override takes for n_predict.
+_N_PREDICT = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,19 @@ class Reading:
     def predicts(self) -> bool:
         """Whether the release loads prediction layers of this target."""
         return is_prediction_target(_names(self.target, self.inputs.config), self.version)
+
+    @property
+    def n_predict(self) -> int | None:
+        """Tokens that one pass of the target's prediction layers gives, None where silent.
+
+        One step may be several layers (Nemotron-H), so the config counts, not the layers.
+        """
+        config = ConfigView(self.inputs.config)
+        for view in (config, config.section("text_config")):
+            found = 0 if view is None else view.integer(*_N_PREDICT, default=0)
+            if found:
+                return found
+        return None
 
     def text(self, key: str) -> str | None:
         """A string of the speculative_config.
