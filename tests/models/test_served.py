@@ -54,6 +54,16 @@ def test_a_speculators_folder_serves_its_verifier(tmp_path: Path) -> None:
     assert load_served(found.speculator.id) is found
 
 
+def test_a_verifier_is_never_a_folder_of_this_machine(tmp_path: Path) -> None:
+    config = {
+        "speculators_model_type": "eagle3",
+        "transformer_layer_config": LAYER,
+        "speculators_config": {"verifier": {"name_or_path": str(tmp_path)}},
+    }
+    with pytest.raises(PreflightError):
+        load_served(folder(tmp_path, config))
+
+
 def test_a_model_that_drafts_for_nothing_is_served_itself() -> None:
     found = load_served("Qwen/Qwen3-8B")
     assert found.id == "Qwen/Qwen3-8B" and found.speculator is None

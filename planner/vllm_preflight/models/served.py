@@ -22,7 +22,7 @@ from vllm_preflight.models.drafts.formats import HeadMethod, head_method, verifi
 from vllm_preflight.models.drafts.heads import read_head
 from vllm_preflight.models.local import Progress
 from vllm_preflight.models.model import Model
-from vllm_preflight.models.sources import load_model
+from vllm_preflight.models.sources import load_model, without_folders
 
 # Seconds for which a draft that was not found is not looked for again: a search asks for
 # the same one at every candidate.
@@ -49,7 +49,10 @@ def load_served(
     name = verifier(found.config)
     if name is None or not found.architecture.drafts:
         return found
-    return _with_speculator(load_model(name, progress=progress), found)
+    # vLLM takes a verifier from the Hub alone, whatever lies on this machine.
+    with without_folders():
+        served = load_model(name, progress=progress)
+    return _with_speculator(served, found)
 
 
 @lru_cache(maxsize=64)

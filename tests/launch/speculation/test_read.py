@@ -59,6 +59,7 @@ def test_the_method_is_found_as_vllm_finds_it(
         (R1, {"method": "mtp", "num_speculative_tokens": 0}, "0.33.0", "greater than zero"),
         (R1, {"method": "mtp", "num_speculative_tokens": "two"}, "0.33.0", "greater than zero"),
         (QWEN, {"method": "ngram"}, "0.33.0", "num_speculative_tokens must be provided"),
+        (QWEN, {"model": "Qwen/Qwen3-0.6B"}, "0.33.0", "num_speculative_tokens must be provided"),
         (
             "Qwen/Qwen3-32B",
             {"method": "mtp", "num_speculative_tokens": 1},
@@ -119,6 +120,16 @@ def test_prediction_layers_drafted_unasked_until_0_10(draft: Draft) -> None:
         (QWEN, {"method": "extract_hidden_states", "num_speculative_tokens": 1}),
         (R1, {"method": "mtp", "model": "x/other", "num_speculative_tokens": 1}),
         ("deepseek-ai/DeepSeek-V4-Flash", {"method": "dspark", "num_speculative_tokens": 5}),
+        # States beside a draft of another width, and a draft with states of its own.
+        (
+            "Qwen/Qwen3.5-27B",
+            {
+                "model": "Qwen/Qwen3-0.6B",
+                "num_speculative_tokens": 1,
+                "use_heterogeneous_vocab": True,
+            },
+        ),
+        ("Qwen/Qwen3.5-27B", {"model": "Qwen/Qwen3.5-4B", "num_speculative_tokens": 1}),
         # An independent model whose layers keep another kind of cache.
         (
             R1,
@@ -209,3 +220,9 @@ def test_drafted_tokens_are_whole_passes_of_the_prediction_layers(draft: Draft) 
     assert draft(name, {"method": "mtp", "num_speculative_tokens": 6}).problems == ()
     kind, message = problem(draft(name, {"method": "mtp", "num_speculative_tokens": 4}))
     assert kind == "invalid_arguments" and "must be divisible by n_predict=3" in message
+
+
+def test_what_the_old_engine_took_over_is_not_modelled(draft: Draft) -> None:
+    config = {"model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 3}
+    kind, message = problem(draft(QWEN, config, vllm_version="0.10.2"))
+    assert kind == "not_modelled" and "V0 engine" in message

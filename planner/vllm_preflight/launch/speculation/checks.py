@@ -9,7 +9,7 @@ from __future__ import annotations
 from vllm_preflight.launch.launch import Speculation
 from vllm_preflight.launch.refusals import check_parallel_sizes
 from vllm_preflight.launch.speculation.reading import Reading
-from vllm_preflight.models.architecture import StateCache
+from vllm_preflight.models.architecture import Architecture, AttentionCache, Cache, StateCache
 from vllm_preflight.models.model import Model
 
 # The second runner drafts with independent models and shards them like the target.
@@ -30,15 +30,37 @@ def check_draft(reading: Reading, speculation: Speculation, draft: Model) -> Non
             "speculative decoding.",
             "name a draft with the target's vocabulary",
         )
-    kinds = [
-        {type(cache) for layer in model.layers for cache in layer.caches}
-        for model in (facts, target)
-    ]
-    if kinds[0] & {StateCache} or not kinds[0] <= kinds[1]:
+    if not _shares_pool(facts, target):
         reading.not_modelled(
             f"How vLLM shares one KV cache between {draft.id} and the model is not modelled: "
             "their layers keep different kinds of caches, or states."
         )
+
+
+def _shares_pool(draft: Architecture, target: Architecture) -> bool:
+    """Whether the draft's caches are of kinds the target has too.
+
+    States of a draft are not understood; beside those of a target, whose pages they decide,
+    only attention as wide as the target's.
+    """
+    own, others = _caches(draft), _caches(target)
+    if any(isinstance(cache, StateCache) for cache in own):
+        return False
+    if not {type(cache) for cache in own} <= {type(cache) for cache in others}:
+        return False
+    return not target.is_hybrid or _widths(own) <= _widths(others)
+
+
+def _caches(architecture: Architecture) -> set[Cache]:
+    return {cache for layer in architecture.layers for cache in layer.caches}
+
+
+def _widths(caches: set[Cache]) -> set[tuple[int, int, int]]:
+    return {
+        (cache.num_kv_heads, cache.head_dim, cache.head_dim_v)
+        for cache in caches
+        if isinstance(cache, AttentionCache)
+    }
 
 
 def _check_parallel(reading: Reading, speculation: Speculation, draft: Model) -> None:

@@ -17,6 +17,9 @@ from vllm_preflight.models.served import as_head
 NO_MODEL = "num_speculative_tokens was provided but without speculative model."
 _LOOKUP_METHODS = frozenset({"ngram", "ngram_gpu", "suffix"})
 _NOT_MODELLED = frozenset({"extract_hidden_states", "custom_class"})
+# What the V1 engine lacked while the V0 engine still took over (engine/arg_utils.py).
+_OLD_ENGINE_METHODS = frozenset({"draft_model", "mlp_speculator"})
+_OLD_ENGINE_ENDS = (0, 11, 0)
 _DRAFT_MODELS = (0, 15, 0)
 # First release that refuses a method it cannot place instead of taking it for draft_model.
 _METHOD_REFUSED = (0, 15, 0)
@@ -39,6 +42,13 @@ def with_drafter(reading: Reading, method: str, tokens: int) -> Speculation | No
         return Speculation(method, tokens, reading.drafting.name)
     if method == "mtp":
         return _prediction(reading, tokens)
+    if method in _OLD_ENGINE_METHODS and reading.version < _OLD_ENGINE_ENDS:
+        reading.not_modelled(
+            f"vLLM {format_version(reading.version)} runs the method {method} in its V0 engine, "
+            "whose memory sizing is not described here.",
+            "vLLM 0.15.0",
+        )
+        return Speculation(method, tokens, reading.drafting.name)
     if method == "mlp_speculator":
         reading.refuse(
             "Model architectures ['MLPSpeculatorPreTrainedModel'] are not supported for now.",

@@ -103,7 +103,8 @@ def _tokens(reading: Reading, method: str) -> int | None:
         tokens = _own_tokens(reading, method)
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
         draft = reading.drafting.draft
-        if tokens is None and draft is not None and draft.origin == "catalog":
+        derived = draft is not None and draft.architecture.drafts and draft.origin == "catalog"
+        if tokens is None and draft is not None and derived:
             reading.not_modelled(
                 f"How many tokens {draft.id} drafts is in its config.json, which is not at hand.",
                 'give "num_speculative_tokens" in --speculative-config',
