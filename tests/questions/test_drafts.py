@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.check import StartupRequest, StartupResponse
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.questions.check import predict_startup
@@ -206,3 +207,11 @@ def test_a_plan_reckons_with_the_draft_too(monkeypatch: pytest.MonkeyPatch) -> N
     assert plain.feasibility is not None and drafted.feasibility is not None
     added = drafted.feasibility.weights_gib - plain.feasibility.weights_gib
     assert added == pytest.approx(1.12, abs=0.02)
+
+
+def test_no_plan_is_made_with_a_draft_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    draft = json.dumps({"model": "nosuch/thing", "num_speculative_tokens": 3})
+    arguments = {"model": "Qwen/Qwen3-8B", "gpu": "H100", "speculative_config": draft}
+    with pytest.raises(PreflightError, match="^The draft nosuch/thing is not known here"):
+        plan_deployment(PlanRequest.model_validate(arguments))

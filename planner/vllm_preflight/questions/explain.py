@@ -75,6 +75,8 @@ def explain_startup_log(
             compared = _Compared(log, wanted, progress)
             predicted = compared.prediction
             warnings += compared.warnings
+            if predicted.failure is not None and predicted.failure.kind == "not_modelled":
+                warnings.append(f"Not all of it is predicted: {predicted.failure.message}")
         except PreflightError as error:
             missing = str(error)
     rows = compare_terms(log, predicted)

@@ -67,7 +67,12 @@ def choose_layout(model: Model, hardware: Hardware, request: PlanRequest) -> Siz
                 "Lower one of them.",
             )
         raise InvalidRequest(
-            " ".join(f"vLLM refuses this: {problem.message}" for problem in problems),
+            " ".join(
+                problem.message
+                if problem.kind == "not_modelled"
+                else f"vLLM refuses this: {problem.message}"
+                for problem in problems
+            ),
             " ".join(f"Try {remedy}." for problem in problems for remedy in problem.remedies),
         )
     return result
