@@ -213,5 +213,5 @@ def test_no_plan_is_made_with_a_draft_nobody_knows(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     draft = json.dumps({"model": "nosuch/thing", "num_speculative_tokens": 3})
     arguments = {"model": "Qwen/Qwen3-8B", "gpu": "H100", "speculative_config": draft}
-    with pytest.raises(PreflightError, match="^The draft nosuch/thing is not known here"):
+    with pytest.raises(PreflightError, match=r"^The draft nosuch/thing is not known here"):
         plan_deployment(PlanRequest.model_validate(arguments))
