@@ -99,3 +99,9 @@ def test_a_plain_config_is_a_head_where_the_method_says_so(tmp_path: Path) -> No
 def test_a_whole_model_of_the_catalogue_is_no_head() -> None:
     with pytest.raises(UnsupportedArchitecture, match="a whole model by its config"):
         as_head(load_model("Qwen/Qwen3-0.6B", source="catalog"), "eagle3")
+
+
+def test_stages_in_another_deepseek_checkpoint_are_read_from_its_config() -> None:
+    named = load_model("deepseek-ai/DeepSeek-V4-Flash-0731", source="catalog")
+    stages = as_head(named, "dspark")
+    assert stages.architecture.drafts == "dspark" and len(stages.architecture.layers) == 3

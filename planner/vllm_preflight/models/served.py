@@ -20,6 +20,7 @@ from vllm_preflight.base.errors import (
 from vllm_preflight.models.drafts.derived import derived_head
 from vllm_preflight.models.drafts.formats import HeadMethod, head_method, verifier
 from vllm_preflight.models.drafts.heads import read_head
+from vllm_preflight.models.drafts.in_target import dspark_stages
 from vllm_preflight.models.local import Progress
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.sources import load_model, without_folders
@@ -95,6 +96,8 @@ def as_head(draft: Model, method: HeadMethod) -> Model:
     own = head_method(draft.config)
     if own is None and method in {"eagle", "eagle3"} and draft.origin != "catalog":
         return replace(draft, architecture=read_head(draft.config, method))
+    if method == "dspark" and own is None and draft.config.get("dspark_target_layer_ids"):
+        return dspark_stages(draft)
     is_what = f"a head of {own}" if own else "a whole model"
     raise UnsupportedArchitecture(
         f"{draft.id} is {is_what} by its config, not a head of {method}.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,3 +183,23 @@ def test_a_vision_model_named_like_a_head_is_none() -> None:
         read_architecture(
             {"model_type": "eagle_2_5", "architectures": ["Eagle2_5_VLForConditionalGeneration"]}
         )
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen3", "deepseek_v3"])
+def test_every_class_of_vllm_s_drafts_is_a_head_or_refused(
+    shared_dir: Path, model_type: str
+) -> None:
+    registry = json.loads(
+        (shared_dir / "data" / "vllm_0_33_registry.json").read_text(encoding="utf-8")
+    )
+    classes: list[str] = list(registry["categories"]["speculative_decoding"])
+    assert len(classes) > 60
+    read: list[str] = []
+    for name in classes:
+        try:
+            head = read_architecture({**QWEN, "model_type": model_type, "architectures": [name]})
+        except UnsupportedArchitecture:
+            continue
+        assert head.drafts, name
+        read.append(name)
+    assert len(read) < len(classes)

@@ -7,6 +7,7 @@ Source: vLLM 0.33 transformers_utils/configs/eagle.py and configs/speculators.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
@@ -24,6 +25,10 @@ _SPECULATORS_METHODS: Mapping[str, HeadMethod] = {
 }
 # A vision-language model whose name begins like EAGLE's heads.
 _VISION_MODEL = "Eagle2_5"
+_DFLASH_CLASSES = ("DFlashDraftModel", "DFlashQwen3ForCausalLM", "DFlashQwen3Model")
+# How vLLM's registry names the classes of other drafts: prediction layers stored apart,
+# later kinds of DFlash, assistants.
+_OTHER_DRAFTS = re.compile(r"MTP(Model)?$|^DFlash|(Draft|XPress|Assistant|HiddenStates)Model$")
 _TYPES: Mapping[str, HeadMethod] = {
     "eagle": "eagle",
     "medusa": "medusa",
@@ -35,7 +40,7 @@ def head_method(config: Mapping[str, Any]) -> HeadMethod | None:
     """The drafting method a config is a head for; None for a model that can be served.
 
     Raises:
-        UnsupportedArchitecture: a speculators config of a method that is not known here.
+        UnsupportedArchitecture: a draft of a kind that is not known here.
     """
     named = config.get("speculators_model_type")
     if named is not None:
@@ -49,7 +54,17 @@ def head_method(config: Mapping[str, Any]) -> HeadMethod | None:
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in _TYPES:
         return _TYPES[model_type]
-    return next((found for name in _classes(config) if (found := _method_of_class(name))), None)
+    for name in _classes(config):
+        found = _method_of_class(name)
+        if found is None and _OTHER_DRAFTS.search(name):
+            raise UnsupportedArchitecture(
+                f"Drafts of the class {name} are not modelled.",
+                "Their weights and their share of the KV cache are not known.",
+                keys=("architectures",),
+            )
+        if found is not None:
+            return found
+    return None
 
 
 def _method_of_class(name: str) -> HeadMethod | None:
@@ -58,7 +73,7 @@ def _method_of_class(name: str) -> HeadMethod | None:
         return "eagle3"
     if name.startswith("Eagle") and not name.startswith(_VISION_MODEL):
         return "eagle"
-    if name.startswith("DFlash"):
+    if name in _DFLASH_CLASSES:
         return "dflash"
     if name.endswith("DSparkModel") or name == "DSparkDraftModel":
         return "dspark"
