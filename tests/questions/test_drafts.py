@@ -49,6 +49,9 @@ def test_a_draft_model_is_weighed_and_shares_the_cache(check: Check) -> None:
     weights = terms(drafted)["weights_draft model"]
     assert 1.1 * GIB < weights < 1.15 * GIB
     assert terms(drafted)["weights"] == terms(plain)["weights"] + weights
+    sources = {term.name: term.source for term in drafted.startup.terms or []}
+    assert "Qwen/Qwen3-0.6B" in sources["weights_draft model"]
+    assert "Qwen/Qwen3-8B" in sources["weights_attention"]
     tokens = drafted.startup.kv_cache_tokens
     assert tokens is not None and 215_000 < tokens < 218_000
     assert tokens == terms(drafted)["available_kv_cache"] // (16 * 262_144) * 16
