@@ -20,6 +20,7 @@ from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
 from vllm_preflight.models.sources import load_model
@@ -69,6 +70,7 @@ def inputs_of(case: StartupCase) -> Inputs:
         extra=extra,
         config=model.config,
         checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
+        drafting=find_drafting(model, request.speculative_config),
     )
     return Inputs(case, request, extra, model, gpu, launch)
 

@@ -82,6 +82,22 @@ COMMANDS = (
         "vllm serve meta-llama/Llama-3.1-8B-Instruct --speculative-config "
         '\'{"method": "ngram", "num_speculative_tokens": 4}\'',
     ),
+    (
+        "H100",
+        "vllm serve Qwen/Qwen3-8B --speculative-config "
+        '\'{"model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 3}\'',
+    ),
+    (
+        "H100",
+        "vllm serve meta-llama/Llama-3.1-8B-Instruct --speculative-config "
+        '\'{"method": "eagle3", "model": "yuhuili/EAGLE3-LLaMA3.1-Instruct-8B", '
+        '"num_speculative_tokens": 3}\'',
+    ),
+    (
+        "H200",
+        "vllm serve deepseek-ai/DeepSeek-V4-Flash-0731 -tp 4 --speculative-config "
+        '\'{"method": "dspark", "num_speculative_tokens": 5}\'',
+    ),
     ("H100", "vllm serve Qwen/Qwen3-8B --kv-cache-memory-bytes 20G"),
     ("H100", "vllm serve Qwen/Qwen3-8B -tp 3"),
 )

@@ -15,6 +15,7 @@ from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization_requests import requested
@@ -115,13 +116,15 @@ def _started(model: Model, gpu: Gpu, case: ServingCase, fields: Mapping[str, Any
     startup: Startup | None = None
     for changes in attempts:
         given: dict[str, Any] = {**changes, **known, **fields}
+        request = StartupRequest(**given)
         launch = resolve_launch(
-            StartupRequest(**given),
+            request,
             model.architecture,
             gpu,
             extra=extra,
             config=model.config,
             checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
+            drafting=find_drafting(model, request.speculative_config),
         )
         # What was measured was accepted: builds, vendors and checkpoints are its own.
         launch = replace(launch, problems=())

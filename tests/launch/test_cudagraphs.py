@@ -41,7 +41,7 @@ def test_drafts_round_the_sizes_to_whole_decode_steps(resolve: Resolve) -> None:
     # A published start-up with one drafted token captured 18 piecewise graphs, the
     # largest 128, and 10 full ones, the largest 64.
     launch = resolve(
-        max_num_seqs=32, speculative_config='{"method": "mtp", "num_speculative_tokens": 1}'
+        max_num_seqs=32, speculative_config='{"method": "ngram", "num_speculative_tokens": 1}'
     )
     sizes = cudagraph_capture_sizes(launch, HOPPER, "llama")
     full = full_graph_sizes(launch, sizes)

@@ -357,3 +357,13 @@ def test_a_card_of_no_catalogue_counts_by_its_memory() -> None:
     report = explain_startup_log(log)
     assert report.prediction is not None
     assert any("61.7 GiB" in warning for warning in report.warnings)
+
+
+def test_a_log_with_a_draft_nobody_knows_says_what_is_not_predicted() -> None:
+    drafts = {"model": "nosuch/thing", "num_speculative_tokens": 3}
+    lines = head(max_model_len=8192, speculative_config=drafts)
+    report = explain_startup_log(text(lines, memory(16.1, 1.2, 0.1, 3.2), STARTED))
+    assert report.outcome == "started"
+    assert report.prediction is not None and report.prediction.failure is not None
+    assert report.prediction.failure.kind == "not_modelled"
+    assert any("Not all of it is predicted: The draft nosuch/thing" in w for w in report.warnings)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vllm_preflight.models.model import Model
+
 # (major, minor, patch) of a vLLM release.
 Version = tuple[int, int, int]
 
@@ -17,11 +19,26 @@ CompileCache = Literal["cold", "warm", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """vLLM's speculative_config: method ("mtp", "eagle3", "ngram", …) and drafted tokens."""
+    """vLLM's speculative_config: method ("mtp", "eagle3", "ngram", …) and drafted tokens.
+
+    `model` names the draft, None where the model drafts with its own layers or by lookup.
+    `drafter` holds the draft's facts, None where there is no draft or nothing is known of
+    it. `shares_embedding` says that the draft reads the target's embedding. `quantization`
+    and `kv_cache_dtype` are the draft's own where given.
+    """
 
     method: str
     num_speculative_tokens: int
     model: str | None = None
+    drafter: Model | None = None
+    shares_embedding: bool = False
+    quantization: str | None = None
+    kv_cache_dtype: str | None = None
+
+    @property
+    def own_layers(self) -> bool:
+        """Whether the model's own prediction layers draft."""
+        return self.method == "mtp" and self.model is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Arguments that are JSON inside an argument: speculative_config, limit_mm_per_prompt.
 
 Both arrive as the text a user would give vLLM. Text that is no JSON object raises
-InvalidRequest; values that vLLM would refuse are noted as its refusals.
+InvalidRequest; `speculation` reads what a speculative_config says.
 """
 
 from __future__ import annotations
@@ -12,13 +12,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.launch import Speculation
-from vllm_preflight.launch.notes import Notes
-from vllm_preflight.models.architecture import Architecture
 
 _OLD_LIMITS = re.compile(r"[a-z]+=\d+(?:,[a-z]+=\d+)*")
-# Methods under older or model-specific names that are all multi-token prediction.
-_MTP_SUFFIX = "_mtp"
 
 
 def json_object(field: str, text: str) -> dict[str, Any]:
@@ -36,62 +31,6 @@ def json_object(field: str, text: str) -> dict[str, Any]:
             'Write a JSON object such as {"key": 1}.',
         )
     return cast(dict[str, Any], value)
-
-
-def read_speculation(text: str, architecture: Architecture, notes: Notes) -> Speculation | None:
-    """The method, draft model and drafted tokens of a speculative_config.
-
-    Without a method, vLLM takes n-gram lookup for `"model": "ngram"`, EAGLE where the
-    draft's name says so, multi-token prediction where the model has predictor layers
-    and no draft is named, and a draft model otherwise. Without num_speculative_tokens
-    only multi-token prediction has a default, the number of its layers.
-    """
-    config = json_object("speculative_config", text)
-    draft = _text(config, "model")
-    method = _method(_text(config, "method"), draft, architecture)
-    if method is None:
-        notes.refuse(
-            "num_speculative_tokens was provided but without speculative model.",
-            'name a "method" or a draft "model" in --speculative-config',
-        )
-        return None
-    tokens = config.get("num_speculative_tokens")
-    if tokens is None and method == "mtp" and architecture.predictor_layers:
-        tokens = len(architecture.predictor_layers)
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-        notes.refuse(
-            "num_speculative_tokens must be provided with speculative model unless the draft "
-            "model config contains an n_predict parameter."
-            if tokens is None
-            else f"Expected num_speculative_tokens to be greater than zero ({tokens!r}).",
-            'give "num_speculative_tokens" of at least 1 in --speculative-config',
-        )
-        return None
-    return Speculation(method, tokens, draft)
-
-
-def _method(method: str | None, draft: str | None, architecture: Architecture) -> str | None:
-    if method is not None:
-        name = method.strip("[]")
-        return "mtp" if name.endswith(_MTP_SUFFIX) else name
-    if draft is None:
-        return "mtp" if architecture.predictor_layers else None
-    lowered = draft.lower()
-    if lowered in {"ngram", "[ngram]"}:
-        return "ngram"
-    if "eagle3" in lowered:
-        return "eagle3"
-    return "eagle" if "eagle-" in lowered else "draft_model"
-
-
-def _text(config: Mapping[str, Any], key: str) -> str | None:
-    value = config.get(key)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidRequest(
-        f"speculative_config has {key} {value!r}, but must name it as a string.",
-        'For example {"method": "mtp", "num_speculative_tokens": 1}.',
-    )
 
 
 def read_mm_limits(text: str) -> dict[str, int]:

@@ -32,17 +32,38 @@ from vllm_preflight.launch.compilation import (
 from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
-from vllm_preflight.launch.launch import Launch, Lora, ModelRunner
+from vllm_preflight.launch.launch import (
+    Launch,
+    LaunchProblem,
+    Lora,
+    ModelRunner,
+    Speculation,
+    Version,
+)
 from vllm_preflight.launch.lengths import resolve_max_model_len
 from vllm_preflight.launch.model_runner import model_runner
-from vllm_preflight.launch.nested import read_mm_limits, read_speculation
+from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import check_block_size, check_parallel_sizes
+from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
+from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
 
-# Drafting methods the V1 runner can schedule asynchronously.
-_ASYNC_METHODS_V1 = frozenset({"eagle", "eagle3", "mtp", "draft_model"})
+# Drafting methods the V1 runner schedules asynchronously by itself, with the release since
+# which it does (config/vllm.py of each).
+_ASYNC_METHODS_V1: Mapping[str, Version] = {
+    "eagle": (0, 0, 0),
+    "eagle3": (0, 0, 0),
+    "mtp": (0, 0, 0),
+    "ngram_gpu": (0, 18, 0),
+    "dflash": (0, 20, 0),
+    "dspark": (0, 25, 0),
+    "draft_model": (0, 28, 0),
+}
+# Since 0.33 the second runner serves no longer requests than an independent draft can
+# (config/vllm.py, _limit_max_model_len_to_draft).
+_LIMITED_BY_DRAFT: Version = (0, 33, 0)
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -55,13 +76,15 @@ def resolve_launch(
     environment: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
     checkpoint_kv_cache_dtype: str | None = None,
+    drafting: Drafting | None = None,
 ) -> Launch:
     """The launch that `vllm serve` with these arguments makes on this GPU.
 
     `extra` are arguments a request has no field for, by vLLM's names, and `environment`
     the variables set for the command (both as `ParsedCommand` gives them). `config` is
     the model's raw config.json. `checkpoint_kv_cache_dtype` is what the checkpoint's
-    quantisation asks for, as vLLM's name.
+    quantisation asks for, as vLLM's name. `drafting` is what `find_drafting` found; without
+    it a draft that the request names is not modelled.
 
     What vLLM would refuse is in the result's `problems`, in its words. Raises
     InvalidRequest for what is no value at all (a version that does not exist, JSON that
@@ -83,11 +106,7 @@ def resolve_launch(
     check_gpu(gpu, notes)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
-    speculation = (
-        read_speculation(request.speculative_config, architecture, notes)
-        if request.speculative_config
-        else None
-    )
+    speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
     tokens, seqs = resolve_batch(
         BatchLimits(
@@ -121,7 +140,7 @@ def resolve_launch(
             None if quantization == "none" else checkpoint_kv_cache_dtype,
             notes,
         ),
-        max_model_len=max_model_len,
+        max_model_len=_within_draft(notes, runner, max_model_len, speculation),
         max_model_len_auto=auto_length,
         gpu_memory_utilization=_utilization(inputs),
         max_num_seqs=seqs,
@@ -165,9 +184,47 @@ def resolve_launch(
         reasons=dict(notes.reasons),
     )
     # A refusal of the arguments comes before either engine sizes anything.
-    if not launch.problems:
+    if all(problem.kind == "not_modelled" for problem in launch.problems):
         check_engine(inputs, launch)
     return launch
+
+
+def _speculation(inputs: LaunchInputs, drafting: Drafting | None) -> Speculation | None:
+    text = inputs.request.speculative_config
+    if drafting is None and text:
+        drafting = without_lookup(text)
+    if drafting is None:
+        if inputs.architecture.drafts:
+            inputs.notes.problems.append(_served_alone(inputs.architecture))
+        return None
+    return read_speculation(inputs, drafting, inputs.request.tensor_parallel_size or 1)
+
+
+def _within_draft(
+    notes: Notes, runner: ModelRunner, max_model_len: int, speculation: Speculation | None
+) -> int:
+    """The length, lowered to that of an independent draft where the second runner does so."""
+    draft = speculation.drafter if speculation and speculation.method == "draft_model" else None
+    if draft is None or runner == "v1" or notes.version < _LIMITED_BY_DRAFT:
+        return max_model_len
+    longest = draft.architecture.max_position
+    if not draft.architecture.max_position_known or longest >= max_model_len:
+        return max_model_len
+    notes.warn(
+        f"The draft model's max_model_len ({longest}) is smaller than the model's "
+        f"({max_model_len}): vLLM lowers max_model_len to {longest}."
+    )
+    return longest
+
+
+def _served_alone(head: Architecture) -> LaunchProblem:
+    """VLLM builds a head's class only from a speculative_config (its classes assert one)."""
+    return LaunchProblem(
+        f"{head.architecture or head.model_type} is a draft for speculative decoding "
+        f"({head.drafts}): vLLM does not serve it alone.",
+        ("serve its target with --speculative-config",),
+        "unsupported",
+    )
 
 
 def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
@@ -204,10 +261,15 @@ def _async_scheduling(
         default, reason = False, f"off with the {executor} executor"
     elif default and runner == "v1" and stages > 1:
         default, reason = False, "off with pipeline stages in the V1 model runner"
-    elif default and runner == "v1" and method is not None and method not in _ASYNC_METHODS_V1:
+    elif default and runner == "v1" and method is not None and not _async_drafts(notes, method):
         default, reason = False, f"off with {method} drafts in the V1 model runner"
     notes.default("async_scheduling", reason)
     return default
+
+
+def _async_drafts(notes: Notes, method: str) -> bool:
+    since = _ASYNC_METHODS_V1.get(method)
+    return since is not None and notes.version >= since
 
 
 def _lora(inputs: LaunchInputs) -> Lora | None:

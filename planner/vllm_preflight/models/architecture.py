@@ -248,7 +248,8 @@ class Architecture:
     marks models whose back end keeps pages of different sizes in one block.
     `unloaded` are weights the checkpoint stores and vLLM leaves out. The model object
     keeps a buffer of `batch_buffer_width` elements in the model's dtype for each token
-    of a batch (`max_num_batched_tokens`), whole on every rank.
+    of a batch (`max_num_batched_tokens`), whole on every rank. `drafts` is the drafting
+    method the model is a head for ("eagle3"), empty for a model that can be served.
     """
 
     model_type: str
@@ -271,6 +272,7 @@ class Architecture:
     batch_buffer_width: int = 0
     task: Literal["generate", "embed"] = "generate"
     packed_kv_layout: bool = False
+    drafts: str = ""
     max_position_known: bool = True
     unasked_length: int | None = None
     sentence_transformer: bool = False

@@ -13,6 +13,8 @@ from typing import Any, cast
 from vllm_preflight.base.errors import UnsupportedArchitecture, naming_config
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.drafts.formats import head_method
+from vllm_preflight.models.drafts.heads import read_head
 from vllm_preflight.models.families import multimodal
 from vllm_preflight.models.families.pooling import with_pooling_head
 from vllm_preflight.models.families.refused import refusal_reason
@@ -81,14 +83,16 @@ _DECIDING_KEYS = (
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """The architecture a config describes.
 
-    The `model_type` decides; without one, the class named in `architectures`.
+    The `model_type` decides; without one, the class named in `architectures`. A head of
+    speculative decoding is read as one (`Architecture.drafts`).
 
     Raises:
         UnsupportedArchitecture: the model type is not known, keys are missing, or
             values cannot be what they say. Its `keys` name what matters.
     """
     with naming_config(config):
-        return _read(config)
+        method = head_method(config)
+        return _read(config) if method is None else read_head(config, method)
 
 
 def _read(config: Mapping[str, Any]) -> Architecture:

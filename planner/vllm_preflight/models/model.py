@@ -52,6 +52,8 @@ class Model:
         notes: what a reader of the answer should know about the facts.
         assumed: facts no published source states; an answer that hangs on one is no more
             certain than it.
+        speculator: the draft by whose name the model was asked for (speculators format):
+            vLLM then serves its verifier, drafting with it.
     """
 
     id: str
@@ -69,3 +71,4 @@ class Model:
     supposed: bool = False
     notes: tuple[str, ...] = ()
     assumed: tuple[Assumption, ...] = ()
+    speculator: Model | None = None

@@ -22,7 +22,7 @@ from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
-from vllm_preflight.models.sources import load_model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.launches import resolve_for
 from vllm_preflight.recommend.start_remedies import start_fixes
 from vllm_preflight.reports.model import hardware_report, model_report
@@ -73,7 +73,7 @@ def predict_startup(
     if parsed.refusal is not None:
         return _refused(request, parsed, parsed.refusal, hardware)
     try:
-        model = model or load_model(request.model, revision=request.revision, progress=progress)
+        model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
         model = override_config(model, parsed.config_overrides)
         simulate = functools.partial(_simulate, model, hardware, parsed)

@@ -14,7 +14,7 @@ from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.hardware.spoken import read_hardware_name
 from vllm_preflight.models.model import Model
-from vllm_preflight.models.sources import load_model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.comparison import compare_cards
 from vllm_preflight.recommend.prices import PriceList, parse_prices
 from vllm_preflight.reports.compare import compare_report
@@ -41,7 +41,7 @@ def compare_hardware(
             '"gpu_hour": {"H100": 2.4}}, or optimise fewest_gpus.',
         )
     gpus, warnings = chosen_gpus(request.gpus)
-    model = model or load_model(request.model, progress=progress)
+    model = model or load_served(request.model, progress=progress)
     comparison = compare_cards(
         model,
         gpus,

@@ -18,6 +18,7 @@ from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.logs.parse import parse_log
 from vllm_preflight.logs.startup_log import StartupLog
 from vllm_preflight.models.model import Model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
 
@@ -74,6 +75,8 @@ def explain_startup_log(
             compared = _Compared(log, wanted, progress)
             predicted = compared.prediction
             warnings += compared.warnings
+            if predicted.failure is not None and predicted.failure.kind == "not_modelled":
+                warnings.append(f"Not all of it is predicted: {predicted.failure.message}")
         except PreflightError as error:
             missing = str(error)
     rows = compare_terms(log, predicted)
@@ -207,7 +210,7 @@ def _load(
 ) -> tuple[Model, LogRequest]:
     """The model a log names; the last part of a path that is not on this machine."""
     try:
-        return load_model(wanted.model, revision=revision, progress=progress), wanted
+        return load_served(wanted.model, revision=revision, progress=progress), wanted
     except UnknownModel:
         name = wanted.model.rstrip("/").rpartition("/")[2]
         if name == wanted.model:

@@ -13,7 +13,7 @@ from vllm_preflight.artifacts.shell_files import ENV_FILE
 from vllm_preflight.base.errors import PlanRefused
 from vllm_preflight.contract.plan import PlanResponse
 from vllm_preflight.hardware.select import select_hardware
-from vllm_preflight.models.sources import load_model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.questions.plan import answer_plan, make_plan
 
 Progress = Callable[[str], None]
@@ -35,7 +35,7 @@ def generate_artifacts(
     """
     request = profile.request
     hardware = profile.hardware or select_hardware(request)
-    model = load_model(request.model, revision=request.revision, progress=progress)
+    model = load_served(request.model, revision=request.revision, progress=progress)
     made = make_plan(request, model=model, hardware=hardware, progress=progress)
     plan = answer_plan(made)
     serve_command = _checked_command(plan)

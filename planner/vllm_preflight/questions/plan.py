@@ -20,7 +20,7 @@ from vllm_preflight.launch.further import with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_parameters
-from vllm_preflight.models.sources import load_model
+from vllm_preflight.models.served import load_served
 from vllm_preflight.performance.estimate import Performance
 from vllm_preflight.recommend.arguments import written_arguments
 from vllm_preflight.recommend.choose import Choice, choose
@@ -100,7 +100,7 @@ def make_plan(
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
     hardware = hardware or select_hardware(request)
-    model = model or load_model(request.model, revision=request.revision, progress=progress)
+    model = model or load_served(request.model, revision=request.revision, progress=progress)
     model = override_parameters(model, request.params_b)
     model, request = planned_checkpoint(model, request)
     fitted, choice = _choose(model, hardware, fit_workload(model, request))

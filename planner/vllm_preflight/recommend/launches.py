@@ -12,6 +12,7 @@ from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.further import NOTHING_FURTHER, Further
 from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
+from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
@@ -39,6 +40,7 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
         hardware.gpu,
         config=model.config,
         checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
+        drafting=find_drafting(model, request.speculative_config),
         **given,
     )
     found = precision_problems(model, launch, hardware.capability)

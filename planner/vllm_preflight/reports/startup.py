@@ -12,6 +12,7 @@ from vllm_preflight.launch.explain import explain_defaults
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.kv.capacity import requests_by_length
 from vllm_preflight.memory.startup import Startup
+from vllm_preflight.memory.weights.weights import DRAFT_PART
 from vllm_preflight.models.model import Model
 
 _STOPPED_EARLY = frozenset({"invalid_arguments", "unsupported"})
@@ -109,7 +110,7 @@ def startup_terms(startup: Startup, model: Model) -> list[Term]:
                 bytes=part.bytes,
                 formula=f"{part.name} on the fullest rank of {launch.world_size}",
                 basis="derived",
-                source=f"shapes of {model.id} ({model.provenance})",
+                source=_shapes_of(_holder(part.name, startup, model)),
             )
             for part in stage.parts
         ),
@@ -146,6 +147,17 @@ def startup_terms(startup: Startup, model: Model) -> list[Term]:
             )
         )
     return [*terms, *explain_defaults(launch)]
+
+
+def _holder(part: str, startup: Startup, model: Model) -> Model:
+    """The model whose shapes a part of the weights has: the draft's for its own."""
+    speculation = startup.launch.speculation
+    draft = speculation.drafter if speculation and part == DRAFT_PART else None
+    return draft or model
+
+
+def _shapes_of(model: Model) -> str:
+    return f"shapes of {model.id} ({model.provenance})"
 
 
 def _kv_terms(startup: Startup) -> list[Term]:

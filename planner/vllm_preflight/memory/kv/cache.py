@@ -122,12 +122,13 @@ def _stage_layers(
 
 
 def _stages(architecture: Architecture, launch: KvLaunch) -> tuple[range, ...]:
-    """The layers of each pipeline stage; prediction layers follow the last one."""
+    """The layers of each pipeline stage; those that draft follow the last one."""
     stages = pipeline_stages(len(architecture.layers), launch.pipeline_parallel_size)
-    if not launch.prediction_layers:
+    extra = len(architecture.predictor_layers) if launch.prediction_layers else 0
+    extra += len(launch.drafter.layers) if launch.drafter is not None else 0
+    if not extra:
         return stages
     last = stages[-1]
-    extra = len(architecture.predictor_layers)
     return (*stages[:-1], range(last.start, last.stop + extra))
 
 

@@ -19,6 +19,8 @@ def kv_launch(
 ) -> KvLaunch:
     """What decides the pages and groups of a launch on GPUs of `capability`."""
     rules = kv_rules(launch.version)
+    speculation = launch.speculation
+    drafter = speculation.drafter if speculation else None
     ignored = architecture.model_type in _KV_DTYPE_IGNORED
     return KvLaunch(
         dtype=launch.dtype,
@@ -33,6 +35,8 @@ def kv_launch(
         windows_as_full=not _keeps_windows(launch, architecture),
         speculative_tokens=launch.speculative_tokens,
         prediction_layers=predicts_with_own_layers(launch, architecture),
+        drafter=drafter.architecture if drafter is not None else None,
+        drafter_kv_cache_dtype=speculation.kv_cache_dtype if speculation else None,
         group_rule=rules.group_rule,
         pipeline_parallel_size=launch.pipeline_parallel_size,
     )
@@ -57,10 +61,7 @@ def predicts_with_own_layers(launch: Launch, architecture: Architecture) -> bool
     """Whether the model's own prediction layers are loaded to draft, with their caches."""
     speculation = launch.speculation
     return (
-        speculation is not None
-        and "mtp" in speculation.method
-        and speculation.model is None
-        and bool(architecture.predictor_layers)
+        speculation is not None and speculation.own_layers and bool(architecture.predictor_layers)
     )
 
 

@@ -7,6 +7,8 @@ v1/kv_cache_interface.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 from vllm_preflight.base.units import ceil_div, round_up
 from vllm_preflight.memory.kv.attention_backend import (
@@ -42,6 +44,7 @@ from vllm_preflight.models.architecture import (
     CompressorCache,
     IndexerCache,
     LatentCache,
+    Layer,
     RingCache,
     StateCache,
 )
@@ -106,10 +109,23 @@ def choose_block_size(architecture: Architecture, launch: KvLaunch) -> int:
 
 
 def layer_specs(architecture: Architecture, launch: KvLaunch, block_size: int) -> list[LayerSpec]:
-    """What every layer keeps on one rank, in the model's order, prediction layers last."""
+    """What every layer keeps on one rank, in the model's order, those that draft last."""
     layers = architecture.layers
     if launch.prediction_layers:
         layers += architecture.predictor_layers
+    found = _layer_specs(layers, architecture, launch, block_size)
+    if launch.drafter is None:
+        return found
+    drafting = replace(
+        launch, kv_cache_dtype=launch.drafter_kv_cache_dtype or launch.kv_cache_dtype
+    )
+    drafted = _layer_specs(launch.drafter.layers, architecture, drafting, block_size)
+    return [*found, *(LayerSpec(len(layers) + item.layer, item.spec) for item in drafted)]
+
+
+def _layer_specs(
+    layers: Sequence[Layer], architecture: Architecture, launch: KvLaunch, block_size: int
+) -> list[LayerSpec]:
     specs = {
         cache: spec
         for layer in dict.fromkeys(layers)

@@ -14,6 +14,7 @@ from vllm_preflight.base.units import ceil_div, round_up
 from vllm_preflight.memory.kv.attention_backend import ComputeCapability
 from vllm_preflight.memory.kv.groups import GroupRule
 from vllm_preflight.models.architecture import (
+    Architecture,
     AttentionCache,
     CompressedCache,
     IndexerCache,
@@ -31,7 +32,8 @@ class KvLaunch:
 
     `kv_cache_dtype` is resolved: "auto" means `dtype`. `mamba_ssm_cache_dtype` is the
     user's dtype of recurrent states, None for the model's own. `prediction_layers` says
-    whether the model's own prediction layers draft `speculative_tokens` per step. What
+    whether the model's own prediction layers draft `speculative_tokens` per step, `drafter`
+    is the draft whose layers share the pool, with a KV dtype of its own where given. What
     depends on the release is in `kv_versions.KvRules`.
     """
 
@@ -47,6 +49,8 @@ class KvLaunch:
     windows_as_full: bool = False
     speculative_tokens: int = 0
     prediction_layers: bool = False
+    drafter: Architecture | None = None
+    drafter_kv_cache_dtype: str | None = None
     group_rule: GroupRule = "1.5"
     pipeline_parallel_size: int = 1
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Lora, Version
 from vllm_preflight.memory.weights.allocator import allocated_bytes
 from vllm_preflight.memory.weights.division import Ranks
-from vllm_preflight.memory.weights.drafters import drafter_tensors, drafting_layers
 from vllm_preflight.memory.weights.lora import lora_buffers
 from vllm_preflight.memory.weights.pipeline import Stage, model_stages
 from vllm_preflight.memory.weights.startup_buffers import sized_by_batch, startup_buffers
@@ -27,9 +26,10 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import unsupported
 from vllm_preflight.models.quantization_requests import requested
 
-_PREDICTION_METHODS = ("mtp", "dspark")
 # First release whose multimodal ropes may keep no more positions than the text's.
 _ONE_LENGTH_ROPES: Version = (0, 32, 0)
+# What the answer calls the weights of a draft model or head.
+DRAFT_PART = "draft model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,6 @@ class _Facts:
     offload: int
     lora: Lora | None
     predictors: bool
-    drafts: str
     batched_tokens: int
     sequences: int
     towers: frozenset[str]
@@ -95,34 +94,78 @@ def weights_per_rank(model: Model, launch: Launch, capability: ComputeCapability
         InvalidRequest: the launch asks for a quantisation the checkpoint excludes.
         UnsupportedArchitecture: a scheme's layout is not modelled.
     """
-    speculation = launch.speculation
+    facts = _facts(model, launch, capability)
+    weights = _weights(model, facts)
+    weights = weights if model.weight_scale == 1 else _scaled(weights, model.weight_scale)
+    draft = _draft_weights(launch, capability)
+    return weights if draft is None else _beside_draft(weights, draft)
+
+
+def _facts(model: Model, launch: Launch, capability: ComputeCapability) -> _Facts:
     # Limits that decide nothing are left out, so that launches share what is reckoned.
     batched = sized_by_batch(model)
-    weights = _weights(
-        model,
-        _Facts(
-            version=launch.version,
-            capability=capability,
-            dtype=launch.dtype,
-            ranks=Ranks(
-                launch.tensor_parallel_size,
-                launch.tensor_parallel_size * launch.data_parallel_size,
-                launch.enable_expert_parallel,
-            ),
-            pipeline=launch.pipeline_parallel_size,
-            quantization=launch.quantization,
-            offload=launch.cpu_offload_bytes,
-            lora=launch.lora,
-            predictors=speculation is not None and speculation.method.endswith(_PREDICTION_METHODS),
-            drafts=speculation.method if speculation is not None else "",
-            batched_tokens=launch.max_num_batched_tokens if batched else 0,
-            sequences=launch.max_num_seqs if batched else 0,
-            towers=_towers(launch),
-            whole_towers=launch.mm_encoder_tp_mode == "data",
-            pooling=launch.pooling,
+    return _Facts(
+        version=launch.version,
+        capability=capability,
+        dtype=launch.dtype,
+        ranks=Ranks(
+            launch.tensor_parallel_size,
+            launch.tensor_parallel_size * launch.data_parallel_size,
+            launch.enable_expert_parallel,
         ),
+        pipeline=launch.pipeline_parallel_size,
+        quantization=launch.quantization,
+        offload=launch.cpu_offload_bytes,
+        lora=launch.lora,
+        predictors=launch.speculation is not None and launch.speculation.own_layers,
+        batched_tokens=launch.max_num_batched_tokens if batched else 0,
+        sequences=launch.max_num_seqs if batched else 0,
+        towers=_towers(launch),
+        whole_towers=launch.mm_encoder_tp_mode == "data",
+        pooling=launch.pooling,
     )
-    return weights if model.weight_scale == 1 else _scaled(weights, model.weight_scale)
+
+
+def _draft_weights(launch: Launch, capability: ComputeCapability) -> StageWeights | None:
+    """The draft's weights on one rank, None without a draft.
+
+    All of it stays on the last pipeline stage, divided over the target's tensor-parallel
+    ranks. It uses the target's embedding where that is on the same stage (vLLM 0.33
+    v1/worker/gpu/spec_decode/eagle/utils.py).
+    """
+    speculation = launch.speculation
+    if speculation is None or speculation.drafter is None:
+        return None
+    draft = speculation.drafter
+    if speculation.shares_embedding and launch.pipeline_parallel_size == 1:
+        draft = _without_embedding(draft)
+    alone = replace(
+        launch,
+        pipeline_parallel_size=1,
+        quantization=speculation.quantization,
+        cpu_offload_bytes=0,
+        lora=None,
+        speculation=None,
+        pooling=False,
+    )
+    return _weights(draft, _facts(draft, alone, capability)).fullest
+
+
+@lru_cache(maxsize=64)
+def _without_embedding(draft: Model) -> Model:
+    # Kept, because a model is equal only to itself and keys caches.
+    return replace(draft, architecture=replace(draft.architecture, embeddings=()))
+
+
+def _beside_draft(weights: RankWeights, draft: StageWeights) -> RankWeights:
+    *before, last = weights.stages
+    joined = StageWeights(
+        last.exact + draft.exact,
+        last.allocated + draft.allocated,
+        (*last.parts, Part(DRAFT_PART, draft.allocated)),
+        last.offloaded,
+    )
+    return RankWeights((*before, joined))
 
 
 def _scaled(weights: RankWeights, factor: float) -> RankWeights:
@@ -236,11 +279,9 @@ def _other_tensors(
         yield Tensor("rotary tables", fold * rope.positions * rope.dim * width)
     layers = [architecture.layers[index] for index in stage.layers]
     if last and facts.predictors:
-        drafting = drafting_layers(model, facts.drafts)
-        for layer in drafting:
+        for layer in architecture.predictor_layers:
             yield from _predictor_tensors(layer, layout, len(architecture.layers))
             layers.append(layer)
-        yield from drafter_tensors(model, facts.drafts, DTYPE_BYTES[facts.dtype])
     yield from startup_buffers(
         model,
         layers,

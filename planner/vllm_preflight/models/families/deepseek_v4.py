@@ -33,6 +33,8 @@ from vllm_preflight.models.parts.reader import Reader
 _OVERLAPPING_RATIO = 4
 # Tokens per block of the heavier compressors' waiting values (vLLM 0.33, deepseek_v4).
 _HEAVY_STATE_BLOCK = 8
+# DSpark stages of a checkpoint that does not say how many it ships (vLLM 0.33).
+_DSPARK_STAGES = 3
 
 _RATIO_OF_KIND = {
     "sliding_attention": 0,
@@ -179,6 +181,62 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
         intermediate_size=config.integer("moe_intermediate_size"),
     )
     return replace(architecture, packed_kv_layout=True)
+
+
+def read_dspark_stages(config: ConfigView) -> Architecture:
+    """The DSpark stages a DeepSeek-V4 checkpoint ships: windowed layers and their heads.
+
+    Embedding and output head are the model's own. The context's keys and values are
+    projected with copies of the layers' own projections.
+    Source: vLLM 0.33 models/deepseek_v4/nvidia/dspark.py.
+
+    Raises:
+        UnsupportedArchitecture: the config has none (`dspark_target_layer_ids`).
+    """
+    config = config.with_defaults({"qk_rope_head_dim": 64, "num_hash_layers": 3})
+    joined = len(config.items("dspark_target_layer_ids"))
+    if not joined:
+        raise UnsupportedArchitecture(
+            "The config has no dspark_target_layer_ids.",
+            "DSpark drafts with stages that the checkpoint ships.",
+            keys=("dspark_target_layer_ids",),
+        )
+    target = read_deepseek_v4(config)
+    hidden_size, vocab_size = target.hidden_size, target.vocab_size
+    stages = config.integer("n_mtp_layers", default=0) or _DSPARK_STAGES
+    block, moe = _mixture(config, hidden_size, len(target.layers))
+    common = (
+        norm("attn_norm", hidden_size),
+        norm("ffn_norm", hidden_size),
+        *hyper_connection("hc_attn", config, hidden_size),
+        *hyper_connection("hc_ffn", config, hidden_size),
+    )
+    weights = (*_attention(config, hidden_size, 0), *block, *common)
+    rank, width = config.integer("dspark_markov_rank"), config.integer("head_dim")
+    drafted = config.integer("draft_vocab_size", default=vocab_size)
+    heads = (
+        *linear("main_proj", hidden_size, joined * hidden_size),
+        norm("main_norm", hidden_size),
+        *(
+            replace(weight, in_checkpoint=False)
+            for weight in linear("context_wkv_proj", stages * width, hidden_size)
+        ),
+        norm("norm", hidden_size),
+        *hyper_head(config, hidden_size),
+        Weight("markov_head.markov_w1", vocab_size, rank),
+        Weight("markov_head.markov_w2", drafted, rank),
+    )
+    if config.flag("enable_confidence_head", default=True):
+        heads += (Weight("confidence_head.proj", hidden_size + rank, dtype="float32"),)
+    return replace(
+        target,
+        embeddings=(),
+        layers=(Layer(_caches(config, 0), weights, moe),) * stages,
+        head=heads,
+        predictor_layers=(),
+        ropes=(),
+        drafts="dspark",
+    )
 
 
 READERS: Mapping[str, Reader] = {

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.memory.weights.weights import StageWeights
+from vllm_preflight.memory.weights.weights import DRAFT_PART, StageWeights
 from vllm_preflight.models.architecture import Split
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.step.attention import INDEX_TOPK, Attention, stage_attention
 from vllm_preflight.performance.step.matrices import Division, StageMatrices, stage_matrices
 
-_DRAFT = "prediction layers"
+_DRAFTS = ("prediction layers", DRAFT_PART)
 _HEAD = "output head"
 _EMBEDDINGS = "embeddings"
 _ACTIVATION = 2.0
@@ -83,7 +83,7 @@ def stage_work(
         head_flops=2.0 * elements / stages,
         shared_norms=_shared_norms(model) / stages,
         reduced_bytes=_ACTIVATION * architecture.hidden_size,
-        draft_bytes=parts.get(_DRAFT, 0.0),
+        draft_bytes=sum(parts.get(name, 0.0) for name in _DRAFTS),
         offloaded_bytes=float(weights.offloaded),
         replicas=launch.data_parallel_size,
     )

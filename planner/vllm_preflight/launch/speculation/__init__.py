@@ -1,0 +1,1 @@
+"""speculative_config: which method drafts, with what, and whether the release takes it."""
