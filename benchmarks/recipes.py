@@ -197,8 +197,12 @@ def asked(case: Case, gpus: int) -> Outcome:
     failure = answer.startup.failure
     if failure is None:
         return Outcome("starts")
-    refused = failure.kind in ("invalid_arguments", "unsupported")
-    return Outcome("refused" if refused else "does not start", failure.message.splitlines()[0])
+    words = {
+        "invalid_arguments": "refused",
+        "unsupported": "refused",
+        "not_modelled": "not modelled",
+    }
+    return Outcome(words.get(failure.kind, "does not start"), failure.message.splitlines()[0])
 
 
 if __name__ == "__main__":

@@ -72,6 +72,14 @@ DIMENSIONS = (
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 
+# Classes by names of their sources that no release of vLLM registers, beside the registry's
+# (vLLM 0.33 model_executor/models/registry.py).
+CLASSES = {
+    "MiniMaxM3ForCausalLM": "MiniMaxM3SparseForCausalLM",
+    "Step3p7FlashForCausalLM": "Step3p7ForConditionalGeneration",
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
@@ -103,7 +111,7 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
     """All entries, sorted by id, each starting with its id; and why others are left out."""
     index = {row["model"]: row for row in read_rows(folder / "index.jsonl")}
     configs = {
-        row["model"]: as_published(row["config"], index[row["model"]])
+        row["model"]: as_registered(as_published(row["config"], index[row["model"]]))
         for row in read_rows(folder / "configs.jsonl")
     }
     modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
@@ -176,6 +184,12 @@ def alike(configs: Mapping[str, Json], model: str, other: str) -> bool:
 def read_rows(path: Path) -> Iterable[Json]:
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def as_registered(config: Json) -> Json:
+    """The config with vLLM's name of its class, where its source has one of its own."""
+    classes = [CLASSES.get(name, name) for name in config.get("architectures", [])]
+    return {**config, "architectures": classes} if classes else config
 
 
 def as_published(config: Json, row: Json) -> Json:

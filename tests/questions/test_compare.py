@@ -125,7 +125,7 @@ def test_a_precision_that_is_given_is_kept() -> None:
 
 
 def test_a_variant_is_named_with_its_checkpoint() -> None:
-    report = compare(gpus="L4", max_gpus=1)
+    report = compare(gpus="RTX 4090", max_gpus=1)
     assert report.best is not None and report.best.checkpoint == "Qwen/Qwen3-32B-AWQ"
     assert report.serve_command is not None
     assert report.serve_command.startswith("vllm serve Qwen/Qwen3-32B-AWQ")

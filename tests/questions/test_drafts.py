@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.check import StartupRequest, StartupResponse
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.questions.check import predict_startup
@@ -216,5 +215,7 @@ def test_no_plan_is_made_with_a_draft_nobody_knows(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     draft = json.dumps({"model": "nosuch/thing", "num_speculative_tokens": 3})
     arguments = {"model": "Qwen/Qwen3-8B", "gpu": "H100", "speculative_config": draft}
-    with pytest.raises(PreflightError, match=r"^The draft nosuch/thing is not known here"):
-        plan_deployment(PlanRequest.model_validate(arguments))
+    answer = plan_deployment(PlanRequest.model_validate(arguments))
+    assert answer.verdict.outcome == "not_modelled"
+    assert "The draft nosuch/thing is not known here" in answer.verdict.sentence
+    assert answer.artifacts.serve_command is None

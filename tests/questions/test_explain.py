@@ -167,8 +167,8 @@ def test_a_cache_too_small_gets_lengths_that_start() -> None:
         "kv_cache_too_small",
     )
     assert "40,960 tokens needs 5.63 GiB" in report.explanation
-    assert report.remedies[0].startswith("--max-model-len ")
-    length = int(report.remedies[0].split()[1])
+    told = next(item for item in report.remedies if item.startswith("--max-model-len "))
+    length = int(told.split()[1])
     # vLLM's own estimate is what starts in one case of two; advice is on the safe side of it.
     assert 16_384 <= length <= 18_192
     checked(report)

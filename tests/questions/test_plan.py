@@ -84,8 +84,10 @@ def test_weights_are_what_vllm_loads(
     repository: Path, model: str, tensor_parallel_size: int
 ) -> None:
     expected = _weights_of_vllm(repository)[model, tensor_parallel_size]
+    # The newest release wants to be told that a scheme's end is known.
+    old = {"vllm_args": "--allow-deprecated-quantization"} if "405B" in model else {}
     answer = plan(
-        model, "H100", gpus=tensor_parallel_size, tensor_parallel_size=tensor_parallel_size
+        model, "H100", gpus=tensor_parallel_size, tensor_parallel_size=tensor_parallel_size, **old
     )
     assert answer.startup is not None and answer.startup.weights_gib is not None
     assert answer.startup.weights_gib == pytest.approx(expected, rel=0.002)
@@ -110,6 +112,7 @@ def test_kv_bytes_per_token_agree_with_vllms_planner(shared_dir: Path) -> None:
                     gpu="H100",
                     tensor_parallel_size=row["tp"],
                     kv_cache_dtype=row["kv_cache_dtype"],
+                    vllm_version="0.19.0",
                 )
             )
             assert answer.startup.kv_bytes_per_token == row["kv_bytes_per_token_per_rank"], key
@@ -193,7 +196,7 @@ def test_gpus_that_are_there_are_used() -> None:
 
 @pytest.mark.design("4: no command is printed for what does not start")
 def test_what_cannot_start_says_so_on_the_gpus_there_are() -> None:
-    answer = plan("meta-llama/Llama-3.1-405B-Instruct-FP8", gpus=2)
+    answer = plan("deepseek-ai/DeepSeek-R1", gpus=2)
     assert answer.verdict.outcome == "does_not_start"
     assert answer.artifacts.serve_command is None
     assert answer.hardware.gpus == 2
@@ -235,7 +238,8 @@ def test_latency_gets_few_sequences_and_small_steps() -> None:
     assert (config.max_num_seqs, config.max_num_batched_tokens) == (20, 2048)
     for mode in ("throughput", "balanced"):
         plain = plan("Qwen/Qwen3-8B", concurrency=20, batching_mode=mode)
-        assert plain.artifacts.serve_command == "vllm serve Qwen/Qwen3-8B"
+        assert plain.artifacts.serve_command is not None
+        assert "--max-num" not in plain.artifacts.serve_command
 
 
 def test_the_serve_command_starts_as_predicted() -> None:
@@ -340,7 +344,7 @@ def test_a_checkpoint_that_is_only_supposed_has_no_command() -> None:
     assert "--quantization" not in (stored.artifacts.serve_command or "--quantization")
     supposed = plan("Qwen/Qwen3-1.7B", quantization="gptq", gpus=1)
     assert supposed.artifacts.serve_command is None
-    assert any("Find one on the Hub" in warning for warning in supposed.warnings)
+    assert any("nothing to run" in warning for warning in supposed.warnings)
 
 
 def test_progress_is_only_told_while_the_network_is_asked() -> None:
@@ -366,6 +370,8 @@ def headroom(model: str, size: int, vram: float, tokens: int, concurrency: int) 
     answer = plan(
         model, "H200", gpus=size, tensor_parallel_size=size, vram_gb=vram,
         prompt_tokens=tokens, gen_tokens=1, concurrency=concurrency,
+        # vLLM's defaults of both hang on the size of the card.
+        max_num_seqs=256, max_num_batched_tokens=8_192,
     )  # fmt: skip
     return answer.feasibility.headroom_gib
 

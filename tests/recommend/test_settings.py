@@ -24,7 +24,7 @@ def words(answer: PlanResponse) -> list[str]:
 
 @pytest.mark.design("4: a flag is written only where it has a reason")
 def test_a_launch_that_needs_nothing_gets_no_flag() -> None:
-    assert words(plan(concurrency=16)) == ["vllm", "serve", "Qwen/Qwen3-8B"]
+    assert words(plan("01-ai/Yi-34B", "H200", concurrency=4)) == ["vllm", "serve", "01-ai/Yi-34B"]
 
 
 def test_the_length_is_absent_where_the_models_own_surely_starts() -> None:
@@ -66,7 +66,7 @@ def test_fewer_sequences_are_written_only_where_they_free_a_part_of_the_cache() 
     tight = plan("Qwen/Qwen3-32B", gpus=1, concurrency=8)
     assert tight.config.max_num_seqs == 256
     assert "frees" in tight.config.explanations["max_num_seqs"]
-    assert "--max-num-seqs" not in words(plan("Qwen/Qwen3-32B", gpus=2, concurrency=8))
+    assert "--max-num-seqs" not in words(plan("Qwen/Qwen3-8B", gpus=1, concurrency=8))
 
 
 def test_more_requests_than_the_default_takes_raise_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,9 @@ from vllm_preflight.reports.startup import startup_report
 from vllm_preflight.reports.verdict import start_verdict
 
 Progress = Callable[[str], None]
+
+# What a remedy says behind its flags.
+_REMARK = re.compile(r" \([^()]*\)$")
 
 # What the answer lists of a launch, in vLLM's names.
 _ARGUMENTS = (
@@ -208,9 +212,16 @@ def _whole_line(
     """
     if verdict.good:
         return _command(request, parsed)
-    if verdict.outcome == "not_modelled" or not remedies:
+    changes = [flags for remedy in remedies if (flags := _flags_of(remedy)) is not None]
+    if verdict.outcome == "not_modelled" or not changes:
         return None
-    return _command(request, parsed, remedies[:1])
+    return _command(request, parsed, changes[:1])
+
+
+def _flags_of(remedy: str) -> str | None:
+    """A remedy's flags without the remark behind them; None where it is no flag."""
+    flags = _REMARK.sub("", remedy)
+    return flags if flags.removeprefix("no ").startswith("--") else None
 
 
 def _refused(

@@ -15,10 +15,6 @@ from vllm_preflight.launch.versions import NEWEST_KNOWN, OLDEST_KNOWN, parse_ver
 from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.sources import load_model
 
-# Classes that a catalogue entry's source names and no release has ever had: the entries'
-# numbers are the model's, the class is not vLLM's.
-_SOURCES_NAMES = {"MiniMaxM3ForCausalLM", "Step3p7FlashForCausalLM"}
-
 
 def _spans() -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     registry, quantization = table("registry"), table("quantization")

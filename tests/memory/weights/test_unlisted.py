@@ -60,17 +60,3 @@ def test_multimodal_rotary_tables_were_fourfold_up_to_0_31() -> None:
     # Printed by 0.28.0: 1.72 GiB.
     assert before == pytest.approx(1.72, abs=0.01)
     assert before - after == pytest.approx(3 * 262_144 * 64 * 2 / BYTES_TO_GIB, abs=0.01)
-
-
-def test_dspark_loads_three_layers_and_its_transition() -> None:
-    name = "deepseek-ai/DeepSeek-V4-Flash-0731"
-    layout: dict[str, Any] = {"tensor_parallel_size": 2, "max_model_len": 65536}
-    plain = loaded_gib(name, "GB10", "0.27.1", **layout)
-    drafting = loaded_gib(
-        name,
-        "GB10",
-        "0.27.1",
-        speculative_config='{"method": "dspark", "num_speculative_tokens": 5}',
-        **layout,
-    )
-    assert 4.5 < drafting - plain < 6.0
