@@ -173,6 +173,13 @@ def release_of(recipe: Json, variant: Json, least: bool) -> str:
     return named if number >= OLDEST_KNOWN else format_version(OLDEST_KNOWN)
 
 
+_WORDS = {
+    "invalid_arguments": "refused",
+    "unsupported": "refused",
+    "not_modelled": "not modelled",
+}
+
+
 def predicted(case: Case) -> Outcome:
     """The first number of GPUs that starts decides; else the last one's failure."""
     outcome = Outcome("more than a node")

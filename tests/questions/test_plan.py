@@ -112,7 +112,7 @@ def test_kv_bytes_per_token_agree_with_vllms_planner(shared_dir: Path) -> None:
                     gpu="H100",
                     tensor_parallel_size=row["tp"],
                     kv_cache_dtype=row["kv_cache_dtype"],
-                    vllm_version="0.19.0",
+                    vllm_args="--allow-deprecated-quantization",
                 )
             )
             assert answer.startup.kv_bytes_per_token == row["kv_bytes_per_token_per_rank"], key

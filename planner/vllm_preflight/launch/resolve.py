@@ -194,7 +194,8 @@ def _speculation(inputs: LaunchInputs, drafting: Drafting | None) -> Speculation
     if drafting is None and text:
         drafting = without_lookup(text)
     if drafting is None:
-        if inputs.architecture.drafts:
+        told = any(problem.kind == "unsupported" for problem in inputs.notes.problems)
+        if inputs.architecture.drafts and not told:
             inputs.notes.problems.append(_served_alone(inputs.architecture))
         return None
     return read_speculation(inputs, drafting, inputs.request.tensor_parallel_size or 1)

@@ -8,7 +8,8 @@ v1/worker/utils.py (request_memory), v1/core/kv_cache_planning.py
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import NormalDist
 
 from vllm_preflight.base.units import bytes_to_gib
@@ -50,13 +51,11 @@ class Startup:
         available_bytes: what is left for the KV cache on the emptiest rank.
         available_interval: its 80 % interval.
         kv: the cache that comes out of it.
-        kv_low: the cache at the low end of that interval, which is what may be promised.
-        kv_high: the cache at its high end.
         failure: the first check that fails, None when it starts.
         start_probability: probability that no check fails, from the spread of the
             predicted memory.
-        longest: the longest max_model_len, up to the model's own, that would start.
-        late_warnings: failures seen after this check, with their rule.
+        available: what each pipeline stage leaves for the cache, in bytes per GPU.
+        notes: what was said of the launch and could not be used.
         first_start: what a start that still compiles leaves less, as a sentence; empty where
             that is known or not worth saying.
     """
@@ -69,13 +68,43 @@ class Startup:
     available_bytes: int
     available_interval: tuple[int, int]
     kv: KvPlan
-    kv_low: KvPlan
-    kv_high: KvPlan
     failure: StartupFailure | None
     start_probability: float
-    longest: int
-    late_warnings: tuple[str, ...] = ()
+    model: Model = field(repr=False)
+    capability: ComputeCapability
+    available: tuple[int, ...]
+    notes: tuple[str, ...] = ()
     first_start: str = ""
+
+    # What only an answer needs is worked out when it is asked for.
+
+    @cached_property
+    def kv_low(self) -> KvPlan:
+        """The cache at the low end of the interval, which is what may be promised."""
+        return self._kv_at(self.available_interval[0])
+
+    @cached_property
+    def kv_high(self) -> KvPlan:
+        """The cache at the high end of the interval."""
+        return self._kv_at(self.available_interval[1])
+
+    @cached_property
+    def longest(self) -> int:
+        """The longest max_model_len, up to the model's own, that would start."""
+        return _longest(self.model, self.capability, self.launch, self.kv, self.available)
+
+    @cached_property
+    def late_warnings(self) -> tuple[str, ...]:
+        """Failures seen after this check, with their rule."""
+        late = _late_warnings(
+            self.launch, self.gpu, self.runtime, self.weights, self.kv, self.failure
+        )
+        return (*self.notes, *late)
+
+    def _kv_at(self, emptiest: int) -> KvPlan:
+        shift = emptiest - min(self.available)
+        available = tuple(left + shift for left in self.available)
+        return _kv_plan(self.model, self.capability, self.launch, available)
 
     @property
     def starts(self) -> bool:
@@ -131,15 +160,12 @@ def simulate_startup(
         available_bytes=emptiest,
         available_interval=(low, high),
         kv=kv,
-        kv_low=_kv_plan_at(model, capability, launch, available, low),
-        kv_high=_kv_plan_at(model, capability, launch, available, high),
         failure=failure,
         start_probability=_start_probability(launch, failure, kv, emptiest, runtime),
-        longest=_longest(model, capability, launch, kv, available),
-        late_warnings=(
-            *((ignored,) if ignored else ()),
-            *_late_warnings(launch, gpu, runtime, weights, kv, failure),
-        ),
+        model=model,
+        capability=capability,
+        available=available,
+        notes=(ignored,) if ignored else (),
         first_start=_first_start(runtime, emptiest),
     )
 
@@ -235,18 +261,6 @@ def _kv_plan(
         return plan
     blocks = min(left // cost for left, cost in zip(available, costs, strict=True) if cost)
     return kv_plan(model.architecture, launch, capability, blocks * plan.pool.bytes_per_block)
-
-
-def _kv_plan_at(
-    model: Model,
-    capability: ComputeCapability,
-    launch: Launch,
-    available: tuple[int, ...],
-    emptiest: int,
-) -> KvPlan:
-    """The cache when the emptiest rank has `emptiest` bytes, and the others as much more."""
-    shift = emptiest - min(available)
-    return _kv_plan(model, capability, launch, tuple(left + shift for left in available))
 
 
 def _first_failure(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.verdict import Outcome
 from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
-from vllm_preflight.launch.further import NOTHING_FURTHER, Further, with_further
+from vllm_preflight.launch.further import Further, with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
@@ -46,20 +47,33 @@ class Choice:
     """A layout with its settings, judged.
 
     Attributes:
-        hardware: the GPUs it was chosen for, their number settled.
+        bench: the model, the GPUs, their number settled, and the request it was chosen for.
         held: requests of the demand's length that run at once, over all replicas.
-        speed: the estimate for the workload, or what is missing for one.
     """
 
-    hardware: Hardware
+    bench: Bench
     demand: Demand
     layout: Layout
     settings: Settings
     startup: Startup
     held: int
     outcome: Outcome
-    speed: Performance | Missing
-    further: Further = NOTHING_FURTHER
+
+    @property
+    def hardware(self) -> Hardware:
+        """The GPUs it was chosen for."""
+        return self.bench.hardware
+
+    @property
+    def further(self) -> Further:
+        """What the request's further flags say."""
+        return self.bench.further
+
+    @cached_property
+    def speed(self) -> Performance | Missing:
+        """The estimate for the workload, or what is missing for one."""
+        bench = self.bench
+        return estimate_speed(bench.model, bench.hardware, bench.request, self.startup)
 
     @property
     def gpus(self) -> int:
@@ -69,6 +83,10 @@ class Choice:
     @property
     def reaches_target(self) -> bool:
         """Whether it keeps the target latency, where there is one."""
+        request = self.bench.request
+        wanted = (request.target_latency_ms, request.target_ttft_ms, request.target_tpot_ms)
+        if wanted == (None, None, None):
+            return True
         speed = self.speed
         return isinstance(speed, Missing) or speed.target is None or speed.target.reached
 
@@ -134,6 +152,8 @@ def best_of(choices: Sequence[Choice], request: PlanRequest) -> Choice:
     """The choice that serves most; of near equals the one with fewer ranks to keep in step."""
     tier = max(_TIERS[choice.outcome] for choice in choices)
     equals = [choice for choice in choices if _TIERS[choice.outcome] == tier]
+    if len(equals) == 1:
+        return equals[0]
     reaching = [choice for choice in equals if choice.reaches_target] or equals
     values = [_value(choice, request) for choice in reaching]
     top = max(values)
@@ -158,18 +178,16 @@ def _judge_all(bench: Bench, demand: Demand, found: Iterable[Layout]) -> Iterato
 
 
 def judge(bench: Bench, demand: Demand, settled: Settled) -> Choice:
-    """`settled` with its outcome and its speed."""
+    """`settled` with its outcome."""
     startup = settled.startup
     return Choice(
-        hardware=bench.hardware,
+        bench=bench,
         demand=demand,
         layout=settled.layout,
         settings=settled.settings,
         startup=startup,
         held=settled.held,
         outcome=outcome_of(startup, settled.held, demand.concurrency),
-        speed=estimate_speed(bench.model, bench.hardware, bench.request, startup),
-        further=bench.further,
     )
 
 

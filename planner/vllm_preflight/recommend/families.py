@@ -135,6 +135,7 @@ class FamilyFacts:
         return tuple(words)
 
 
+@cache
 def family_facts(model: str, version: str | None = None) -> FamilyFacts | None:
     """What is published about serving a model, for one release of vLLM (None: the newest).
 

@@ -21,7 +21,7 @@ from vllm_preflight.recommend.layouts import Layout
 # Recommended lengths are multiples of this.
 LENGTH_STEP = 1024
 # Shares of the first guess by which a length is then shortened.
-_SHORTENED = (0.0, 0.03, 0.08, 0.2, 0.4)
+SHORTENED = (0.0, 0.03, 0.08, 0.2, 0.4)
 # A limit is worth writing when it frees more than this share of the cache's tokens.
 _WORTH = 0.05
 # Sequences that serve a burst of chats; vLLM's own default on smaller cards.
@@ -211,7 +211,7 @@ class _Trial:
         first = self.surely_admitted(base.startup)
         reason = f"the longest that surely starts; the model takes {launch.max_model_len:,}"
         # A shorter launch may take a little more beside the cache than was guessed.
-        for share in _SHORTENED:
+        for share in SHORTENED:
             length = self.rounded(int(first * (1 - share)))
             if length < self.demand.context:
                 break

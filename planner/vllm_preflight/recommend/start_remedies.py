@@ -9,7 +9,7 @@ from typing import Any
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.verdict import SURE
 from vllm_preflight.memory.startup import Startup
-from vllm_preflight.recommend.settings import LENGTH_STEP
+from vllm_preflight.recommend.settings import LENGTH_STEP, SHORTENED
 
 _MOST_UTILIZATION = 0.95
 _FEWER_SEQUENCES = (256, 64, 16)
@@ -98,8 +98,8 @@ def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
         yield [Fix({"kv_cache_memory_bytes": None})]
     length = _whole(startup.kv_low.estimated_max_model_len)
     if 0 < length < launch.max_model_len:
-        shorter = max(1, length - LENGTH_STEP)
-        yield [Fix({"max_model_len": length}), Fix({"max_model_len": shorter})]
+        lengths = dict.fromkeys(_whole(int(length * (1 - share))) for share in SHORTENED)
+        yield [Fix({"max_model_len": shorter}) for shorter in lengths if shorter > 0]
     yield [
         Fix({"max_num_seqs": sequences})
         for sequences in _FEWER_SEQUENCES

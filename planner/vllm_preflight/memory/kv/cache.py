@@ -201,11 +201,21 @@ def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
     low, high = 0, request.max_model_len
     while low < high:
         middle = (low + high + 1) // 2
-        if pool.needed_bytes(replace(request, max_model_len=middle)) <= admissible:
+        if pool.needed_bytes(_of_length(request, middle)) <= admissible:
             low = middle
         else:
             high = middle - 1
     return low
+
+
+def _of_length(request: RequestShape, length: int) -> RequestShape:
+    """The request with another length; dataclasses.replace takes ten times as long."""
+    return RequestShape(
+        length,
+        request.in_flight_tokens,
+        request.max_num_batched_tokens,
+        request.decode_context_parallel_size,
+    )
 
 
 def _grows(group: KvGroup) -> bool:

@@ -55,8 +55,13 @@ def _table(
     link: Link, ranks: int, borrowed: Borrowed
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     own = borrowed.kernels.card
+    if link.kind == "nvlink" and find_gpu(own).nvlink_gb_s:
+        return _scaled(own, ranks, link.gb_s)
     if link.kind == "nvlink":
-        return _scaled(own if find_gpu(own).nvlink_gb_s else _NVLINK_CARD, ranks, link.gb_s)
+        # Borrowed from a card of another size: a group is no slower for having it.
+        sizes, times = _scaled(_NVLINK_CARD, ranks, link.gb_s)
+        _, without = _table(Link("pcie", pcie_gb_s(find_gpu(own))), ranks, borrowed)
+        return sizes, tuple(min(pair) for pair in zip(times, without, strict=True))
     slow, fast = _PCIE_CARDS
     card = fast if link.gb_s > pcie_gb_s(find_gpu(slow)) else slow
     sizes, times = _scaled(card, ranks, link.gb_s)
