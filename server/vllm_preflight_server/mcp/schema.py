@@ -6,7 +6,7 @@ unions; some clients refuse a root `anyOf`. Pydantic writes all of these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -32,10 +32,14 @@ class _Schemas(GenerateJsonSchema):
         return super().encode_default(dft)
 
 
-def input_schema(request: type[RequestModel]) -> Schema:
-    """The schema of a tool's arguments: flat, closed, optional rather than nullable."""
+def input_schema(request: type[RequestModel], names: Iterable[str] | None = None) -> Schema:
+    """The schema of a tool's arguments: flat, closed, optional rather than nullable.
+
+    With `names` only those fields; a request still takes the others.
+    """
     schema = tidy(request.model_json_schema(schema_generator=_Schemas))
-    schema["properties"] = {name: schema["properties"][name] for name in ordered_fields(request)}
+    shown = ordered_fields(request) if names is None else names
+    schema["properties"] = {name: schema["properties"][name] for name in shown}
     schema.pop("description", None)
     return schema
 

@@ -30,6 +30,7 @@ from vllm_preflight.base.cancellation import check_stop, stoppable
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel, validate_request
+from vllm_preflight_server.mcp.arguments import published
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 from vllm_preflight_server.mcp.text import as_markdown
@@ -196,7 +197,11 @@ def make_tool(
         name=spec.name,
         title=spec.title,
         description=spec.description,
-        parameters={"type": "object", "properties": {}, **input_schema(spec.request)},
+        parameters={
+            "type": "object",
+            "properties": {},
+            **input_schema(spec.request, published(spec.name, spec.request)),
+        },
         fn_metadata=metadata,
         is_async=True,
         context_kwarg=None,
