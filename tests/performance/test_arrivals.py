@@ -51,7 +51,7 @@ def test_the_mean_state_agrees_with_the_simulation(served: Served) -> None:
         replica = served(name, prompt, generated, gpu="H200")
         state = replica.at_concurrency(float(flight))
         found = simulate(
-            replica, requests=flight * 20, seed=3, concurrency=flight, spread=0.1, warm_up=0.5
+            replica, requests=flight * 60, seed=3, concurrency=flight, spread=0.1, warm_up=0.5
         )
         assert state.tpot == pytest.approx(found.mean_tpot, rel=0.05)
         assert state.requests_per_s == pytest.approx(found.requests_per_s, rel=0.06)

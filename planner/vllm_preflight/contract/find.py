@@ -54,7 +54,7 @@ class FindReport(Report):
     """find_models' answer."""
 
     gpu: str = Field(description="GPU, by its catalogue name.")
-    gpus: int | None = Field(default=None, description="GPUs there are.")
+    gpus: int = Field(description="GPUs there are; one where the number was left open.")
     requests: str = Field(description="The workload that was judged.")
     models: list[FoundModel] = Field(description="Largest first, one row a model.")
     judged: int = Field(description="Models of the catalogue that were judged.")

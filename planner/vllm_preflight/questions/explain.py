@@ -21,6 +21,7 @@ from vllm_preflight.models.model import Model
 from vllm_preflight.models.served import load_served
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.recommend.settings import LENGTH_STEP
 
 Progress = Callable[[str], None]
 
@@ -39,6 +40,8 @@ _MEMORY_KINDS = frozenset(
 _BATCH_KINDS = frozenset({"out_of_memory_after_sizing", "out_of_memory", "no_kv_cache_memory"})
 # What warm-up needs beyond the allocation that failed, in GiB.
 _SLACK_GIB = 0.25
+# vLLM's own estimate is right at the edge: memory differs a little from start to start.
+_SAFE_LENGTH = 0.95
 # Batches below this many tokens serve nobody.
 _LEAST_BATCH = 512
 
@@ -155,7 +158,7 @@ class _Compared:
         if again and again.failure:
             found = list(again.failure.remedies)
             if found or failure.kind not in _MEMORY_KINDS:
-                return found
+                return self._with_measured_length(found)
         if failure.kind not in _MEMORY_KINDS:
             return []
         return [
@@ -163,6 +166,20 @@ class _Compared:
             for text, changes in self._changes(failure.kind)
             if (report := self.simulate(**changes)) and report.starts
         ]
+
+    def _with_measured_length(self, found: list[str]) -> list[str]:
+        """`found` with the length that vLLM itself worked out from what it measured."""
+        figures = dict(self._log.failure.figures) if self._log.failure else dict[str, float]()
+        estimate = _SAFE_LENGTH * figures.get("estimated_max_model_len", 0)
+        length = int(estimate) // LENGTH_STEP * LENGTH_STEP
+        if length <= 0:
+            return found
+        text, changes = _flag("max_model_len", length)
+        report = self.simulate(**changes)
+        if report is None or not report.starts:
+            return found
+        name = text.partition(" ")[0]
+        return [text, *(item for item in found if item.split()[0] != name)]
 
     def _changes(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """What helps against a kind of failure, where the simulation itself shows none."""

@@ -16,7 +16,7 @@ def find_report(request: FindRequest, hardware: Hardware, discovery: Discovery) 
     length = request.max_model_len or request.prompt_tokens + request.gen_tokens
     return FindReport(
         gpu=hardware.gpu.name,
-        gpus=hardware.gpus,
+        gpus=hardware.gpus or 1,
         requests=f"{request.concurrency:,} at once of {length:,} tokens",
         models=[_row(item) for item in rows[: request.limit]],
         judged=discovery.judged,

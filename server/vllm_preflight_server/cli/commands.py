@@ -15,6 +15,7 @@ _MODULES: Mapping[str, str] = {
     "generate": "generate",
     "check": "check",
     "compare": "compare",
+    "find": "find",
     "explain": "explain",
     "inspect": "facts",
     "detect": "facts",

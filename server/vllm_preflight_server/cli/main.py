@@ -19,6 +19,7 @@ commands:
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
   compare MODEL     which GPUs carry a workload, how many, and what each costs
+  find              which models of the catalogue run on these GPUs
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's NVIDIA GPUs
@@ -50,6 +51,7 @@ COMMANDS = (
     "generate",
     "check",
     "compare",
+    "find",
     "explain",
     "inspect",
     "detect",

@@ -7,6 +7,7 @@ from typing import Any
 
 from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
 from vllm_preflight.contract.answer import Report
+from vllm_preflight.contract.find import FindReport, FindRequest
 from vllm_preflight.contract.hardware import DetectReport, DetectRequest
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
 from vllm_preflight_server.mcp.arguments import (
@@ -69,6 +70,13 @@ def answer_compare(request: CompareArguments, progress: Progress) -> Report:
     from vllm_preflight.questions.compare import compare_hardware
 
     return _shrunk(compare_hardware(request, progress=progress), request.detail)
+
+
+def answer_find(request: FindRequest, progress: Progress) -> FindReport:
+    """The catalogue's models on the GPUs."""
+    from vllm_preflight.questions.find_models import find_models
+
+    return find_models(request, progress=progress)
 
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:

@@ -38,6 +38,24 @@ _LAUNCH = frozenset(
         "detail",
     ]
 )
+_FIND = frozenset(
+    [
+        "gpu",
+        "gpus",
+        "vram_gb",
+        "nodes",
+        "prompt_tokens",
+        "gen_tokens",
+        "concurrency",
+        "target_latency_ms",
+        "max_model_len",
+        "family",
+        "task",
+        "max_params_b",
+        "vllm_version",
+        "limit",
+    ]
+)
 _PUBLISHED: Mapping[str, frozenset[str]] = {
     "plan_deployment": _LAUNCH
     | frozenset(
@@ -57,6 +75,7 @@ _PUBLISHED: Mapping[str, frozenset[str]] = {
             "chart",
         ]
     ),
+    "find_models": _FIND,
     "predict_startup": _LAUNCH | {"command"},
 }
 

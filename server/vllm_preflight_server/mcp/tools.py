@@ -8,6 +8,7 @@ from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
 from vllm_preflight.contract.check import StartupResponse
 from vllm_preflight.contract.compare import CompareReport
 from vllm_preflight.contract.explain import LogExplanationReport
+from vllm_preflight.contract.find import FindReport, FindRequest
 from vllm_preflight.contract.hardware import DetectReport, DetectRequest
 from vllm_preflight.contract.inspect import InspectReport
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
@@ -16,6 +17,7 @@ from vllm_preflight_server.mcp.answers import (
     answer_compare,
     answer_detect,
     answer_explain,
+    answer_find,
     answer_generate,
     answer_inspect,
     answer_overhead,
@@ -84,6 +86,17 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         report=CompareReport,
         answer=answer_compare,
         open_world=True,
+    ),
+    ToolSpec(
+        name="find_models",
+        title="Which models run on given GPUs",
+        description="Judges every model of the embedded catalogue on the GPUs given and lists "
+        "those that start for sure with the workload, largest first, each with its weights, "
+        "requests at once and serve line. Use it when the model is open; use plan_deployment "
+        "once it is chosen. It knows nothing of how good a model's answers are. Takes seconds.",
+        request=FindRequest,
+        report=FindReport,
+        answer=answer_find,
     ),
     ToolSpec(
         name="generate_artifacts",
