@@ -68,6 +68,19 @@ def test_ray_is_only_offered_with_the_release_planned_for() -> None:
         assert image.ray in image.image
 
 
+def test_the_claim_has_room_for_a_draft() -> None:
+    draft = '{"model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 3}'
+    sizes = [
+        documents(generated(["model-cache"], gpus=1, **more).files["model-cache.yaml"])[0]
+        for more in ({}, {"speculative_config": draft})
+    ]
+    plain, drafting = (
+        int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) for claim in sizes
+    )
+    # 0.6 billion parameters of 16 bits and their embedding, with a fifth to spare.
+    assert plain < drafting <= plain + 3
+
+
 def test_added_flags_are_never_dropped() -> None:
     extra = ("--reasoning-parser", "qwen3", "--served-model-name", "q8", "-O3")
     several = deployment(gpus=16, nodes=2, extra=extra)

@@ -170,8 +170,12 @@ def describe_deployment(
     *,
     shares_experts: bool,
     extra: Sequence[str] = (),
+    draft_bytes: int = 0,
 ) -> Deployment:
-    """The facts of `plan`, which starts on `hardware` with these `arguments` of vLLM."""
+    """The facts of `plan`, which starts on `hardware` with these `arguments` of vLLM.
+
+    `draft_bytes` is the size of a draft's own checkpoint, which is read as well.
+    """
     startup, config, speed = plan.startup, plan.config, plan.performance
     is_local = plan.model.origin == "local"
     model = str(Path(config.model).expanduser().absolute()) if is_local else config.model
@@ -185,7 +189,7 @@ def describe_deployment(
         gpu=hardware.gpu,
         gpus=plan.hardware.gpus,
         nodes=ceil_div(plan.hardware.gpus, hardware.gpus_per_node),
-        weights_bytes=plan.model.checkpoint_bytes or weights,
+        weights_bytes=(plan.model.checkpoint_bytes or weights) + draft_bytes,
         summary=plan_title(plan),
         concurrency=request.concurrency,
         prompt_tokens=request.prompt_tokens,

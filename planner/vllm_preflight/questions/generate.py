@@ -72,6 +72,7 @@ def generate_artifacts(
         made.arguments,
         shares_experts=made.model.architecture.moe is not None,
         extra=written_words(made.request, made.model, made.choice),
+        draft_bytes=_draft_bytes(made),
     )
     if reason := no_form(deployment):
         raise PlanRefused(reason, "Plan for an NVIDIA GPU.")
@@ -96,6 +97,13 @@ def generate_artifacts(
             *flags_of_family(made.request, made.model, made.choice).steps,
         ],
     )
+
+
+def _draft_bytes(made: Plan) -> int:
+    """Bytes of the draft's checkpoint; 0 without one, or where its size is not known."""
+    speculation = made.choice.startup.launch.speculation
+    drafter = None if speculation is None else speculation.drafter
+    return (drafter.checkpoint_bytes or 0) if drafter is not None else 0
 
 
 def _check_commands(made: Plan, deployment: Deployment) -> list[str]:
