@@ -54,6 +54,7 @@ def deployment(**changes: Any) -> Deployment:
         "prompt_tokens": 512,
         "gen_tokens": 128,
         "kv_cache_blocks": 1000,
+        "max_num_seqs": 64,
     }
     return Deployment(**{**facts, **changes})
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from vllm_preflight.artifacts.assumptions import assumptions, ray_images
-from vllm_preflight.artifacts.bundle import KINDS, refusal, render_kinds
+from vllm_preflight.artifacts.bundle import KINDS, no_form, refusal, render_kinds
 from vllm_preflight.artifacts.deployment import dns_label
 from vllm_preflight.artifacts.profile import changed_plan, read_profile
 from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind, ArtifactsReport
-from vllm_preflight.base.errors import PlanRefused
+from vllm_preflight.base.errors import InvalidRequest, PlanRefused
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.versions import parse_version
@@ -32,7 +36,8 @@ def test_one_machine_gets_the_files_of_one_machine() -> None:
     report = generated(concurrency=8)
     assert set(report.skipped) == {"leaderworkerset", "rayservice"}
     assert set(report.files) == {
-        *(KINDS[kind].file for kind in KINDS if kind not in report.skipped), "profile.yaml",
+        *(KINDS[kind].file for kind in KINDS if kind not in report.skipped),
+        "profile.yaml", "README.md",
     }  # fmt: skip
     assert all(text.endswith("\n") for text in report.files.values())
 
@@ -63,12 +68,74 @@ def test_ray_is_only_offered_with_the_release_planned_for() -> None:
         assert image.ray in image.image
 
 
+def test_the_claim_has_room_for_a_draft() -> None:
+    draft = '{"model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 3}'
+    sizes = [
+        documents(generated(["model-cache"], gpus=1, **more).files["model-cache.yaml"])[0]
+        for more in ({}, {"speculative_config": draft})
+    ]
+    plain, drafting = (
+        int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) for claim in sizes
+    )
+    # 0.6 billion parameters of 16 bits and their embedding, with a fifth to spare.
+    assert plain < drafting <= plain + 3
+
+
+def test_added_flags_are_never_dropped() -> None:
+    extra = ("--reasoning-parser", "qwen3", "--served-model-name", "q8", "-O3")
+    several = deployment(gpus=16, nodes=2, extra=extra)
+    texts = render_kinds(several, ["leaderworkerset", "rayservice"])
+    assert texts["leaderworkerset"].count("- --reasoning-parser") == 2
+    (ray,) = documents(texts["rayservice"])
+    (application,) = documents(ray["spec"]["serveConfigV2"])[0]["applications"]
+    (config,) = application["args"]["llm_configs"]
+    assert config["engine_kwargs"]["reasoning_parser"] == "qwen3"
+    assert config["engine_kwargs"]["optimization_level"] in (3, "3")
+    assert config["model_loading_config"]["model_id"] == "q8"
+
+
+def test_what_the_family_needs_is_in_every_file() -> None:
+    report = generated(model="Qwen/Qwen3-32B", gpu="H100")
+    family = "--reasoning-parser"
+    assert family in report.serve_command
+    for name in ("serve.sh", "compose.yaml", "kubernetes.yaml", "helm-values.yaml", "kserve.yaml"):
+        assert family in report.files[name], name
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"nodes": 1}, "for several machines"),
         ({"gpus": 9, "nodes": 2}, "not spread evenly"),
-        ({"gpus": 16, "nodes": 2, "arguments": {"data_parallel_size": 2}}, "replicas"),
+        ({"gpus": 16, "nodes": 2, "arguments": {"data_parallel_size": 2}}, "share nothing"),
+        (
+            {
+                "gpus": 24,
+                "nodes": 3,
+                "arguments": {"data_parallel_size": 2},
+                "shares_experts": True,
+            },
+            "each span machines",
+        ),
+        (
+            {
+                "gpus": 24,
+                "nodes": 3,
+                "arguments": {"data_parallel_size": 4},
+                "shares_experts": True,
+            },
+            "not spread evenly over 3 machines",
+        ),
+        (
+            {
+                "gpus": 16,
+                "nodes": 2,
+                "arguments": {"data_parallel_size": 2},
+                "shares_experts": True,
+                "version": (0, 8, 5),
+            },
+            "since 0.9.0",
+        ),
     ],
 )
 def test_layouts_that_are_not_laid_out_are_refused(changes: dict[str, Any], says: str) -> None:
@@ -80,6 +147,54 @@ def test_a_model_without_kv_cache_has_nothing_to_benchmark() -> None:
     report = generated(["serve", "bench", "bench-job"], model="BAAI/bge-m3", gpu="L4")
     assert set(report.files) == {"serve.sh"}
     assert set(report.skipped) == {"bench", "bench-job"}
+
+
+def test_data_parallel_ranks_over_machines_are_laid_out() -> None:
+    of = deployment(gpus=16, nodes=2, arguments={"data_parallel_size": 2}, shares_experts=True)
+    assert refusal("leaderworkerset", of) is None
+    assert "leaderworkerset" in str(refusal("rayservice", of))
+    assert refusal("kubernetes", of) is not None
+
+
+def test_replicas_over_machines_are_a_deployment() -> None:
+    report = generated(model="Qwen/Qwen3-14B", gpus=16, nodes=2, concurrency=512)
+    (workload, _) = documents(report.files["kubernetes.yaml"])
+    (container,) = containers_of(workload)
+    gpus = int(container["resources"]["limits"]["nvidia.com/gpu"])
+    assert workload["spec"]["replicas"] * gpus == 16 and workload["spec"]["replicas"] > 1
+    assert "leaderworkerset" in report.skipped
+
+
+@pytest.mark.parametrize("gpu", ["MI300X", "Gaudi 3"])
+def test_no_image_of_cuda_is_written_for_another_vendor(gpu: str) -> None:
+    of = deployment(gpu=find_gpu(gpu))
+    assert of.gpu.vendor in str(no_form(of))
+    assert no_form(deployment()) is None
+    with pytest.raises(PlanRefused):
+        generated(gpu=gpu)
+
+
+def test_a_mig_device_has_no_number_for_docker() -> None:
+    of = deployment(gpu=replace(find_gpu("H100"), mig_profile="3g.40gb"))
+    assert "nvidia-smi -L" in str(refusal("compose", of))
+    assert refusal("kubernetes", of) is None
+
+
+def test_no_file_is_an_error() -> None:
+    with pytest.raises(InvalidRequest, match=r"None of the kinds applies.*rayservice"):
+        generated(["rayservice"])
+    with pytest.raises(InvalidRequest, match="No kind of file"):
+        generated([])
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "llm-d", "kserve", "llminferenceservice"])
+def test_a_file_that_mounts_the_claim_comes_with_it(kind: ArtifactKind) -> None:
+    assert set(render_kinds(deployment(), [kind])) == {"model-cache", kind}
+
+
+def test_a_local_model_needs_no_claim() -> None:
+    of = deployment(model="/models/x", is_local=True)
+    assert list(render_kinds(of, ["kubernetes", "llm-d", "llminferenceservice"])) == ["kubernetes"]
 
 
 @pytest.mark.parametrize("kind", ["docker", "compose", "systemd"])
@@ -130,17 +245,23 @@ def test_every_argument_the_plan_reckons_with_is_served() -> None:
         ("Qwen/Qwen3-32B", "vllm-qwen3-32b"),
         ("/models/My Model_v1.0/", "vllm-my-model-v1-0"),
         ("模型", "vllm"),
-        ("x/" + "a" * 100, "vllm-" + "a" * 52),
+        ("x/" + "a" * 100, "vllm-" + "a" * 45),
     ],
 )
 def test_names_are_dns_labels(model: str, label: str) -> None:
     assert dns_label(model) == label
-    assert len(f"{label}-bench") <= 63
+    assert len(f"{label}-0-0123456789") <= 63
 
 
-def test_assumptions_are_positive() -> None:
+def test_assumptions_are_positive_and_have_a_source() -> None:
     assumed = assumptions()
     assert min(getattr(assumed, name) for name in assumed.__slots__) > 0
+    text = files("vllm_preflight.artifacts").joinpath("assumptions.json").read_text("utf-8")
+    data = json.loads(text)
+    assert set(data["values"]) == set(assumed.__slots__)
+    for entry in (*data["values"].values(), data["kv_usage_metrics"], data["charts"]):
+        assert len(entry["source"]) > 10
+    assert all(entry["unit"] and entry["basis"] for entry in data["values"].values())
 
 
 @pytest.mark.parametrize(
@@ -160,14 +281,22 @@ def test_every_flag_written_is_one_of_the_release(release: str) -> None:
     }
     spread = deployment(gpus=16, nodes=2, version=version, arguments=arguments)
     one = deployment(version=version, arguments=arguments)
-    texts = [KINDS["leaderworkerset"].render(spread), KINDS["kserve"].render(one)]
+    ranked = deployment(
+        gpus=16, nodes=2, version=version, shares_experts=True,
+        arguments={**arguments, "pipeline_parallel_size": 1, "data_parallel_size": 2},
+    )  # fmt: skip
+    kinds: list[tuple[ArtifactKind, Any]] = [("leaderworkerset", spread)]
+    kinds.append(("kserve", one))
+    if version >= (0, 9):
+        kinds.append(("leaderworkerset", ranked))
+    texts = [KINDS[kind].render(of) for kind, of in kinds]
     commands = [
         container["args"]
         for text in texts
         for container in containers_of(documents(text))
         if "--max-num-seqs" in container["args"]
     ]
-    assert len(commands) == (3 if version >= (0, 11, 1) else 2)
+    assert len(commands) == 2 + (version >= (0, 11, 1)) + 2 * (version >= (0, 9))
     for words in commands:
         for word in words:
             if word.startswith("--"):

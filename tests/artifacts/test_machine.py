@@ -61,6 +61,16 @@ def test_docker_compose_reads_the_same_words(everything: Deployment, tmp_path: P
     assert (device["driver"], device["count"]) == ("nvidia", 2)
 
 
+def test_weights_go_where_the_hub_keeps_them_on_the_machine() -> None:
+    cache, *_ = service_of(compose_file(deployment()))["volumes"]
+    assert cache["type"] == "bind" and cache["source"] == "${HF_HOME:-~/.cache/huggingface}"
+    assert cache["target"] == "/root/.cache/huggingface"
+    unit = systemd_unit(deployment())
+    # systemd makes /var/cache/NAME for CacheDirectory=NAME (systemd.exec(5)).
+    assert "CacheDirectory=huggingface\n" in unit
+    assert "--volume /var/cache/huggingface:/root/.cache/huggingface" in unit
+
+
 def test_compose_waits_as_long_as_weights_take() -> None:
     slow = deployment(weights_bytes=125 * 10**9)
     assert slow.load_seconds == 600 + 1000
@@ -110,8 +120,8 @@ def test_words_of_units_are_escaped_as_systemd_reads_them(word: str, written: st
 
 def test_docker_mounts_are_records_of_csv() -> None:
     odd = deployment(model='/m/a,b="c"', is_local=True)
-    words = docker_words(odd, "vllm.env")
-    mount = [words[place + 1] for place, word in enumerate(words) if word == "--mount"][1]
+    words = docker_words(odd, "vllm.env", "/cache")
+    (mount,) = [words[place + 1] for place, word in enumerate(words) if word == "--mount"]
     assert next(csv.reader([mount])) == [
         "type=bind", 'source=/m/a,b="c"', 'target=/m/a,b="c"', "readonly",
     ]  # fmt: skip

@@ -45,7 +45,7 @@ def run(script: str, folder: Path, *arguments: str) -> subprocess.CompletedProce
         encoding="utf-8",
         timeout=20,
         check=False,
-        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        env={**os.environ, "HOME": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"},
     )
 
 
@@ -62,7 +62,9 @@ def test_the_shell_gives_vllm_the_words_of_the_plan(hostile: Deployment, tmp_pat
 
 def test_the_shell_gives_docker_the_words_of_the_plan(hostile: Deployment, tmp_path: Path) -> None:
     given = words_given(docker_script(hostile), tmp_path)
-    assert given == docker_words(hostile, "vllm.env")[1:]
+    cache = tmp_path / ".cache" / "huggingface"
+    assert given == docker_words(hostile, "vllm.env", str(cache))[1:]
+    assert cache.is_dir()
     assert given[-len(hostile.serve_words(port=8000)) :] == list(hostile.serve_words(port=8000))
 
 
@@ -96,7 +98,7 @@ def test_a_comment_is_one_line_whatever_it_says() -> None:
 
 
 def test_the_port_is_published_to_this_machine_only() -> None:
-    assert "127.0.0.1:8000:8000" in docker_words(deployment(), "vllm.env")
+    assert "127.0.0.1:8000:8000" in docker_words(deployment(), "vllm.env", "/cache")
 
 
 def test_the_benchmark_is_of_the_plans_workload() -> None:
@@ -106,6 +108,20 @@ def test_the_benchmark_is_of_the_plans_workload() -> None:
     assert pairs["--random-output-len"] == "128"
     assert pairs["--max-concurrency"] == "100"
     assert pairs["--num-prompts"] == "400"
+
+
+def test_the_benchmark_asks_for_the_served_name() -> None:
+    for extra in (("--served_model_name", "a", "b"), ("--served-model-name=a",)):
+        words = bench_words(deployment(extra=extra), "http://x")
+        assert dict(itertools.pairwise(words))["--served-model-name"] == "a"
+    assert "--served-model-name" not in bench_words(deployment(), "http://x")
+
+
+def test_further_words_follow_the_plans(tmp_path: Path) -> None:
+    added = deployment(extra=("--reasoning-parser", "qwen3"))
+    assert added.serve_words()[-2:] == ("--reasoning-parser", "qwen3")
+    given = words_given(serve_script(added), tmp_path)
+    assert given == ["serve", *added.serve_words()]
 
 
 class Metrics(BaseHTTPRequestHandler):
@@ -162,3 +178,6 @@ def test_the_benchmark_fails_where_the_promise_is_broken(
     assert (done.returncode == 0) is kept, done.stdout + done.stderr
     assert f"{url}\0" in done.stdout
     assert f"KV cache: {min(blocks)} blocks, promised: 1000" in done.stdout
+    words = done.stdout.split("\0")
+    # Seconds since 1970, as bash's date says them: another seed with each run.
+    assert int(words[words.index("--seed") + 1].split("\n")[0]) > 1_700_000_000

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from vllm_preflight.launch.launch import Version
-from vllm_preflight.launch.versions import format_version
+from vllm_preflight.launch.versions import format_version, parse_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,12 @@ class Assumptions:
     host_gib: int
     host_gib_per_gpu: int
     shared_memory_gib_per_gpu: int
+    cache_headroom_percent: int
+    scratch_gib: int
+    scrape_interval_s: int
+    queue_per_replica: int
+    kv_usage_percent: int
+    replicas_grow_to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,14 @@ class RayImage:
     ray: str
     vllm: str
     image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A Helm chart: the repository that publishes it, and its name there."""
+
+    repository: str
+    chart: str
 
 
 @cache
@@ -55,3 +69,15 @@ def ray_image_with(version: Version) -> RayImage | None:
     """The image with this vLLM release, None when none is known."""
     wanted = format_version(version)
     return next((image for image in ray_images() if image.vllm == wanted), None)
+
+
+def kv_usage_metric(version: Version) -> str:
+    """The name under which this vLLM release publishes the share of the KV cache in use."""
+    entries = _data()["kv_usage_metrics"]["metrics"]
+    published = [entry for entry in entries if parse_version(entry["since"]) <= version]
+    return (published or entries)[-1 if published else 0]["name"]
+
+
+def chart(name: str) -> Chart:
+    """A Helm chart by the name used here, such as "production-stack"."""
+    return Chart(**_data()["charts"]["charts"][name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from vllm_preflight.launch.versions import format_version, parse_version
 
 PORT = 8000
 _IMAGE = "vllm/vllm-openai"
-_LONGEST_LABEL = 63
+# A LeaderWorkerSet's pods are labelled with the name of their StatefulSet ("NAME-0") and a
+# hash of ten characters, in at most 63; a Service's or Job's suffix is shorter than that.
+_LONGEST_NAME = 63 - len("-0-0123456789")
 _NOT_LABEL = re.compile(r"[^a-z0-9]+")
 
 
@@ -39,6 +41,10 @@ class Deployment:
         summary: the plan's verdict in one sentence.
         kv_cache_blocks: the fewest the plan promises; None for models without a KV cache.
         output_tokens_per_s: the 80 % interval of the estimated speed, where there is one.
+        max_num_seqs: most requests of one server in a batch.
+        shares_experts: whether data-parallel ranks compute each layer together, as those of
+            a mixture of experts do; ranks of other models know nothing of each other.
+        extra: further words for `vllm serve`, checked and written as they are.
     """
 
     name: str
@@ -55,7 +61,10 @@ class Deployment:
     prompt_tokens: int
     gen_tokens: int
     kv_cache_blocks: int | None
+    max_num_seqs: int
     output_tokens_per_s: tuple[float, float] | None = None
+    shares_experts: bool = False
+    extra: tuple[str, ...] = ()
 
     @property
     def image_tag(self) -> str:
@@ -102,22 +111,71 @@ class Deployment:
         """Size of /dev/shm on each machine."""
         return assumptions().shared_memory_gib_per_gpu * self.gpus_per_node
 
+    @property
+    def data_parallel_size(self) -> int:
+        """Data-parallel ranks in all."""
+        return self.arguments.get("data_parallel_size") or 1
+
+    @property
+    def replica_gpus(self) -> int:
+        """GPUs of one data-parallel rank."""
+        return self.gpus // self.data_parallel_size
+
+    @property
+    def replicas(self) -> int:
+        """Servers that a cluster may run in place of one with data-parallel ranks.
+
+        Ranks that are independent gain nothing from one process: as pods of their own they
+        fail, restart, move and scale one by one. Ranks that share experts stay one server.
+        """
+        size = self.data_parallel_size
+        fits = self.replica_gpus <= self.gpus_per_node
+        return size if fits and not self.shares_experts else 1
+
+    @property
+    def replica(self) -> Deployment:
+        """One of the `replicas`; the whole where there is only one."""
+        if self.replicas == 1:
+            return self
+        kept = {k: v for k, v in self.arguments.items() if k != "data_parallel_size"}
+        return replace(self, arguments=kept, gpus=self.replica_gpus, nodes=1)
+
+    @property
+    def cache_gib(self) -> int:
+        """Size of a volume for the checkpoint."""
+        share = 100 + assumptions().cache_headroom_percent
+        return ceil_div(self.weights_bytes * share, 100 * 2**30)
+
     def with_arguments(self, arguments: Mapping[str, Any]) -> Deployment:
         """The same deployment with other arguments of vLLM."""
         return replace(self, arguments=arguments)
 
+    def with_extra(self, extra: Sequence[str]) -> Deployment:
+        """The same deployment with other further words."""
+        return replace(self, extra=tuple(extra))
+
     def serve_words(self, *extra: str, port: int | None = None) -> tuple[str, ...]:
-        """The words after `vllm serve`: model, arguments, then `extra`."""
+        """The words after `vllm serve`: model, arguments, `extra` last."""
         fields = {"model": self.model, **self.arguments}
         words = render_command(fields, version=self.version).argv[2:]
         where = () if port is None else ("--host", "0.0.0.0", "--port", str(port))
-        return (*words, *where, *extra)
+        return (*words, *self.extra, *where, *extra)
 
 
 def describe_deployment(
-    request: PlanRequest, plan: PlanResponse, hardware: Hardware, arguments: Mapping[str, Any]
+    request: PlanRequest,
+    plan: PlanResponse,
+    hardware: Hardware,
+    arguments: Mapping[str, Any],
+    *,
+    shares_experts: bool,
+    extra: Sequence[str] = (),
+    draft_bytes: int = 0,
 ) -> Deployment:
-    """The facts of `plan`, which starts on `hardware` with these `arguments` of vLLM."""
+    """The facts of `plan`, which starts on `hardware` with these `arguments` of vLLM.
+
+    `draft_bytes` is the size of a draft's own checkpoint, which is read as well.
+    """
     startup, config, speed = plan.startup, plan.config, plan.performance
     is_local = plan.model.origin == "local"
     model = str(Path(config.model).expanduser().absolute()) if is_local else config.model
@@ -131,20 +189,24 @@ def describe_deployment(
         gpu=hardware.gpu,
         gpus=plan.hardware.gpus,
         nodes=ceil_div(plan.hardware.gpus, hardware.gpus_per_node),
-        weights_bytes=plan.model.checkpoint_bytes or weights,
+        weights_bytes=(plan.model.checkpoint_bytes or weights) + draft_bytes,
         summary=plan_title(plan),
         concurrency=request.concurrency,
         prompt_tokens=request.prompt_tokens,
         gen_tokens=request.gen_tokens,
         kv_cache_blocks=None if startup is None else _fewest_blocks(startup),
+        max_num_seqs=config.max_num_seqs,
         output_tokens_per_s=speed and speed.interval.get("output_tokens_per_s"),
+        shares_experts=shares_experts,
+        extra=tuple(extra),
     )
 
 
 def plan_title(plan: PlanResponse) -> str:
     """The plan in one sentence: model, GPUs and verdict."""
-    hardware = plan.hardware
-    return f"{plan.config.model} on {hardware.gpus} × {hardware.gpu}: {plan.verdict.sentence}."
+    hardware, sentence = plan.hardware, plan.verdict.sentence.rstrip(".")
+    joint = " " if plan.verdict.good else ": "
+    return f"{plan.config.model} on {hardware.gpus} × {hardware.gpu}{joint}{sentence}."
 
 
 def _fewest_blocks(startup: StartupReport) -> int | None:
@@ -162,4 +224,4 @@ def dns_label(model: str) -> str:
     """A model's name as an RFC 1123 label that starts with a letter, such as "vllm-qwen3-32b"."""
     last = re.split(r"[/\\]", model.rstrip("/\\"))[-1].lower()
     label = f"vllm-{_NOT_LABEL.sub('-', last)}"
-    return label[: _LONGEST_LABEL - len("-bench")].strip("-")
+    return label[:_LONGEST_NAME].strip("-")

@@ -34,9 +34,9 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def yaml_text(head: str, *documents: Mapping[str, Any]) -> str:
-    """`documents` as YAML in the order given, with `head` as a comment above them."""
-    return comment(head) + dump_yaml(*documents)
+def yaml_text(head: str, *documents: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
+    """`documents` as YAML in the order given; `head` and `notes` are comments above them."""
+    return "".join(map(comment, (head, *notes))) + dump_yaml(*documents)
 
 
 def dump_yaml(*documents: Mapping[str, Any], width: float = _WIDTH) -> str:

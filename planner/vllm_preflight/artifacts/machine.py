@@ -8,7 +8,6 @@ from vllm_preflight.artifacts.deployment import PORT, Deployment
 from vllm_preflight.artifacts.documents import unit_command, unit_text, yaml_text
 from vllm_preflight.artifacts.shell_files import (
     CACHE_IN_IMAGE,
-    CACHE_VOLUME,
     ENV_FILE,
     PUBLISHED,
     docker_words,
@@ -16,12 +15,21 @@ from vllm_preflight.artifacts.shell_files import (
 
 _HEALTH = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{PORT}/health')"
 UNIT_ENV_FILE = f"/etc/vllm/{ENV_FILE}"
+# systemd makes it: CacheDirectory= is under /var/cache for units of the system.
+_UNIT_CACHE = "huggingface"
+# Where huggingface_hub keeps it; compose expands variables and a leading tilde.
+_CACHE_HERE = "${HF_HOME:-~/.cache/huggingface}"
 
 
 def compose_file(deployment: Deployment) -> str:
     """A compose file with one service; `$` is doubled, which compose would expand."""
     volumes: list[dict[str, Any]] = [
-        {"type": "volume", "source": CACHE_VOLUME, "target": CACHE_IN_IMAGE}
+        {
+            "type": "bind",
+            "source": _CACHE_HERE,
+            "target": CACHE_IN_IMAGE,
+            "bind": {"create_host_path": True},
+        }
     ]
     if deployment.is_local:
         path = _literal(deployment.model)
@@ -45,17 +53,13 @@ def compose_file(deployment: Deployment) -> str:
         },
         "restart": "unless-stopped",
     }
-    document: dict[str, Any] = {
-        "services": {deployment.name: service},
-        "volumes": {CACHE_VOLUME: {}},
-    }
-    return yaml_text(deployment.summary, document)
+    return yaml_text(deployment.summary, {"services": {deployment.name: service}})
 
 
 def systemd_unit(deployment: Deployment) -> str:
     """A unit that keeps the plan's container running; the image pins vLLM's release."""
     container = ["/usr/bin/env", "docker"]
-    start = ["/usr/bin/env", *docker_words(deployment, UNIT_ENV_FILE)]
+    start = ["/usr/bin/env", *docker_words(deployment, UNIT_ENV_FILE, f"/var/cache/{_UNIT_CACHE}")]
     return unit_text(
         deployment.summary,
         {
@@ -65,6 +69,7 @@ def systemd_unit(deployment: Deployment) -> str:
                 ("After", "network-online.target docker.service"),
             ],
             "Service": [
+                ("CacheDirectory", _UNIT_CACHE),
                 ("ExecStartPre", f"-{unit_command([*container, 'rm', '-f', deployment.name])}"),
                 ("ExecStart", unit_command(start)),
                 ("ExecStop", unit_command([*container, "stop", deployment.name])),

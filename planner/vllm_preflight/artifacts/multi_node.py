@@ -10,17 +10,20 @@ from typing import Any
 from vllm_preflight.artifacts.assumptions import RayImage
 from vllm_preflight.artifacts.deployment import PORT, Deployment
 from vllm_preflight.artifacts.documents import dump_yaml, yaml_text
-from vllm_preflight.artifacts.kubernetes import service
+from vllm_preflight.artifacts.extra_flags import engine_arguments
+from vllm_preflight.artifacts.kubernetes import HTTP, front_name, service
 from vllm_preflight.artifacts.pods import (
+    CACHE_VOLUME,
     Manifest,
     labels,
     literal,
+    pod_notes,
     pod_template,
     probes,
     server_container,
 )
-from vllm_preflight.artifacts.shell_files import CACHE_VOLUME
-from vllm_preflight.launch.flags.bearing import find_flag
+from vllm_preflight.artifacts.shell_files import served_name
+from vllm_preflight.launch.flags.table import lifetime
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import OLDEST_KNOWN
 
@@ -29,6 +32,8 @@ _LEADER = "$(LWS_LEADER_ADDRESS)"
 _INDEX = "$(LWS_WORKER_INDEX)"
 _LEADER_LABEL = "leaderworkerset.sigs.k8s.io/worker-index"
 _RAY_PORT = 6379
+# The data-parallel coordinator's: vLLM's documentation, Data Parallel Deployment.
+_DP_PORT = 13345
 _RAY_WAIT_S = 5
 # The image runs as the user ray.
 _RAY_CACHE = "/home/ray/.cache/huggingface"
@@ -39,16 +44,19 @@ _JSON_ARGUMENTS = ("speculative_config", "limit_mm_per_prompt")
 def leader_worker_set(deployment: Deployment) -> str:
     """A LeaderWorkerSet of one group, and a Service before its leader.
 
-    Releases with --nnodes start one process group over the machines by themselves;
-    older ones do it through Ray, which their image contains.
+    Data-parallel ranks are spread over the machines, the leader's API server before all of
+    them. One rank over the machines: releases with --nnodes start one process group by
+    themselves; older ones do it through Ray, which their image contains.
     """
-    if deployment.version >= _native_since():
+    if deployment.data_parallel_size > 1:
+        leader, worker = _rank_containers(deployment)
+    elif deployment.version >= _native_since():
         leader, worker = _native_containers(deployment)
     else:
         leader, worker = _ray_containers(deployment)
     leader = {
         **leader,
-        "ports": [{"name": "http", "containerPort": PORT}],
+        "ports": [{"name": HTTP, "containerPort": PORT}],
         **probes(deployment),
     }
     workload: Manifest = {
@@ -65,14 +73,37 @@ def leader_worker_set(deployment: Deployment) -> str:
             },
         },
     }
-    front = service(deployment)
+    front = service(deployment, front_name(deployment))
     front["spec"]["selector"] = {**labels(deployment), _LEADER_LABEL: "0"}
-    return yaml_text(deployment.summary, workload, front)
+    return yaml_text(deployment.summary, workload, front, notes=pod_notes(deployment))
+
+
+def ranks_over_nodes_since() -> Version:
+    """The first release that spreads data-parallel ranks over machines."""
+    return _since("--data-parallel-size-local")
 
 
 def _native_since() -> Version:
-    flag = find_flag("--nnodes")
-    return flag.since if flag and flag.since else OLDEST_KNOWN
+    return _since("--nnodes")
+
+
+def _since(spelling: str) -> Version:
+    life = lifetime(spelling)
+    return life.since if life and life.since else OLDEST_KNOWN
+
+
+def _rank_containers(deployment: Deployment) -> tuple[Manifest, Manifest]:
+    local = deployment.data_parallel_size // deployment.nodes
+    group = ["--data-parallel-size-local", str(local), "--data-parallel-address", _LEADER]
+    group += ["--data-parallel-rpc-port", str(_DP_PORT)]
+    leader = [*map(literal, deployment.serve_words(port=PORT)), *group]
+    worker = [*map(literal, deployment.serve_words()), *group, "--headless"]
+    # A pod knows its place in the group; its first rank is a product, which a shell forms.
+    start = f'exec vllm serve "$@" --data-parallel-start-rank "$((LWS_WORKER_INDEX * {local}))"'
+    return (
+        server_container(deployment, "leader", ["vllm", "serve"], leader),
+        server_container(deployment, "worker", _shell(start), worker),
+    )
 
 
 def _native_containers(deployment: Deployment) -> tuple[Manifest, Manifest]:
@@ -115,13 +146,13 @@ def ray_service(deployment: Deployment, image: RayImage) -> str:
     """A RayService that serves the plan with Ray Serve LLM, one worker pod per machine."""
     config: dict[str, Any] = {
         "model_loading_config": {
-            "model_id": deployment.model,
+            "model_id": served_name(deployment) or deployment.model,
             "model_source": deployment.model,
         },
         "engine_kwargs": _engine_arguments(deployment),
         "deployment_config": {
             "autoscaling_config": {"min_replicas": 1, "max_replicas": 1},
-            "max_ongoing_requests": deployment.arguments["max_num_seqs"],
+            "max_ongoing_requests": deployment.max_num_seqs,
         },
     }
     application = {
@@ -156,7 +187,7 @@ def ray_service(deployment: Deployment, image: RayImage) -> str:
             },
         },
     }
-    return yaml_text(deployment.summary, document)
+    return yaml_text(deployment.summary, document, notes=pod_notes(deployment))
 
 
 def _ray_node(deployment: Deployment, image: RayImage, name: str) -> Manifest:
@@ -176,8 +207,11 @@ def _ray_node(deployment: Deployment, image: RayImage, name: str) -> Manifest:
 
 
 def _engine_arguments(deployment: Deployment) -> dict[str, Any]:
-    """Arguments as vLLM's engine takes them: JSON as objects."""
-    return {
+    """Arguments as vLLM's engine takes them: JSON as objects. Ray says the served name."""
+    written = {
         name: json.loads(value) if name in _JSON_ARGUMENTS else value
         for name, value in deployment.arguments.items()
     }
+    further = engine_arguments(deployment.extra, deployment.version)
+    further.pop("served_model_name", None)
+    return written | further

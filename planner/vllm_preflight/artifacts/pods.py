@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from vllm_preflight.artifacts.assumptions import assumptions
 from vllm_preflight.artifacts.deployment import PORT, Deployment
-from vllm_preflight.artifacts.shell_files import CACHE_IN_IMAGE, CACHE_VOLUME
+from vllm_preflight.artifacts.shell_files import CACHE_IN_IMAGE
+from vllm_preflight.artifacts.storage import cache_claim, cache_note
 from vllm_preflight.base.units import ceil_div
 from vllm_preflight.hardware.gpu import Gpu
 
@@ -16,9 +18,12 @@ Manifest = dict[str, Any]
 GPU_RESOURCE = "nvidia.com/gpu"
 # GPU feature discovery's label: NVML's name with dashes for spaces.
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+CACHE_VOLUME = "huggingface-cache"
 TOKEN_SECRET = "hf-token"
 TOKEN_KEY = "HF_TOKEN"
 _PROBE_PERIOD_S = 10
+# Of the scheduler's weights from 1 to 100.
+_STRONGEST = 100
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
@@ -39,19 +44,26 @@ def token_variable() -> Manifest:
 
 
 def resources(deployment: Deployment) -> Manifest:
-    """GPUs as limits, which are also requests; CPUs and memory as requests."""
+    """GPUs as limits, which are also requests; CPUs, memory and disk as requests."""
     return {
         "requests": {
             "cpu": str(deployment.cpus_per_node),
             "memory": f"{deployment.memory_gib_per_node}Gi",
+            "ephemeral-storage": f"{assumptions().scratch_gib}Gi",
         },
-        "limits": {GPU_RESOURCE: str(deployment.gpus_per_node)},
+        "limits": {gpu_resource(deployment.gpu): str(deployment.gpus_per_node)},
     }
 
 
-def probes(deployment: Deployment, port: int = PORT) -> Manifest:
+def gpu_resource(gpu: Gpu) -> str:
+    """What the device plugin calls the GPU; a MIG device is a resource of its own."""
+    return GPU_RESOURCE if gpu.mig_profile is None else f"nvidia.com/mig-{gpu.mig_profile}"
+
+
+def probes(deployment: Deployment, port: int = PORT, *, tls: bool = False) -> Manifest:
     """Probes of a server: it may take as long to start as reading its weights takes."""
-    health = {"httpGet": {"path": "/health", "port": port}}
+    scheme = {"scheme": "HTTPS"} if tls else {}
+    health = {"httpGet": {"path": "/health", "port": port, **scheme}}
     return {
         "startupProbe": {
             **health,
@@ -90,15 +102,16 @@ def server_container(
 
 
 def volumes(deployment: Deployment) -> list[Manifest]:
-    """Shared memory for NCCL and vLLM's workers, the Hub's cache, and a local model's folder."""
+    """Shared memory for NCCL and vLLM's workers, and the weights: the Hub's cache or a folder.
+
+    Beside a local model's folder the cache holds a tokenizer at most.
+    """
     size = f"{deployment.shared_memory_gib_per_node}Gi"
-    found: list[Manifest] = [
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}},
-        {"name": CACHE_VOLUME, "emptyDir": {}},
-    ]
+    shared = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}
     if deployment.is_local:
-        found.append(model_volume(deployment))
-    return found
+        return [shared, {"name": CACHE_VOLUME, "emptyDir": {}}, model_volume(deployment)]
+    claim = {"claimName": cache_claim(deployment)}
+    return [shared, {"name": CACHE_VOLUME, "persistentVolumeClaim": claim}]
 
 
 def model_volume(deployment: Deployment) -> Manifest:
@@ -112,13 +125,18 @@ def model_mount(deployment: Deployment) -> Manifest:
 
 
 def placement(deployment: Deployment) -> Manifest:
-    """Nodes with the GPU planned for, tainted or not; anywhere when its label is not known."""
+    """Nodes with the GPU planned for, tainted or not; anywhere when its label is not known.
+
+    A preference: without GPU feature discovery no node has the label, and a pod that
+    required it would wait for ever.
+    """
     tolerations = [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}]
     terms = node_selector_terms(deployment.gpu)
     if not terms:
         return {"tolerations": tolerations}
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-    return {"affinity": {"nodeAffinity": required}, "tolerations": tolerations}
+    preferences = [{"weight": _STRONGEST, "preference": term} for term in terms]
+    preferred = {"preferredDuringSchedulingIgnoredDuringExecution": preferences}
+    return {"affinity": {"nodeAffinity": preferred}, "tolerations": tolerations}
 
 
 def node_selector_terms(gpu: Gpu) -> list[Manifest]:
@@ -131,6 +149,22 @@ def node_selector_terms(gpu: Gpu) -> list[Manifest]:
     values = product_labels(gpu)
     expression = {"key": PRODUCT_LABEL, "operator": "In", "values": values}
     return [{"matchExpressions": [expression]}] if values else []
+
+
+def pod_notes(deployment: Deployment) -> list[str]:
+    """What a file with pods says above them."""
+    notes = [] if deployment.is_local else [cache_note(deployment)]
+    if node_selector_terms(deployment.gpu):
+        notes.append(
+            f"Nodes labelled {PRODUCT_LABEL} by GPU feature discovery are preferred; in a "
+            "cluster with several kinds of GPU make that required, for the plan is for this one."
+        )
+    if deployment.gpu.mig_profile is not None:
+        notes.append(
+            f"The device plugin offers {gpu_resource(deployment.gpu)} with the MIG strategy "
+            f'"mixed"; with "single" it is {GPU_RESOURCE}.'
+        )
+    return notes
 
 
 def product_labels(gpu: Gpu) -> list[str]:

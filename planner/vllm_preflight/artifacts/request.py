@@ -16,14 +16,20 @@ ArtifactKind = Literal[
     "docker",
     "compose",
     "systemd",
+    "model-cache",
     "kubernetes",
     "leaderworkerset",
     "rayservice",
     "helm",
+    "llm-d",
     "kserve",
+    "llminferenceservice",
+    "servicemonitor",
+    "hpa",
     "bench",
     "bench-job",
     "profile",
+    "readme",
 ]
 ALL_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
 # Enough to start it, to test it and to plan it again, in an answer that stays short.

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from vllm_preflight.artifacts.deployment import PORT, Deployment
 
 CACHE_IN_IMAGE = "/root/.cache/huggingface"
-CACHE_VOLUME = "huggingface-cache"
+# What huggingface_hub itself would use (its HF_HOME), so that nothing is downloaded twice.
+_CACHE_HERE = "${HF_HOME:-$HOME/.cache/huggingface}"
 ENV_FILE = "vllm.env"
 # The server asks nobody who they are; others on the network are let in by choice.
 PUBLISHED = f"127.0.0.1:{PORT}:{PORT}"
+FRESH_SEED = "$(date +%s)"
+_TRUST = "--trust-remote-code"
 # Each slot is used several times, so the figures are of a steady state.
 _ROUNDS = 4
 _FEWEST_PROMPTS = 32
@@ -31,12 +34,12 @@ def environment_file(deployment: Deployment) -> str:
     return f"# Token for the Hugging Face Hub; {needs}.\nHF_TOKEN=\n"
 
 
-def docker_words(deployment: Deployment, env_file: str, *options: str) -> list[str]:
-    """`docker run` of the plan, as words."""
-    words = ["docker", "run", "--rm", *options, "--name", deployment.name]
+def docker_words(deployment: Deployment, env_file: str, cache: str) -> list[str]:
+    """`docker run` of the plan, as words; `cache` is the Hub's cache on the machine."""
+    words = ["docker", "run", "--rm", "--name", deployment.name]
     words += ["--gpus", str(deployment.gpus), "--ipc", "host", "--publish", PUBLISHED]
     words += ["--env-file", env_file]
-    words += ["--mount", _mount("volume", CACHE_VOLUME, CACHE_IN_IMAGE)]
+    words += ["--volume", f"{cache}:{CACHE_IN_IMAGE}"]
     if deployment.is_local:
         words += ["--mount", _mount("bind", deployment.model, deployment.model, "readonly")]
     # The image's own entry point changed between releases.
@@ -46,24 +49,39 @@ def docker_words(deployment: Deployment, env_file: str, *options: str) -> list[s
 
 def docker_script(deployment: Deployment) -> str:
     """A script that runs the plan with Docker in the foreground."""
-    change = 'cd "$(dirname "$0")"\n'
-    command = ["exec", *docker_words(deployment, ENV_FILE)]
-    return _script(deployment.summary, [change, *shell_lines(command), ' "$@"'])
+    lines = [f'cd "$(dirname "$0")"\ncache={_CACHE_HERE}\nmkdir -p "$cache"\n']
+    words = shell_lines(["exec", *docker_words(deployment, ENV_FILE, "$cache")])
+    mount = f"$cache:{CACHE_IN_IMAGE}"
+    place = words.index(f" {shlex.quote(mount)}")
+    words[place] = f' "{mount}"'
+    return _script(deployment.summary, [*lines, *words, ' "$@"'])
 
 
 def bench_words(deployment: Deployment, base_url: str) -> list[str]:
     """`vllm bench serve` with the plan's workload, as words after `vllm`."""
     prompts = max(_FEWEST_PROMPTS, _ROUNDS * deployment.concurrency)
     words = ["bench", "serve", "--base-url", base_url, "--model", deployment.model]
+    if name := served_name(deployment):
+        words += ["--served-model-name", name]
     if tokenizer := deployment.arguments.get("tokenizer"):
         words += ["--tokenizer", tokenizer]
-    if deployment.arguments.get("trust_remote_code"):
-        words += ["--trust-remote-code"]
+    if deployment.arguments.get("trust_remote_code") or _TRUST in deployment.extra:
+        words += [_TRUST]
     words += ["--dataset-name", "random", "--ignore-eos"]
     words += ["--random-input-len", str(deployment.prompt_tokens)]
     words += ["--random-output-len", str(deployment.gen_tokens)]
     words += ["--max-concurrency", str(deployment.concurrency), "--num-prompts", str(prompts)]
     return words
+
+
+def served_name(deployment: Deployment) -> str | None:
+    """The first of --served-model-name's values, which requests are to name."""
+    words = deployment.extra
+    for place, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag.replace("_", "-") == "--served-model-name":
+            return value if equals else next(iter(words[place + 1 :]), None)
+    return None
 
 
 def bench_script(deployment: Deployment) -> str:
@@ -76,6 +94,8 @@ def bench_script(deployment: Deployment) -> str:
     lines = [
         f"base_url=${{1:-{base}}}\n",
         f"promised_blocks={deployment.kv_cache_blocks or 0}\n",
+        "# Other prompts each time: those of an earlier run would be found in the prefix cache.\n",
+        f"seed={FRESH_SEED}\n",
         "metrics() {\n",
         '  curl --fail --silent --show-error "$base_url/metrics"\n',
         "}\n",
@@ -111,7 +131,8 @@ def _estimated_speed(deployment: Deployment) -> list[str]:
 
 def _benchmark_lines(deployment: Deployment, base: str) -> list[str]:
     text = "".join(shell_lines(["vllm", *bench_words(deployment, base)]))
-    return [text.replace(shlex.quote(base), '"$base_url"', 1), "\n"]
+    seeded = text.replace(shlex.quote(base), '"$base_url"', 1) + ' \\\n  --seed "$seed"'
+    return [seeded, "\n"]
 
 
 def shell_lines(words: Sequence[str]) -> list[str]:

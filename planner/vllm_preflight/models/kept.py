@@ -8,7 +8,8 @@ from threading import Lock
 
 from vllm_preflight.models.model import Model
 
-_MOST_KEPT = 256
+# The whole catalogue, which find_models asks for in turn, and as many others again.
+_MOST_KEPT = 900
 
 
 class KeptModels:

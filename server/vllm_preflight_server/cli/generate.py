@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight.artifacts.profile import Profile, changed_plan, read_profile
-from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind, ArtifactsReport
+from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind
 from vllm_preflight.artifacts.write import write_files
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.plan import PlanRequest
@@ -20,6 +20,7 @@ from vllm_preflight_server.cli.options import (
     add_profile_option,
     command_parser,
     request_fields,
+    split_command,
 )
 from vllm_preflight_server.cli.output import progress
 
@@ -29,19 +30,18 @@ _LARGEST_PROFILE = 1_000_000
 def generate(arguments: Sequence[str]) -> int:
     """Plan, and write the plan's files into a folder; the exit code."""
     parser = _parser()
-    parsed = parser.parse(arguments)
+    own, extra = split_command(arguments)
+    parsed = parser.parse(own)
     kinds = _kinds(parsed.only)
     profile = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.questions.generate import generate_artifacts
 
-    report = generate_artifacts(profile, kinds, progress=progress)
-    if not report.files:
-        raise InvalidRequest(_nothing(report), "Choose other kinds with --only.")
+    report = generate_artifacts(profile, kinds, extra or (), progress=progress)
     paths = write_files(Path(parsed.output), report.files, force=parsed.force)
     if parsed.json:
         print(json.dumps(report.to_json_dict(), indent=2, ensure_ascii=False))
         return 0
-    print(f"{report.verdict.sentence}:")
+    print(f"The server {report.verdict.sentence}. Written:")
     for path in paths:
         print(f"  {path}")
     for kind, reason in report.skipped.items():
@@ -61,7 +61,10 @@ def asked_plan(parsed: argparse.Namespace, fields: Mapping[str, Any]) -> Profile
 
 
 def _parser() -> Parser:
-    epilog = f"kinds: {', '.join(ALL_KINDS)}"
+    epilog = (
+        "After -- further flags of vllm serve may follow, such as -- --reasoning-parser qwen3; "
+        f"they are checked and go into every file. Kinds: {', '.join(ALL_KINDS)}."
+    )
     parser = command_parser("generate", PlanRequest, positional="model", epilog=epilog)
     parser.description = "Write the files that run a plan into a folder: all of them, or none."
     add_profile_option(parser)
@@ -91,8 +94,3 @@ def _kinds(only: str | None) -> list[ArtifactKind]:
             f"Kinds: {', '.join(ALL_KINDS)}.",
         )
     return [kind for kind in ALL_KINDS if kind in wanted]
-
-
-def _nothing(report: ArtifactsReport) -> str:
-    reasons = "; ".join(f"{kind}: {reason}" for kind, reason in report.skipped.items())
-    return f"None of the kinds applies to the plan. {reasons}."

@@ -29,15 +29,17 @@ def test_the_tool_takes_a_profile_and_kinds(ask: Ask) -> None:
     profile = ask("generate_artifacts", QUESTION).structured_content["files"]["profile.yaml"]  # type: ignore[index]
     result = ask("generate_artifacts", {"profile": profile, "kinds": ["kubernetes"]})
     answer: Any = result.structured_content
-    assert list(answer["files"]) == ["kubernetes.yaml"]
+    assert list(answer["files"]) == ["model-cache.yaml", "kubernetes.yaml"]
     assert answer["serve_command"].startswith("vllm serve Qwen/Qwen3-8B")
 
 
 def test_the_tool_takes_further_arguments(ask: Ask) -> None:
-    more = {**QUESTION, "arguments": {"kv_cache_dtype": "fp8", "enforce_eager": True}}
+    further = {"vllm_args": "--seed 7", "kv_cache_dtype": "fp8", "enforce_eager": True}
+    more = {**QUESTION, "arguments": further}
     answer: Any = ask("generate_artifacts", {**more, "kinds": ["serve"]}).structured_content
     assert "--kv-cache-dtype fp8" in answer["files"]["serve.sh"]
     assert "--enforce-eager" in answer["serve_command"]
+    assert "--seed 7" in answer["files"]["serve.sh"]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,8 @@ def test_the_tool_takes_further_arguments(ask: Ask) -> None:
         ({**QUESTION, "kinds": ["terraform"]}, "kinds"),
         ({"model": "Qwen/Qwen3-32B", "gpu": "L4", "gpus": 1}, "would fail"),
         ({"profile": "- a"}, "no mapping"),
+        ({**QUESTION, "kinds": ["rayservice"]}, "for several machines"),
+        ({**QUESTION, "gpu": "MI300X"}, "AMD"),
     ],
 )
 def test_the_tool_refuses_in_a_sentence(ask: Ask, arguments: dict[str, Any], says: str) -> None:
@@ -79,6 +83,24 @@ def test_the_command_overwrites_only_when_told(cli: Cli, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"serve.sh", "vllm.env"}
 
 
+def test_flags_after_the_dashes_go_into_every_file(cli: Cli, tmp_path: Path) -> None:
+    flags = ["--reasoning-parser", "qwen3", "--served_model_name", "q8", "--kv-cache-dtype", "fp8"]
+    done = cli("generate", *OPTIONS, "-o", str(tmp_path), "--", *flags)
+    assert done.returncode == 0, done.stderr
+    served = [
+        path for path in tmp_path.iterdir() if "--reasoning-parser" in path.read_text("utf-8")
+    ]
+    assert {path.name for path in served} >= {
+        "serve.sh", "docker-run.sh", "compose.yaml", "vllm.service", "kubernetes.yaml",
+        "helm-values.yaml", "llm-d-values.yaml", "kserve.yaml", "llminferenceservice.yaml",
+    }  # fmt: skip
+    # What the plan knows is planned with; the rest stays as it was written.
+    profile = yaml.safe_load((tmp_path / "profile.yaml").read_text("utf-8"))["request"]
+    assert profile["kv_cache_dtype"] == "fp8"
+    assert profile["vllm_args"] == "--reasoning-parser qwen3 --served_model_name q8"
+    assert "The server starts, and holds" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
@@ -86,6 +108,10 @@ def test_the_command_overwrites_only_when_told(cli: Cli, tmp_path: Path) -> None
         ([*OPTIONS], 2, "-o"),
         ([*OPTIONS, "-o", "{}", "--only", "terraform"], 2, "no kind 'terraform'"),
         ([*OPTIONS, "-o", "{}", "--only", "rayservice"], 2, "for several machines"),
+        ([*OPTIONS, "-o", "{}", "--", "--no-such", "3"], 2, "unrecognized arguments: --no-such 3"),
+        ([*OPTIONS, "-o", "{}", "--", "--api-key", "x"], 2, "a secret"),
+        ([*OPTIONS, "-o", "{}", "-tp", "2", "--", "-tp", "4"], 2, "Give it once"),
+        ([*OPTIONS, "-o", "{}", "--", "--max-model-len", "99999999"], 1, "max_model_len"),
         (["--profile", "nowhere.yaml", "-o", "{}"], 2, "nowhere.yaml"),
     ],
 )
