@@ -89,7 +89,8 @@ def plan_of(request: GenerateRequest) -> Profile:
         InvalidRequest: a value that cannot be, or no model.
     """
     saved = None if request.profile is None else read_profile(request.profile)
-    fields = request.model_dump(exclude={"profile", "arguments", "kinds"}, exclude_none=True)
+    given = request.model_fields_set - {"profile", "arguments", "kinds"}
+    fields = request.model_dump(include=set(given), exclude_none=True)
     if request.arguments is not None:
         written = parse_json_object(
             request.arguments.encode(),

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from vllm_preflight.contract.answer import Report
-from vllm_preflight.contract.request import Count, JsonText, RequestModel, Tokens
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.request import JsonText
 from vllm_preflight.contract.verdict import Verdict
 
 ArtifactKind = Literal[
@@ -36,27 +37,11 @@ ALL_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
 USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "compose", "profile")
 
 
-class GenerateRequest(RequestModel, frozen=True):
+class GenerateRequest(PlanRequest, frozen=True):
     """Which files run this plan? Fields go before `arguments`, those before `profile`."""
 
-    model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
-        default=None, description="Hugging Face id, catalogue id or local folder."
-    )
-    gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="GPU name, such as H100; auto: this machine's."
-    )
-    gpus: Count | None = Field(default=None, description="GPUs in all. Default: as needed.")
-    nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
-    concurrency: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None, description="Requests in flight at once. Default 1."
-    )
-    prompt_tokens: Tokens | None = Field(default=None, description="Per request. Default 512.")
-    gen_tokens: Tokens | None = Field(default=None, description="Per request. Default 256.")
-    max_model_len: Tokens | None = Field(
-        default=None, description="Longest request in tokens, prompt and output."
-    )
-    vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="Release to write for, such as 0.19.0. Default: the newest known."
+    model: Annotated[str, Field(max_length=500)] = Field(
+        default="", description="As for plan_deployment, unless profile names it."
     )
     arguments: JsonText | None = Field(
         default=None,

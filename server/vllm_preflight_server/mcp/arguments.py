@@ -16,67 +16,28 @@ from vllm_preflight.contract.request import RequestModel, ordered_fields
 
 # What people ask with. A tool takes its request's rarer fields too, and any vLLM flag in
 # vllm_args; publishing them all would cost every conversation thousands of tokens.
-_LAUNCH = frozenset(
-    [
-        "model",
-        "gpu",
-        "gpus",
-        "vram_gb",
-        "free_vram_gb",
-        "vllm_version",
-        "vllm_args",
-        "tensor_parallel_size",
-        "pipeline_parallel_size",
-        "data_parallel_size",
-        "max_model_len",
-        "gpu_memory_utilization",
-        "kv_cache_dtype",
-        "quantization",
-        "max_num_seqs",
-        "max_num_batched_tokens",
-        "calibration",
-        "detail",
-    ]
-)
-_FIND = frozenset(
-    [
-        "gpu",
-        "gpus",
-        "vram_gb",
-        "nodes",
-        "prompt_tokens",
-        "gen_tokens",
-        "concurrency",
-        "target_latency_ms",
-        "max_model_len",
-        "family",
-        "task",
-        "max_params_b",
-        "vllm_version",
-        "limit",
-    ]
-)
-_PUBLISHED: Mapping[str, frozenset[str]] = {
+_COMMON = {"model", "gpu", "gpus", "vllm_version", "max_model_len"}
+_SIZES = {"tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"}
+_MEMORY = {"vram_gb", "free_vram_gb", "gpu_memory_utilization", "max_num_seqs"}
+_BITS = {"quantization", "kv_cache_dtype"}
+_LAUNCH = _COMMON | _SIZES | _MEMORY | _BITS | {"vllm_args", "max_num_batched_tokens"}
+_WORKLOAD = {"nodes", "prompt_tokens", "gen_tokens", "concurrency", "request_rate"}
+_TARGETS = {"target_latency_ms", "target_ttft_ms", "target_tpot_ms", "prefix_cache_hit_rate"}
+_ANSWERED = {"calibration", "detail"}
+_PUBLISHED: Mapping[str, set[str]] = {
     "plan_deployment": _LAUNCH
-    | frozenset(
-        [
-            "nodes",
-            "prompt_tokens",
-            "gen_tokens",
-            "concurrency",
-            "request_rate",
-            "target_latency_ms",
-            "target_ttft_ms",
-            "target_tpot_ms",
-            "prefix_cache_hit_rate",
-            "simulate",
-            "overhead_method",
-            "headroom_gb",
-            "chart",
-        ]
-    ),
-    "find_models": _FIND,
-    "predict_startup": _LAUNCH | {"command"},
+    | _WORKLOAD
+    | _TARGETS
+    | _ANSWERED
+    | {"simulate", "overhead_method", "headroom_gb", "chart"},
+    "find_models": (_COMMON - {"model"})
+    | (_WORKLOAD - {"request_rate"})
+    | {"vram_gb", "target_latency_ms", "family", "task", "max_params_b", "limit"},
+    "generate_artifacts": _COMMON
+    | _WORKLOAD
+    | _BITS
+    | {"vllm_args", "tensor_parallel_size", "profile", "kinds"},
+    "predict_startup": _LAUNCH | _ANSWERED | {"command"},
 }
 
 

@@ -114,7 +114,14 @@ class PlannerTool(Tool):
 
     def _work(self, request: RequestModel, progress: Progress) -> _Answer:
         structured = self.answer(request, progress).to_json_dict()
-        return structured, self.picture and self.picture(request, structured)
+        if self.picture is None:
+            return structured, None
+        try:
+            return structured, self.picture(request, structured)
+        except PreflightError as error:
+            # The answer is worth having without its picture.
+            warnings = [*structured.get("warnings", []), f"No picture: {error}"]
+            return {**structured, "warnings": warnings}, None
 
     async def _answer(self, call: Callable[[], _Answer]) -> _Answer:
         """What `call` returns, from a worker thread that ends when the caller gives up.

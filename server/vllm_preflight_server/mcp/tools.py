@@ -104,7 +104,8 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         description="Returns the texts of files that run a plan: serve script, Docker, compose, "
         "systemd, Kubernetes and its operators, Helm values, a benchmark of the promise, and a "
         "profile that asks the plan again. Use it once plan_deployment's answer is settled, with "
-        "the same arguments; a plan that does not fit or start is refused. It writes nothing.",
+        "the same arguments, all of which it takes; a plan that does not fit or start is refused. "
+        "It writes nothing.",
         request=GenerateRequest,
         report=ArtifactsReport,
         answer=answer_generate,

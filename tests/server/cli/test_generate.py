@@ -42,6 +42,13 @@ def test_the_tool_takes_further_arguments(ask: Ask) -> None:
     assert "--seed 7" in answer["files"]["serve.sh"]
 
 
+def test_the_tool_takes_every_field_of_a_plan_flat(ask: Ask) -> None:
+    flat = {**QUESTION, "kv_cache_dtype": "fp8", "enforce_eager": True, "kinds": ["serve"]}
+    answer: Any = ask("generate_artifacts", flat).structured_content
+    assert "--kv-cache-dtype fp8" in answer["serve_command"]
+    assert "--enforce-eager" in answer["serve_command"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
