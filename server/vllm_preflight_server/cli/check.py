@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
-from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.contract.vary import VariedRequest
 from vllm_preflight_server.cli.options import (
     add_output_options,
     add_report_options,
@@ -32,7 +35,7 @@ def check(arguments: Sequence[str]) -> int:
     own, command = split_command(arguments)
     parser = command_parser(
         "check",
-        StartupRequest,
+        VariedRequest,
         positional="model",
         epilog="Everything after -- is the vLLM command to check; it is never executed.",
     )
@@ -40,14 +43,14 @@ def check(arguments: Sequence[str]) -> int:
     add_report_options(parser)
     parsed = parser.parse(own)
     report = report_path(parsed)
-    fields = request_fields(parsed, StartupRequest, "model")
+    fields = request_fields(parsed, VariedRequest, "model")
     if command:
         # One word after -- is a whole quoted line; several are a line already split.
         fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
-    request = validate_request(StartupRequest, fields)
-    from vllm_preflight.questions.check import predict_startup
+    request = validate_request(VariedRequest, fields)
+    from vllm_preflight.questions.vary import predict_varied
 
-    answer = predict_startup(request, progress=progress)
+    answer = predict_varied(request, progress=progress)
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_startup)
     if answer.verdict.outcome == "not_modelled":
@@ -64,6 +67,12 @@ def show_startup(answer: Answer) -> None:
     print_memory(console, answer)
     remedies = startup.get("failure", {}).get("remedies", []) or answer.get("remedies", [])
     print_section(console, "Starts with", remedies)
+    launches = answer.get("launches", [])
+    if launches:
+        console.print()
+        console.print(_table(launches))
+        told = [f"{_values(row)}: {text}" for row in launches for text in row.get("moved", [])[:1]]
+        print_section(console, "What moved most from the first row", told)
     print_section(console, "Command", [answer["command"]] if "command" in answer else [])
     defaulted = set(answer.get("defaulted", []))
     settings = [
@@ -72,3 +81,20 @@ def show_startup(answer: Answer) -> None:
     ]
     print_section(console, "Arguments", settings)
     print_tail(console, answer)
+
+
+def _table(launches: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("varied", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    for name in ("probability", "KV cache GiB", "KV tokens", "concurrency"):
+        table.add_column(name, justify="right", no_wrap=True)
+    figures = ("start_probability", "available_kv_cache_gib", "kv_cache_tokens", "max_concurrency")
+    for row in launches:
+        shown = ("" if row.get(key) is None else f"{row[key]:,}" for key in figures)
+        table.add_row(_values(row), row["outcome"], *shown)
+    return table
+
+
+def _values(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in row["values"].items())

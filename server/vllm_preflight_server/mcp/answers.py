@@ -81,9 +81,9 @@ def answer_find(request: FindRequest, progress: Progress) -> FindReport:
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
-    from vllm_preflight.questions.check import predict_startup
+    from vllm_preflight.questions.vary import predict_varied
 
-    return _shrunk(predict_startup(request, progress=progress), request.detail)
+    return _shrunk(predict_varied(request, progress=progress), request.detail)
 
 
 def answer_inspect(request: InspectArguments, progress: Progress) -> Report:

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.explain import ExplainRequest
 from vllm_preflight.contract.inspect import InspectRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import RequestModel, ordered_fields
+from vllm_preflight.contract.vary import VariedRequest
 
 # What people ask with. A tool takes its request's rarer fields too, and any vLLM flag in
 # vllm_args; publishing them all would cost every conversation thousands of tokens.
@@ -37,7 +37,7 @@ _PUBLISHED: Mapping[str, set[str]] = {
     | _WORKLOAD
     | _BITS
     | {"vllm_args", "tensor_parallel_size", "profile", "kinds"},
-    "predict_startup": _LAUNCH | _ANSWERED | {"command"},
+    "predict_startup": _LAUNCH | _ANSWERED | {"command", "vary"},
 }
 
 
@@ -74,7 +74,7 @@ class CompareArguments(CompareRequest, DetailInput, frozen=True):
     """compare_hardware's arguments."""
 
 
-class StartupArguments(StartupRequest, DetailInput, frozen=True):
+class StartupArguments(VariedRequest, DetailInput, frozen=True):
     """predict_startup's arguments."""
 
 

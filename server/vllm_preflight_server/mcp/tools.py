@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
-from vllm_preflight.contract.check import StartupResponse
 from vllm_preflight.contract.compare import CompareReport
 from vllm_preflight.contract.explain import LogExplanationReport
 from vllm_preflight.contract.find import FindReport, FindRequest
@@ -13,6 +12,7 @@ from vllm_preflight.contract.hardware import DetectReport, DetectRequest
 from vllm_preflight.contract.inspect import InspectReport
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
 from vllm_preflight.contract.plan import PlanResponse
+from vllm_preflight.contract.vary import VariedResponse
 from vllm_preflight_server.mcp.answers import (
     answer_compare,
     answer_detect,
@@ -121,7 +121,7 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         "explain_startup_log when there is a log. Absent arguments take vLLM's defaults. Nothing "
         "is executed.",
         request=StartupArguments,
-        report=StartupResponse,
+        report=VariedResponse,
         answer=answer_startup,
         open_world=True,
         page=PAGE_URI,
