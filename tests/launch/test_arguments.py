@@ -323,3 +323,23 @@ def test_the_table_of_flags_is_sound() -> None:
         assert flag.flag.startswith("--") and "_" not in flag.flag
         assert flag.kind in table["types"]
         assert lifetime(flag.flag) is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--enable-auto-tool-choice", "requires --tool-call-parser"),
+        ("--enable-lora --max-loras 4 --max-cpu-loras 2", "must be >= max_loras (4)"),
+    ],
+)
+def test_flags_that_need_each_other_are_refused(flags: str, said: str) -> None:
+    refusal = parse_command(f"vllm serve m {flags}").refusal
+    assert refusal is not None and said in refusal.message
+    taken = parse_command("vllm serve m --enable-auto-tool-choice --tool-call-parser hermes")
+    assert taken.refusal is None
+
+
+@pytest.mark.parametrize("words", ["--model a/b --bogus 3", "--bogus 3 --model=a/b"])
+def test_a_refused_command_keeps_its_model(words: str) -> None:
+    parsed = parse_command(f"vllm serve {words}")
+    assert parsed.refusal is not None and parsed.fields["model"] == "a/b"

@@ -23,14 +23,8 @@ _CACHE_HERE = "${HF_HOME:-~/.cache/huggingface}"
 
 def compose_file(deployment: Deployment) -> str:
     """A compose file with one service; `$` is doubled, which compose would expand."""
-    volumes: list[dict[str, Any]] = [
-        {
-            "type": "bind",
-            "source": _CACHE_HERE,
-            "target": CACHE_IN_IMAGE,
-            "bind": {"create_host_path": True},
-        }
-    ]
+    # The short form makes a folder that is not there yet, in every release of compose.
+    volumes: list[str | dict[str, Any]] = [f"{_CACHE_HERE}:{CACHE_IN_IMAGE}"]
     if deployment.is_local:
         path = _literal(deployment.model)
         volumes.append({"type": "bind", "source": path, "target": path, "read_only": True})

@@ -112,7 +112,8 @@ def parse_command(
     except _Refused as refused:
         words = [word.text for word in command.words]
         refusal = reader.tried(refused.refusal, words)
-        named = {"model": words[0]} if words and not words[0].startswith("-") else {}
+        name = _named_model(words)
+        named = {} if name is None else {"model": name}
         return reader.parsed({**fields, **named}, {}, refusal)
     _name_missing(reading, model)
     values, extra = bearing_values(reading.given, parser.version, warnings)
@@ -123,7 +124,11 @@ def parse_command(
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
-    refusal = refuse_model(str(fields.get("model", ""))) or refuse_values(fields, extra)
+    refusal = (
+        refuse_model(str(fields.get("model", "")))
+        or refuse_values(fields, extra)
+        or _refuse_tools(reading)
+    )
     if refusal is None:
         # A request may name the model beside a command that does not.
         validate_request(StartupRequest, {"model": _UNNAMED, **fields})
@@ -134,6 +139,25 @@ class _Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+
+
+def _named_model(words: Sequence[str]) -> str | None:
+    """The model of a command that could not be read: its first word, or that of --model."""
+    if words and not words[0].startswith("-"):
+        return words[0]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        if flag == "--model":
+            return value or following or None
+    return None
+
+
+def _refuse_tools(reading: Reading) -> Refusal | None:
+    """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
+    given = {item.argument.dest: item.value for item in reading.given}
+    if given.get("enable_auto_tool_choice") and not given.get("tool_call_parser"):
+        return Refusal("Error: --enable-auto-tool-choice requires --tool-call-parser")
+    return None
 
 
 @dataclass

@@ -102,6 +102,10 @@ def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusa
                 f"1 validation error: {name}\n  Input should be greater than or equal to {least} "
                 f"[input_value={low[0]!r}]"
             )
+    adapters = fields.get("max_loras", 1)
+    kept = extra.get("max_cpu_loras")
+    if fields.get("enable_lora") and kept is not None and kept < adapters:
+        return Refusal(f"max_cpu_loras ({kept}) must be >= max_loras ({adapters})")
     level = extra.get("optimization_level")
     if level is not None and level not in _LEVELS:
         return Refusal(

@@ -70,6 +70,18 @@ def check_parallel_sizes(
         )
 
 
+def check_expert_parallelism(architecture: Architecture, enabled: bool, notes: Notes) -> None:
+    """Note vLLM's refusal of expert parallelism for a model without experts.
+
+    Source: vLLM config/model.py, _verify_with_expert_parallelism.
+    """
+    if enabled and architecture.moe is None:
+        notes.refuse(
+            "Number of experts in the model must be greater than 0 when expert parallelism is "
+            "enabled.",
+        )
+
+
 def check_block_size(architecture: Architecture, block_size: int | None, notes: Notes) -> None:
     """Note that attention kernels take blocks of 16 tokens and their multiples alone.
 

@@ -44,7 +44,11 @@ from vllm_preflight.launch.lengths import resolve_max_model_len
 from vllm_preflight.launch.model_runner import model_runner
 from vllm_preflight.launch.nested import read_mm_limits
 from vllm_preflight.launch.notes import Notes
-from vllm_preflight.launch.refusals import check_block_size, check_parallel_sizes
+from vllm_preflight.launch.refusals import (
+    check_block_size,
+    check_expert_parallelism,
+    check_parallel_sizes,
+)
 from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
 from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
@@ -125,6 +129,7 @@ def resolve_launch(
     dcp = request.decode_context_parallel_size or 1
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
+    check_expert_parallelism(architecture, bool(request.enable_expert_parallel), notes)
     check_block_size(architecture, request.block_size, notes)
     quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)

@@ -91,6 +91,11 @@ def predict_startup(
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
     report = startup_report(startup, model, remedies)
     told = report.failure.remedies if report.failure is not None else remedies
+    if report.failure is not None and verdict.outcome == "refused":
+        # What vLLM's own sentence proposes lets it go on, which is not yet to start.
+        told = [text for text in told if _starts_with(text, request, parsed, model, hardware)]
+        failure = report.failure.model_copy(update={"remedies": told})
+        report = report.model_copy(update={"failure": failure})
     return StartupResponse(
         verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
@@ -102,6 +107,22 @@ def predict_startup(
         warnings=warnings,
         next_steps=_next_steps(verdict, told),
     )
+
+
+def _starts_with(
+    remedy: str, request: StartupRequest, parsed: ParsedCommand, model: Model, hardware: Hardware
+) -> bool:
+    """Whether the whole line with the remedy in it starts; what is no flag is not tried."""
+    flags = _flags_of(remedy)
+    if flags is None:
+        return True
+    try:
+        changed = parse_command(_command(request, parsed, [flags]), request.vllm_version)
+        beside = request.model_copy(update={"command": None, **changed.fields})
+        tried = override_config(model, changed.config_overrides)
+        return start_verdict(_simulate(tried, hardware, changed, beside)).good
+    except PreflightError:
+        return False
 
 
 def _with_vllm_args(request: StartupRequest) -> StartupRequest:

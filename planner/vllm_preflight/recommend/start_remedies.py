@@ -61,22 +61,25 @@ def _first(choices: Sequence[Fix], attempt: Attempt) -> Fix | None:
             continue
         if outcome.starts and outcome.start_probability >= SURE:
             return fix
-        shorter = _shorter(outcome, fix)
-        if (
-            shorter is not None
-            and (second := attempt(shorter.fields)) is not None
-            and (second.starts and second.start_probability >= SURE)
-        ):
-            return shorter
+        for shorter in _shorter(outcome, fix):
+            second = attempt(shorter.fields)
+            if second is not None and second.starts and second.start_probability >= SURE:
+                return shorter
     return None
 
 
-def _shorter(outcome: Startup, fix: Fix) -> Fix | None:
-    """The same change with the longest length that then surely starts, where it set one."""
-    if "max_model_len" not in fix.fields:
-        return None
-    length = _whole(outcome.kv_low.estimated_max_model_len)
-    return Fix({**fix.fields, "max_model_len": length}) if length else None
+def _shorter(outcome: Startup, fix: Fix) -> Iterator[Fix]:
+    """The same change with lengths that then start, the longest first, where it set one."""
+    if "max_model_len" in fix.fields:
+        for length in _lengths(outcome):
+            yield Fix({**fix.fields, "max_model_len": length})
+
+
+def _lengths(startup: Startup) -> list[int]:
+    """The longest length that surely starts, and what is safely below it."""
+    longest = startup.kv_low.estimated_max_model_len
+    lengths = dict.fromkeys(_whole(int(longest * (1 - share))) for share in SHORTENED)
+    return [length for length in lengths if length > 0]
 
 
 def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
@@ -87,8 +90,12 @@ def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
         share = int(free / startup.gpu.visible_bytes * 100) / 100
         length = _whole(startup.longest)
         if share > 0 and length > 0:
-            fewer = {"gpu_memory_utilization": share}
-            yield [Fix(fewer), Fix({**fewer, "max_model_len": length})]
+            shares = [share, round(share - 0.01, 2)]
+            fewer = [{"gpu_memory_utilization": value} for value in shares if value > 0]
+            yield [
+                *(Fix(fields) for fields in fewer),
+                *(Fix({**fields, "max_model_len": length}) for fields in fewer),
+            ]
         return
     if kind == "mamba_blocks_too_few":
         yield [Fix({"max_num_seqs": startup.kv_low.num_blocks})]
@@ -98,8 +105,7 @@ def _kinds(request: StartupRequest, startup: Startup) -> Iterator[list[Fix]]:
         yield [Fix({"kv_cache_memory_bytes": None})]
     length = _whole(startup.kv_low.estimated_max_model_len)
     if 0 < length < launch.max_model_len:
-        lengths = dict.fromkeys(_whole(int(length * (1 - share))) for share in SHORTENED)
-        yield [Fix({"max_model_len": shorter}) for shorter in lengths if shorter > 0]
+        yield [Fix({"max_model_len": shorter}) for shorter in _lengths(startup)]
     yield [
         Fix({"max_num_seqs": sequences})
         for sequences in _FEWER_SEQUENCES

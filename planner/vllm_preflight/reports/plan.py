@@ -140,7 +140,9 @@ def _layout_reason(choice: Choice) -> str:
         return "the model fits one GPU: replicas serve more requests than splitting it"
     if layout.gpus == there:
         return f"of the layouts of {there} GPUs the one that serves the workload best"
-    return "the fewest GPUs that carry the workload"
+    if there is None and choice.carries:
+        return "the fewest GPUs that carry the workload"
+    return "of the layouts tried the one that serves the workload best"
 
 
 def _warnings(choice: Choice, model: Model, verdict: Verdict) -> list[str]:
@@ -171,7 +173,10 @@ def _next_steps(
         if remedies:
             steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
         elif failure is not None and failure.remedies:
-            steps += [f"Try {remedy}." for remedy in failure.remedies]
+            steps += [
+                f"vLLM would take {remedy}; plan or check whether that fits."
+                for remedy in failure.remedies
+            ]
         elif verdict.outcome == "does_not_start":
             steps.append("Nothing that was tried makes it start; take a smaller model.")
         return steps

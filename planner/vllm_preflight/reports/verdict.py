@@ -8,6 +8,9 @@ from vllm_preflight.memory.startup import Startup
 from vllm_preflight.recommend.demand import Demand
 from vllm_preflight.recommend.outcome import outcome_of, start_outcome
 
+# From here on a start is likely, below one minus it unlikely, between them a toss-up.
+_LIKELY = 0.7
+
 
 def plan_verdict(startup: Startup, demand: Demand, held: int) -> Verdict:
     """The verdict of a launch that has a demand to carry; `held` requests run at once."""
@@ -43,6 +46,14 @@ def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | N
     )
 
 
+def _chance(probability: float) -> str:
+    if probability >= _LIKELY:
+        return "likely, not sure: it starts with a probability"
+    if probability > 1 - _LIKELY:
+        return "a toss-up: it starts with a probability"
+    return "unlikely: it starts with a probability"
+
+
 def _start_sentence(outcome: Outcome, startup: Startup) -> str:
     failure, kv = startup.failure, startup.kv
     said = "" if failure is None else failure.message
@@ -51,7 +62,7 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
     if outcome == "not_modelled":
         return f"not modelled: {said}"
     if outcome == "borderline":
-        return f"a toss-up: it starts with a probability of {startup.start_probability:.0%}" + (
+        return f"{_chance(startup.start_probability)} of {startup.start_probability:.0%}" + (
             f"; else {said[0].lower()}{said[1:]}" if said else ""
         )
     if outcome == "does_not_start":

@@ -47,7 +47,9 @@ def show_found(answer: Answer) -> None:
     console = open_console()
     carried, judged = answer["carried"], answer["judged"]
     where = f"{answer['gpus']} × {answer['gpu']}"
-    print_title(console, carried > 0, f"{carried} models run on {where} with {answer['requests']}.")
+    print_title(
+        console, carried > 0, f"{carried} models start on {where}; asked for {answer['requests']}."
+    )
     console.print(f"{judged} of the catalogue were small enough to be judged.")
     rows: list[Mapping[str, Any]] = answer["models"]
     if not rows:

@@ -21,7 +21,18 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 
 # Numbers vLLM's flags also take with a suffix.
-_SCALED = frozenset({"max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes"})
+_SCALED = frozenset(
+    {
+        "max_model_len",
+        "max_num_batched_tokens",
+        "kv_cache_memory_bytes",
+        "prompt_tokens",
+        "gen_tokens",
+        "system_prompt_tokens",
+    }
+)
+# Numbers of which only some are allowed; pydantic takes no text for such.
+_CHOSEN_NUMBERS = frozenset({"max_lora_rank"})
 
 
 class Parser(argparse.ArgumentParser):
@@ -128,6 +139,8 @@ def request_fields(
 
 def _scaled(name: str, value: Any) -> Any:
     """A length or a size as vLLM's own flags take it: 32k, 128K."""
+    if name in _CHOSEN_NUMBERS and str(value).isdigit():
+        return int(value)
     if name not in _SCALED or not str(value).rstrip()[-1:].isalpha():
         return value
     from vllm_preflight.launch.flags.values import human_readable_int

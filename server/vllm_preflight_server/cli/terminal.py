@@ -21,7 +21,7 @@ _WORDS = {
     "carries": "carries the workload",
     "queues": "starts, some requests wait",
     "starts": "starts",
-    "borderline": "a toss-up",
+    "borderline": "may or may not start",
     "does_not_start": "does not start",
     "refused": "refused by vLLM",
     "not_modelled": "not modelled",

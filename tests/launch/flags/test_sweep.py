@@ -46,12 +46,17 @@ def fitting(argument: Argument) -> list[str]:
     return [value] * count
 
 
+_WITH_A_PARSER = {"--enable-auto-tool-choice"}
+
+
 def line(spelling: str, argument: Argument) -> str:
     # --model is the positional argument's other name; early releases refuse it.
     model = [] if spelling.startswith("--model") and argument.flag == "--model" else ["m"]
     if spelling == "--config":
         return shlex.join(["vllm", "serve", *model, spelling, "absent.yaml"])
-    return shlex.join(["vllm", "serve", *model, spelling, *fitting(argument)])
+    # What the server's own check after the parser asks for beside it.
+    beside = ["--tool-call-parser", "hermes"] if argument.flag in _WITH_A_PARSER else []
+    return shlex.join(["vllm", "serve", *model, spelling, *fitting(argument), *beside])
 
 
 NEWEST = parser_of(NEWEST_KNOWN).by_spelling

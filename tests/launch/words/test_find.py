@@ -97,7 +97,8 @@ def test_text_made_to_be_slow_is_read_in_time(text: str) -> None:
     started = time.process_time()
     with contextlib.suppress(InvalidRequest):
         find_server_command(text)
-    assert time.process_time() - started < 2
+    # Far from what a quadratic reading takes, and no matter how busy the machine is.
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SMALL = ["find", "--gpu", "L4", "--family", "qwen3", "--max-params-b", "9", "--l
 def test_the_table_and_the_command_of_the_largest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SMALL) == 0
     shown = capsys.readouterr().out
-    assert "run on 1 × L4" in shown and "vllm serve Qwen/Qwen3" in shown
+    assert "start on 1 × L4" in shown and "vllm serve Qwen/Qwen3" in shown
 
 
 def test_json_is_the_answer_of_the_tool(capsys: pytest.CaptureFixture[str], ask: Ask) -> None:
@@ -29,4 +29,4 @@ def test_json_is_the_answer_of_the_tool(capsys: pytest.CaptureFixture[str], ask:
 
 def test_nothing_found_ends_with_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", "--gpu", "T4", "--family", "no such family"]) == 1
-    assert "0 models run" in capsys.readouterr().out
+    assert "0 models start" in capsys.readouterr().out
