@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from vllm_preflight.base.errors import InvalidRequest
 
 _LARGEST_FILE = 1_000_000
@@ -21,6 +19,9 @@ def read_config_file(name: str) -> Mapping[str, Any] | None:
 
     Raises InvalidRequest for a file that is no YAML mapping, or far too large for one.
     """
+    # Few commands have such a file, and the library is 1.5 MB of every server.
+    import yaml
+
     path = Path(name).expanduser()
     try:
         if not path.is_file():
