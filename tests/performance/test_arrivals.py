@@ -132,6 +132,6 @@ def test_tails_and_simulations_are_quick(served: Served) -> None:
         tails(replica, rate)
     middle = time.process_time()
     simulate(replica, requests=2000, seed=0, rate=rate)
-    # Twice the limits of the benchmark: this machine may be busy with other things.
-    assert (middle - began) / 5 < 0.04
-    assert time.process_time() - middle < 2
+    # Several times the limits of the benchmark: a busy machine, and lines that are counted.
+    assert (middle - began) / 5 < 0.2
+    assert time.process_time() - middle < 10

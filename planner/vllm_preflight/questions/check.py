@@ -91,9 +91,13 @@ def predict_startup(
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
     report = startup_report(startup, model, remedies)
     told = report.failure.remedies if report.failure is not None else remedies
+    steps: list[str] = []
     if report.failure is not None and verdict.outcome == "refused":
         # What vLLM's own sentence proposes lets it go on, which is not yet to start.
+        taken = told
         told = [text for text in told if _starts_with(text, request, parsed, model, hardware)]
+        others = [text for text in taken if text not in told]
+        steps = [f"vLLM would take {text}, but would not start with it." for text in others]
         failure = report.failure.model_copy(update={"remedies": told})
         report = report.model_copy(update={"failure": failure})
     return StartupResponse(
@@ -105,7 +109,7 @@ def predict_startup(
         startup=report,
         command=_whole_line(request, parsed, verdict, told),
         warnings=warnings,
-        next_steps=_next_steps(verdict, told),
+        next_steps=[*_next_steps(verdict, told), *steps],
     )
 
 
