@@ -13,6 +13,8 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.launch.acceptance.named import refuse_names, unread_variables
+from vllm_preflight.launch.acceptance.together import refuse_together
 from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.flags.files import read_config_file
 from vllm_preflight.launch.flags.parser import ArgumentsRefused, Given, Reading, read_arguments
@@ -105,6 +107,7 @@ def parse_command(
     warnings: list[str] = []
     tagged = None if version else _tagged_version(command, warnings)
     parser = parser_of(parse_version(version or tagged))
+    warnings += unread_variables(command.environment, parser.version)
     reader = _Reader(command, parser, model, warnings)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
@@ -124,15 +127,15 @@ def parse_command(
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
-    refusal = (
-        refuse_model(str(fields.get("model", "")))
-        or refuse_values(fields, extra)
-        or _refuse_tools(reading)
+    refusal = refuse_model(str(fields.get("model", ""))) or refuse_values(
+        fields, extra, parser.version
     )
-    if refusal is None:
-        # A request may name the model beside a command that does not.
-        validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    return reader.parsed(fields, extra, refusal)
+    if refusal is not None:
+        kept = {name: fields[name] for name in ("model", "vllm_version") if name in fields}
+        return reader.parsed(kept, {}, refusal)
+    # A request may name the model beside a command that does not.
+    validate_request(StartupRequest, {"model": _UNNAMED, **fields})
+    return reader.parsed(fields, extra, None)
 
 
 class _Refused(Exception):
@@ -149,14 +152,6 @@ def _named_model(words: Sequence[str]) -> str | None:
         flag, _, value = word.partition("=")
         if flag == "--model":
             return value or following or None
-    return None
-
-
-def _refuse_tools(reading: Reading) -> Refusal | None:
-    """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
-    given = {item.argument.dest: item.value for item in reading.given}
-    if given.get("enable_auto_tool_choice") and not given.get("tool_call_parser"):
-        return Refusal("Error: --enable-auto-tool-choice requires --tool-call-parser")
     return None
 
 
@@ -186,6 +181,13 @@ class _Reader:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
         if reading.extras and not any(token.missing for token in reading.extras):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
+        given = {item.argument.dest: item for item in reading.given}
+        version = self.parser.version
+        refusal = refuse_together(given, version) or refuse_names(
+            given, self.command.environment, version
+        )
+        if refusal is not None:
+            raise _Refused(refusal)
         return reading
 
     def _read(self, tokens: Sequence[Token]) -> Reading:

@@ -6,6 +6,7 @@ Source: vLLM 0.8 engine/arg_utils.py:_is_v1_supported_oracle and published start
 from __future__ import annotations
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.launch.acceptance.attention import falls_back_to_v0
 from vllm_preflight.launch.caching import has_cache
 from vllm_preflight.launch.defaults import v0_engine_features
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -29,6 +30,8 @@ def check_engine(inputs: LaunchInputs, launch: Launch) -> None:
     reasons = [says for name, says in features.items() if _uses(name, inputs, launch)]
     if forced is False and launch.version < (0, 11, 0):
         reasons.append(f"everything with {_ENGINE_VARIABLE}=0")
+    if variable := falls_back_to_v0(inputs):
+        reasons.append(f"everything with {variable}")
     if reasons:
         raise UnsupportedArchitecture(
             f"vLLM {format_version(launch.version)} runs {reasons[0]} in its V0 engine, whose "

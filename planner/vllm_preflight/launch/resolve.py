@@ -12,6 +12,7 @@ from typing import Any
 from vllm_preflight.base.units import gib_to_bytes
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.acceptance.attention import check_asked_backend
 from vllm_preflight.launch.acceptance.classes import refused_class
 from vllm_preflight.launch.acceptance.gpus import check_gpu
 from vllm_preflight.launch.acceptance.methods import check_quantization
@@ -108,6 +109,7 @@ def resolve_launch(
     if unknown is not None:
         notes.problems.append(unknown)
     check_gpu(gpu, notes)
+    check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
