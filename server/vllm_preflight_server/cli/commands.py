@@ -14,6 +14,7 @@ _MODULES: Mapping[str, str] = {
     "plan": "plan",
     "generate": "generate",
     "check": "check",
+    "diff": "diff",
     "compare": "compare",
     "find": "find",
     "explain": "explain",
