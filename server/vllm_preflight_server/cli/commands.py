@@ -15,6 +15,7 @@ _MODULES: Mapping[str, str] = {
     "generate": "generate",
     "check": "check",
     "diff": "diff",
+    "pack": "pack",
     "compare": "compare",
     "find": "find",
     "explain": "explain",
