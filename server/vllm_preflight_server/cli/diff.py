@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vllm_preflight.contract.diff import DiffRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.contract.text import scalar
 from vllm_preflight_server.cli.options import (
     add_output_options,
     command_parser,
@@ -23,7 +24,6 @@ from vllm_preflight_server.cli.terminal import (
     print_section,
     print_title,
 )
-from vllm_preflight_server.mcp.text import scalar
 
 # The largest differences of memory; --json has them all.
 _MOST_MOVED = 8
