@@ -39,9 +39,9 @@ def named(question: dict[str, Any]) -> str:
     return f"{question['model'].rpartition('/')[2]} on {question['gpu']}"
 
 
-def figures(startup: StartupReport) -> dict[str, Any]:
+def figures(startup: StartupReport | None) -> dict[str, Any]:
     """What vLLM would print; remedies and warnings are in the words of each surface."""
-    shown = startup.to_json_dict()
+    shown = {} if startup is None else startup.to_json_dict()
     return {name: shown[name] for name in shown if name not in ("failure", "terms", "warnings")}
 
 
