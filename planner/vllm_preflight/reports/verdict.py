@@ -41,7 +41,7 @@ def start_verdict(startup: Startup) -> Verdict:
 def refusal_sentence(version: Version, message: str, *, assumed: bool) -> str:
     """What vLLM of that release says against a launch; whether it was asked about is said."""
     release = f"vLLM {format_version(version)}{' (assumed, none was given)' if assumed else ''}"
-    return f"refused: {release} stops before it loads anything: {message}"
+    return f"refused: {release} stops with: {message}"
 
 
 def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:

@@ -165,9 +165,13 @@ def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> 
     exports = head == "export" or "-x" in texts
     for word, text in zip(simple.words[start:], texts, strict=True):
         found = assignment(word)
-        set_variable(word, known)
+        name = found[0] if found else text
+        if not set_variable(word, known) and "=" in text:
+            # export "NAME=value": quoted as a whole.
+            name, _, value = text.partition("=")
+            known.assign(name, Expanded(value))
         if exports:
-            known.exported.add(found[0] if found else text)
+            known.exported.add(name)
 
 
 def _fed(

@@ -38,7 +38,7 @@ def installed_by(words: Sequence[str]) -> str | None:
         for part in word.split() if word.startswith("vllm") else [word]:
             said = _said(part.removeprefix("--with=").removeprefix("--from="))
             # A bare `vllm` may be the program that is run.
-            found = said or found or said
+            found = found if said is None or (found and not said) else said
     if found is None:
         return None
     index = next((match for word in words if (match := _INDEX.search(word))), None)

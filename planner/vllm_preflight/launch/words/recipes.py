@@ -70,9 +70,10 @@ def _settings(value: str) -> list[str]:
     if "=" not in name:
         return [f"{name}={shlex.quote(rest.strip())}"]
     try:
-        return [shlex.quote(pair) for pair in shlex.split(value)]
+        pairs = [pair.partition("=") for pair in shlex.split(value)]
     except ValueError:
         return []
+    return [f"{key}={shlex.quote(text)}" for key, _, text in pairs if key.isidentifier()]
 
 
 def _of_unit(text: str) -> str | None:
