@@ -20,15 +20,14 @@ from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.line import with_flags
 from vllm_preflight.launch.render import render_command, render_flags
-from vllm_preflight.launch.surroundings import surrounding_problems, visible_gpus
+from vllm_preflight.launch.surroundings import visible_gpus
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.launch.words.find import find_server_command
-from vllm_preflight.memory.runtime.calibration import parse_calibration
-from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
-from vllm_preflight.recommend.launches import resolve_for
+from vllm_preflight.recommend.launches import simulate_parsed
 from vllm_preflight.recommend.start_remedies import start_fixes
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.startup import startup_report
@@ -85,7 +84,7 @@ def predict_startup(
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
         model = override_config(model, parsed.config_overrides)
-        simulate = functools.partial(_simulate, model, hardware, parsed)
+        simulate = functools.partial(simulate_parsed, model, hardware, parsed)
         startup = simulate(request)
     except UnsupportedArchitecture as error:
         return _unsupported(request, parsed, hardware, error)
@@ -129,7 +128,7 @@ def _starts_with(
         changed = parse_command(_command(request, parsed, [flags]), request.vllm_version)
         beside = request.model_copy(update={"command": None, **changed.fields})
         tried = override_config(model, changed.config_overrides)
-        return start_verdict(_simulate(tried, hardware, changed, beside)).good
+        return start_verdict(simulate_parsed(tried, hardware, changed, beside)).good
     except PreflightError:
         return False
 
@@ -180,23 +179,6 @@ def _given(request: StartupRequest) -> dict[str, Any]:
     given = {name: getattr(request, name) for name in sorted(names)}
     # A field that is null is a field that is not given.
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _simulate(
-    model: Model, hardware: Hardware, parsed: ParsedCommand, request: StartupRequest
-) -> Startup:
-    if request.free_vram_gb is None and hardware.free_bytes is not None:
-        request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
-    launch = resolve_for(
-        model, hardware, request, extra=parsed.extra, environment=parsed.environment
-    )
-    calibration = parse_calibration(request.calibration)
-    there = None if hardware.nodes > 1 else hardware.gpus
-    around = surrounding_problems(parsed, launch, model.architecture, hardware.gpu, there)
-    launch = replace(launch, problems=(*launch.problems, *around))
-    return simulate_startup(
-        model, hardware.gpu, hardware.capability, launch, calibration=calibration
-    )
 
 
 def _without_sizes(request: StartupRequest) -> StartupRequest:

@@ -30,10 +30,10 @@ from vllm_preflight.base.cancellation import check_stop, stoppable
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel, validate_request
+from vllm_preflight.contract.text import as_markdown
 from vllm_preflight_server.mcp.arguments import published
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
-from vllm_preflight_server.mcp.text import as_markdown
 
 logger = logging.getLogger(__name__)
 
