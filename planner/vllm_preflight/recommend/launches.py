@@ -14,6 +14,7 @@ from vllm_preflight.launch.further import NOTHING_FURTHER, Further
 from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.speculation.drafting import find_drafting
+from vllm_preflight.launch.surroundings import surrounding_problems
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
@@ -61,6 +62,9 @@ def simulate_parsed(
     launch = resolve_for(
         model, hardware, request, extra=parsed.extra, environment=parsed.environment
     )
+    there = None if hardware.nodes > 1 else hardware.gpus
+    around = surrounding_problems(parsed, launch, model.architecture, hardware.gpu, there)
+    launch = replace(launch, problems=(*launch.problems, *around))
     calibration = parse_calibration(request.calibration)
     return simulate_startup(
         model, hardware.gpu, hardware.capability, launch, calibration=calibration

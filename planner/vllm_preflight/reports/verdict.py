@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.verdict import Outcome, Verdict
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.recommend.demand import Demand
 from vllm_preflight.recommend.outcome import outcome_of, start_outcome
@@ -36,6 +38,12 @@ def start_verdict(startup: Startup) -> Verdict:
     return _verdict(outcome, _start_sentence(outcome, startup), startup, _cache(startup, None))
 
 
+def refusal_sentence(version: Version, message: str, *, assumed: bool) -> str:
+    """What vLLM of that release says against a launch; whether it was asked about is said."""
+    release = f"vLLM {format_version(version)}{' (assumed, none was given)' if assumed else ''}"
+    return f"refused: {release} stops with: {message}"
+
+
 def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:
     told = outcome not in ("refused", "not_modelled")
     return Verdict(
@@ -58,7 +66,8 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
     failure, kv = startup.failure, startup.kv
     said = "" if failure is None else failure.message
     if outcome == "refused":
-        return f"refused: vLLM stops before it loads anything: {said}"
+        launch = startup.launch
+        return refusal_sentence(launch.version, said, assumed=launch.version_assumed)
     if outcome == "not_modelled":
         return f"not modelled: {said}"
     if outcome == "borderline":
