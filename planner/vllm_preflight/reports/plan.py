@@ -44,7 +44,7 @@ def plan_response(
     `arguments` are what the command gives beside the model.
     """
     hardware, startup = choice.hardware, choice.startup
-    verdict = plan_verdict(startup, choice.demand, choice.held)
+    verdict = plan_verdict(choice)
     report, terms = feasibility(request, model, choice)
     family = flags_of_family(request, model, choice)
     speed = choice.speed

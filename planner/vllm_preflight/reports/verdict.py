@@ -5,29 +5,44 @@ from __future__ import annotations
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.memory.startup import Startup
+from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.demand import Demand
-from vllm_preflight.recommend.outcome import outcome_of, start_outcome
+from vllm_preflight.recommend.outcome import start_outcome
 
 # From here on a start is likely, below one minus it unlikely, between them a toss-up.
 _LIKELY = 0.7
 
 
-def plan_verdict(startup: Startup, demand: Demand, held: int) -> Verdict:
-    """The verdict of a launch that has a demand to carry; `held` requests run at once."""
-    outcome = outcome_of(startup, held, demand.concurrency)
+def plan_verdict(choice: Choice) -> Verdict:
+    """The verdict of a choice for the demand it has to carry."""
+    startup, demand, held, outcome = choice.startup, choice.demand, choice.held, choice.outcome
     requests = _requests(demand.concurrency, demand.context)
+    flight = " that are then in flight" if demand.rate is not None else ""
     if outcome == "carries":
         whole = "all " if demand.concurrency > 1 else ""
-        sentence = f"starts, and holds {whole}{requests} at once"
+        sentence = f"starts, and holds {whole}{requests}{flight} at once"
+    elif outcome == "queues" and not choice.keeps_up:
+        return _verdict(outcome, _falls_behind(choice), startup, _cache(startup, None))
     elif outcome == "queues":
         sentence = (
-            f"starts, and {held:,} of {requests} run at once; the others wait"
+            f"starts, and {held:,} of {requests}{flight} run at once; the others wait"
             if held > 1
-            else f"starts, and 1 of {requests} runs at a time; the others wait"
+            else f"starts, and 1 of {requests}{flight} runs at a time; the others wait"
         )
     else:
         sentence = _start_sentence(outcome, startup)
     return _verdict(outcome, sentence, startup, _cache(startup, demand))
+
+
+def _falls_behind(choice: Choice) -> str:
+    """That more requests arrive than are served, where the speed says so."""
+    speed, rate = choice.speed, choice.bench.request.request_rate
+    assert isinstance(speed, Performance)
+    return (
+        f"starts, but serves about {speed.speed.requests_per_s:.2g} of the {rate:g} requests of "
+        f"{choice.demand.context:,} tokens that arrive in a second: the queue grows without end"
+    )
 
 
 def start_verdict(startup: Startup) -> Verdict:
