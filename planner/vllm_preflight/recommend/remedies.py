@@ -17,7 +17,7 @@ from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.checkpoints import Checkpoint, checkpoints
+from vllm_preflight.recommend.checkpoints import Checkpoint, coarser_checkpoints
 from vllm_preflight.recommend.choose import (
     PRACTICAL_COUNTS,
     Choice,
@@ -116,9 +116,7 @@ def _checkpoints(search: Search) -> Iterator[Change]:
     """Coarser checkpoints of the model that exist, then FP8 made of this one while loading."""
     if search.request.quantization not in ("auto", "none"):
         return
-    for stored in checkpoints(search.model):
-        if not stored.altered:
-            continue
+    for stored in coarser_checkpoints(search.model):
         yield _change_to(stored)
 
 
