@@ -173,8 +173,11 @@ def _next_steps(
         if remedies:
             steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
         elif failure is not None and failure.remedies:
+            # What is a flag was tried; the rest is left to whoever asked.
             steps += [
-                f"vLLM would take {remedy}; plan or check whether that fits."
+                f"vLLM would take {remedy}, but nothing that starts comes of it on these GPUs."
+                if remedy.startswith("--")
+                else f"vLLM would take {remedy}; plan or check whether that fits."
                 for remedy in failure.remedies
             ]
         elif verdict.outcome == "does_not_start":

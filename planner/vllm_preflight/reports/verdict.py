@@ -93,6 +93,8 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
 
 def _cache(startup: Startup, demand: Demand | None) -> str | None:
     """The KV cache of one GPU with its interval, beside what the requests need."""
+    if startup.failure is not None and startup.failure.kind == "free_memory_below_request":
+        return _free(startup)
     tokens = startup.kv.tokens
     if tokens is None:
         return None
@@ -117,6 +119,16 @@ def _cache(startup: Startup, demand: Demand | None) -> str | None:
         need = demand.concurrency * demand.context
         text += f"; {demand.concurrency:,} request{'s need' if several else ' needs'} {need:,}"
     return text
+
+
+def _free(startup: Startup) -> str:
+    """What is free of one GPU's memory, beside what vLLM asks for before it loads."""
+    total = startup.gpu.visible_bytes
+    free = total if startup.launch.free_bytes is None else min(startup.launch.free_bytes, total)
+    return (
+        f"others hold {bytes_to_gib(total - free)} of {bytes_to_gib(total)} GiB of each GPU, which "
+        f"leaves {bytes_to_gib(free)}; vLLM asks for {bytes_to_gib(startup.requested_bytes)}"
+    )
 
 
 def _requests(count: int, tokens: int) -> str:

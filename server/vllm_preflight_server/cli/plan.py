@@ -96,8 +96,8 @@ def _changes(changes: Sequence[Answer]) -> list[str]:
     for item in changes:
         costs = f" (costs {item['gives_up']})" if "gives_up" in item else ""
         lines.append(f"{item['change']}: {item['effect']}{costs}")
-        if "command" in item:
-            lines.append(f"    {item['command']}")
+        commands = item.get("node_commands") or [item.get("command")]
+        lines += [f"    {command}" for command in commands if command]
     return lines
 
 
