@@ -77,9 +77,7 @@ def start_fixes(request: StartupRequest, startup: Startup, attempt: Attempt) -> 
 def _said(request: StartupRequest) -> set[str]:
     """Arguments that the request gives a value."""
     return {
-        name
-        for name in request.model_fields_set
-        if getattr(request, name) not in (None, "auto")
+        name for name in request.model_fields_set if getattr(request, name) not in (None, "auto")
     }
 
 

@@ -125,7 +125,11 @@ def _reasons(
             reasons[name] = _ASKED
         else:
             reasons[name] = layout
+    further = choice.further.parsed
     for name in ("max_model_len", "max_num_seqs", "gpu_memory_utilization"):
+        if name in further.fields or name in further.extra:
+            reasons[name] = _ASKED
+            continue
         value = getattr(launch, name)
         own = "the model's own" if name == "max_model_len" else "vLLM's default"
         reasons.setdefault(name, f"{own}, {value:,}; not written")

@@ -30,6 +30,12 @@ def plan_verdict(choice: Choice) -> Verdict:
             if held > 1
             else f"starts, and 1 of {requests}{flight} runs at a time; the others wait"
         )
+    elif startup.failure is None and outcome == "does_not_start":
+        longest = startup.launch.max_model_len
+        sentence = (
+            f"does not serve: vLLM would start, but take no request of {demand.context:,} tokens; "
+            f"the longest is {longest:,}"
+        )
     else:
         sentence = _start_sentence(outcome, startup)
     return _verdict(outcome, sentence, startup, _cache(startup, demand))

@@ -82,7 +82,7 @@ def _at_once(fit: Answer, startup: Answer) -> str:
     full = startup["max_model_len"]
     text = f"At once: {requests_text(fit['max_concurrency_at_context'])} of "
     text += f"{fit['context_tokens']:,} tokens"
-    if full != fit["context_tokens"]:
+    if full != fit["context_tokens"] and fit["max_concurrency_at_full_length"]:
         text += f", or {fit['max_concurrency_at_full_length']:,} of {full:,}"
     longest = min(full, fit["max_context_at_concurrency"])
     if longest > fit["context_tokens"]:
