@@ -84,11 +84,15 @@ def test_what_falls_behind_a_rate_is_not_said_to_carry_it() -> None:
 
 
 def test_a_remedy_for_a_rate_keeps_the_rate() -> None:
-    question: dict[str, Any] = {"request_rate": 5, "prompt_tokens": 1000, "gen_tokens": 300}
-    answer = plan("Qwen/Qwen3-14B", "L40S", gpus=2, **question)
+    asked: dict[str, Any] = {
+        "model": "Qwen/Qwen3-14B", "gpu": "L40S", "gpus": 2,
+        "request_rate": 5, "prompt_tokens": 1000, "gen_tokens": 300,
+    }  # fmt: skip
+    answer = plan(**asked)
     assert answer.remedies
     for remedy in answer.remedies:
-        again = plan("Qwen/Qwen3-14B", "L40S", **{"gpus": 2, **question, **remedy.set})
+        changed: dict[str, Any] = {**asked, **remedy.set}
+        again = plan(**changed)
         assert again.verdict.outcome == "carries"
         assert again.artifacts.serve_command == remedy.command
 
