@@ -16,6 +16,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
+from vllm_preflight.base.strangers import before_strangers
+
 # Twice the round trips of a far continent; name resolution included.
 CONNECT_S = 1.5
 AWAY_S = 300.0
@@ -31,6 +33,7 @@ def answers() -> bool:
     endpoint = _endpoint()
     if time.monotonic() < _AWAY_UNTIL.get(endpoint, 0.0):
         return False
+    before_strangers()
     found = _connects(endpoint)
     if not found:
         found_away()

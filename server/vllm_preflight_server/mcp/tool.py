@@ -28,6 +28,7 @@ from pydantic import PrivateAttr
 
 from vllm_preflight.base.cancellation import check_stop, stoppable
 from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.strangers import without_folders
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel, validate_request
 from vllm_preflight_server.mcp.arguments import published
@@ -143,9 +144,6 @@ class PlannerTool(Tool):
     def _folders(self) -> AbstractContextManager[None]:
         if self.folders:
             return nullcontext()
-        # The engine is loaded by the first question, not by the start of the server.
-        from vllm_preflight.models.sources import without_folders
-
         return without_folders()
 
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
