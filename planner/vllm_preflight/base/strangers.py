@@ -19,8 +19,13 @@ _STRANGERS: ContextVar[bool] = ContextVar("vllm_preflight_strangers", default=Tr
 class NeedsOwnProcess(BaseException):
     """What a stranger wrote would be read next; no user error, and nobody's to catch but its.
 
-    Like a cancellation it passes by those who turn errors into remarks.
+    Like a cancellation it passes by those who turn errors into remarks. `asks_hub` says
+    whether the next step would ask the Hub.
     """
+
+    def __init__(self, asks_hub: bool) -> None:
+        super().__init__()
+        self.asks_hub = asks_hub
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def folders_are_read() -> bool:
     return _FOLDERS.get()
 
 
-def before_strangers() -> None:
+def before_strangers(*, asks_hub: bool = False) -> None:
     """Go on, or raise NeedsOwnProcess where strangers' words are not read."""
     if not _STRANGERS.get():
-        raise NeedsOwnProcess
+        raise NeedsOwnProcess(asks_hub)

@@ -190,7 +190,7 @@ def _asked(
     model: str, entry: CatalogEntry | None, progress: Progress, budget: float | None
 ) -> Model:
     """The Hub's answer, kept by the address it came from."""
-    before_strangers()
+    before_strangers(asks_hub=True)
     name = model if entry is None else entry.id
     key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
     return _MODELS.get(key, lambda: read_hub(name, None, progress, budget))
@@ -235,7 +235,7 @@ def _from_hub(model: str, revision: str | None, source: Source, progress: Progre
         if cached is None:
             raise _unknown_offline(model, revision, source)
         return _incomplete(cached.model, "HF_HUB_OFFLINE is set.")
-    before_strangers()
+    before_strangers(asks_hub=True)
     key = ("hub", os.environ.get("HF_ENDPOINT"), model, revision)
     try:
         return _MODELS.get(key, lambda: read_hub(model, revision, progress))
