@@ -71,6 +71,8 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
     text = outer.section("text_config") or outer
     scaling = text.section("rope_scaling")
     return inputs.notes.version >= _SCALING_ONLY_UNTIL or scaling is not None
+
+
 def _within_tokenizer(inputs: LaunchInputs) -> int:
     """The model's own length, cut to its tokenizer's where vLLM looks at that."""
     architecture, version = inputs.architecture, inputs.notes.version
