@@ -19,6 +19,9 @@ from vllm_preflight.models.parts.common import rope_sections
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
+# Since then the tokenizer's length counts for pooling, later with absolute positions alone.
+_TOKENIZER_SINCE: Version = (0, 9, 2)
+_ABSOLUTE_ONLY_SINCE: Version = (0, 10, 0)
 # The first release on transformers 5, whose configs keep ropes under another key.
 _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
@@ -56,10 +59,9 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
 
 def _own_length(inputs: LaunchInputs) -> int:
     """The model's own maximum, as the release derives it."""
-    architecture, version = inputs.architecture, inputs.notes.version
-    scaled = architecture.yarn_length
-    if scaled is None or version >= _YARN_COUNTS_UNTIL or not _reads_rope(inputs):
-        return architecture.max_position
+    scaled = inputs.architecture.yarn_length
+    if scaled is None or inputs.notes.version >= _YARN_COUNTS_UNTIL or not _reads_rope(inputs):
+        return _within_tokenizer(inputs)
     return scaled
 
 
@@ -69,6 +71,22 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
     text = outer.section("text_config") or outer
     scaling = text.section("rope_scaling")
     return inputs.notes.version >= _SCALING_ONLY_UNTIL or scaling is not None
+
+
+def _within_tokenizer(inputs: LaunchInputs) -> int:
+    """The model's own length, cut to its tokenizer's where vLLM looks at that."""
+    architecture, version = inputs.architecture, inputs.notes.version
+    said = architecture.tokenizer_length
+    if said is None or said >= architecture.max_position or not inputs.pooling:
+        return architecture.max_position
+    if version < _TOKENIZER_SINCE:
+        return architecture.max_position
+    kind = inputs.config.get("position_embedding_type")
+    if kind is None and version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+        # What the config classes of transformers 4 said of themselves.
+        kind = "absolute"
+    minded = kind == "absolute" or version < _ABSOLUTE_ONLY_SINCE
+    return said if minded else architecture.max_position
 
 
 def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:

@@ -232,6 +232,7 @@ def test_what_the_old_engine_took_over_is_not_modelled(draft: Draft) -> None:
     ("config", "version", "said"),
     [
         ({"foo": 1}, "0.33.0", "foo: Unexpected keyword argument"),
+        ({"method": 3}, "0.33.0", "method: Input should be a valid string"),
         ({"foo": 1}, "0.9.0", "foo: Unexpected keyword argument"),
         # Pydantic leaves out what it does not know unless told to forbid it.
         ({"foo": 1}, "0.12.0", None),

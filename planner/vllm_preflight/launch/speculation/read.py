@@ -32,10 +32,7 @@ _LOOKED_AT = frozenset({"method", "num_speculative_tokens"})
 def read_speculation(
     inputs: LaunchInputs, drafting: Drafting, tensor_parallel_size: int
 ) -> Speculation | None:
-    """The method, draft and drafted tokens of a launch; None where the release refuses them.
-
-    Raises InvalidRequest for a key whose value has the wrong type.
-    """
+    """The method, draft and drafted tokens of a launch; None where the release refuses them."""
     reading = Reading(inputs, drafting, tensor_parallel_size)
     if _refuse_keys(reading):
         return None
