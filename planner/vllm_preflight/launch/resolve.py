@@ -15,6 +15,7 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.acceptance.attention import check_asked_backend
 from vllm_preflight.launch.acceptance.classes import refused_class
 from vllm_preflight.launch.acceptance.gpus import check_gpu
+from vllm_preflight.launch.acceptance.kv_cache import check_plain_cache
 from vllm_preflight.launch.acceptance.methods import check_quantization
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
@@ -30,7 +31,11 @@ from vllm_preflight.launch.compilation import (
     graphs_charged,
     largest_capture_size,
 )
-from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
+from vllm_preflight.launch.dtypes import (
+    full_dtype_name,
+    resolve_dtype,
+    resolve_kv_cache_dtype,
+)
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import (
@@ -111,6 +116,7 @@ def resolve_launch(
     check_gpu(gpu, notes)
     check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
+    check_plain_cache(full_dtype_name(request.kv_cache_dtype), dtype, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
