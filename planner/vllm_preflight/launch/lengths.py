@@ -28,11 +28,14 @@ _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 _YARN_COUNTS_UNTIL: Version = (0, 30, 0)
 # Until then only the key rope_scaling is read.
 _SCALING_ONLY_UNTIL: Version = (0, 12, 0)
+# Later releases may be installed with transformers 5, which completes what is missing.
+_ROPES_COMPLETED_SINCE: Version = (0, 18, 0)
 
 
 def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request in tokens, and whether vLLM is to lower it to what fits."""
     architecture, notes = inputs.architecture, inputs.notes
+    _check_rope(inputs)
     limit = longest = _own_length(inputs)
     asked = inputs.request.max_model_len
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
@@ -55,6 +58,33 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     if known and asked > limit:
         _check_length(inputs, asked, limit)
     return asked, False
+
+
+def _check_rope(inputs: LaunchInputs) -> None:
+    """Note what transformers 4 lets vLLM refuse of a rope that the user writes himself.
+
+    Source: vLLM 0.8 to 0.17 transformers_utils/config.py (patch_rope_scaling_dict,
+    patch_rope_parameters_dict) and config/model.py (_get_and_verify_max_len).
+    """
+    version = inputs.notes.version
+    overrides = inputs.extra.get("hf_overrides")
+    overridden: object = None
+    if isinstance(overrides, Mapping):
+        overridden = cast(Mapping[str, object], overrides).get("rope_scaling")
+    rope = inputs.extra.get("rope_scaling") or overridden
+    if not isinstance(rope, Mapping) or version >= _ROPES_COMPLETED_SINCE:
+        return
+    given = cast(Mapping[str, object], rope)
+    kind = given.get("rope_type", given.get("type"))
+    if kind is None:
+        key = "rope_scaling" if version < _SCALING_ONLY_UNTIL else "rope_parameters"
+        inputs.notes.refuse(f"{key} should have a 'rope_type' key")
+    elif kind == "yarn" and "original_max_position_embeddings" not in given:
+        length = inputs.architecture.max_position
+        inputs.notes.refuse(
+            "KeyError: 'original_max_position_embeddings'",
+            f'"original_max_position_embeddings": {length} in the rope',
+        )
 
 
 def _own_length(inputs: LaunchInputs) -> int:

@@ -7,6 +7,7 @@ config/vllm.py, with the differences of earlier releases in `defaults.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.base.units import gib_to_bytes
@@ -199,7 +200,9 @@ def resolve_launch(
     )
     # A refusal of the arguments comes before either engine sizes anything.
     if all(problem.kind == "not_modelled" for problem in launch.problems):
-        check_engine(inputs, launch)
+        problem = check_engine(inputs, launch)
+        if problem is not None:
+            return replace(launch, problems=(*launch.problems, problem))
     return launch
 
 
