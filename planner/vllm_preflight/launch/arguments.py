@@ -51,8 +51,19 @@ _PARTIAL = frozenset(
         *("data_parallel_hybrid_lb", "data_parallel_external_lb", "headless"),
     }
 )
-# Variables that only other builds of vLLM read.
-_OTHER_BUILDS = {"VLLM_CPU_KVCACHE_SPACE": "cpu", "VLLM_CPU_OMP_THREADS_BIND": "cpu"}
+# Variables that only other builds of vLLM, or their drivers, read.
+_OTHER_BUILDS = {
+    "VLLM_CPU_KVCACHE_SPACE": "cpu",
+    "VLLM_CPU_OMP_THREADS_BIND": "cpu",
+    "HIP_VISIBLE_DEVICES": "rocm",
+    "ROCR_VISIBLE_DEVICES": "rocm",
+    "ZE_AFFINITY_MASK": "xpu",
+    "ASCEND_RT_VISIBLE_DEVICES": "npu",
+    "HABANA_VISIBLE_DEVICES": "hpu",
+}
+_BUILT_FOR = "VLLM_TARGET_DEVICE"
+# The module takes a model by place since then, and never reads it.
+_MODULE_TAKES_MODEL_SINCE = (0, 10, 0)
 # How often a correction may need another one.
 _MOST_CORRECTIONS = 8
 
@@ -110,7 +121,7 @@ class ParsedCommand:
             words = list(self.refusal.corrected)
         if model is not None:
             words = [*(() if self.command.entry == "serve" else ("--model",)), model, *words]
-        return changed_line(self.command, words, changes)
+        return changed_line(self.command, words, changes).strip()
 
 
 def parse_command(
@@ -141,6 +152,7 @@ def parse_command(
         named = {} if name is None else {"model": name}
         return reader.parsed({**fields, **named}, {}, refusal)
     _name_missing(reading, model)
+    reader.check_place(reading)
     values, extra = bearing_values(reading.given, parser.version, warnings)
     fields |= values
     if reading.model is not None and reading.model.origin and not reading.model.missing:
@@ -156,7 +168,7 @@ def parse_command(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
     refusal = (
-        refuse_model(str(fields.get("model", "")))
+        reader.wrong_model(reading, fields)
         or refuse_values(fields, extra)
         or _refuse_tools(reading)
     )
@@ -228,9 +240,34 @@ class _Reader:
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
         return reading
 
+    def wrong_model(self, reading: Reading, fields: Mapping[str, Any]) -> Refusal | None:
+        """The refusal of the model's name, with the name that was meant put in its place."""
+        words = [word.text for word in self.command.words]
+        named = [reading.model] if reading.model is not None else []
+        origins = [item.origin for item in (*named, *reading.given) if item.origin]
+        name = str(fields.get("model", ""))
+        origin = [i for found in origins for i in found if name and name in words[i]]
+        refusal = refuse_model(name, origin, words)
+        return None if refusal is None else self.tried(refusal, words)
+
+    def check_place(self, reading: Reading) -> None:
+        """Refuse a model that the older server module takes and does not serve.
+
+        Source: vLLM entrypoints/openai/api_server.py: only `vllm serve` reads model_tag.
+        """
+        if self._serves or reading.model is None:
+            return
+        takes = self.parser.version >= _MODULE_TAKES_MODEL_SINCE
+        then = f"serve {self.parser.default_model}" if takes else "stop"
+        raise InvalidRequest(
+            f"The server module does not read a model that stands by itself "
+            f"({reading.model.text[:80]!r}): it would {then}.",
+            "Write --model before it, or start it with vllm serve.",
+        )
+
     def _read(self, tokens: Sequence[Token]) -> Reading:
         if self.model is not None and not _names_model(tokens):
-            tokens = [Token(self.model), *tokens]
+            tokens = [*(() if self._serves else (Token("--model"),)), Token(self.model), *tokens]
         words = preprocess(tokens, self.parser, serve=self._serves, read_config=self._read_config)
         return read_arguments(words, self.parser)
 
@@ -370,7 +407,9 @@ def _platform(command: ServerCommand) -> str | None:
     """What vLLM is built for, where the image or a variable of another build says so."""
     if command.image is not None and (found := platform_of_image(command.image)):
         return found
-    return next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
+    found = next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
+    built = command.environment.get(_BUILT_FOR, "")
+    return found or (built if built in _OTHER_BUILDS.values() else None)
 
 
 def _bearing(environment: Mapping[str, str]) -> dict[str, str]:

@@ -243,7 +243,7 @@ def test_what_is_not_read_says_why(text: str, said: str) -> None:
             ["X", "--max-model-len", "4096"], IMAGE, {"VLLM_USE_V1": "1", "A": "b"},
         ),
         ("FROM python:3.12\nRUN pip install vllm==0.19.0\nCMD vllm serve X -tp 2",
-         ["X", "-tp", "2"], "python:3.12", {}),
+         ["X", "-tp", "2"], None, {}),
         ('ENTRYPOINT ["vllm", "serve", "X"]', ["X"], None, {}),
         ("CMD exec vllm serve X --port 80", ["X", "--port", "80"], None, {}),
         (

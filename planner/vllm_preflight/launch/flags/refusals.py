@@ -39,7 +39,15 @@ _SUCCESSORS = {
 }
 # Short names of dtypes, which vLLM's parser does not know.
 _DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+# A model's page on the Hub, which people paste for its id.
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)(?:/.*)?"
+)
 _STRAIGHT = str.maketrans("“”„«»‘’‚", '"""""' + "'''")
+_BROKEN_LINE = (
+    "A backslash before a blank continues no line: it makes a word of the blank. Let nothing "
+    "follow it on its line."
+)
 _CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
 
 
@@ -98,11 +106,7 @@ def _explained(
     version = format_version(parser.version)
     if not spelling.startswith(("-", *_LONG_DASHES)):
         if not spelling.strip():
-            said = (
-                "A backslash before a blank continues no line: it makes a word of the blank. "
-                "Let nothing follow it on its line."
-            )
-            return said, "no blank after the backslash", leave_out
+            return _BROKEN_LINE, "no blank after the backslash", leave_out
         return (
             f"The word {shortened(spelling)!r} belongs to no flag; quote values with blanks.",
             f"no {written}",
@@ -245,16 +249,31 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
 
 
-def refuse_model(name: str) -> Refusal | None:
-    """The refusal of a model's name that a word processor has quoted."""
+def refuse_model(name: str, origin: Sequence[int], words: Sequence[str]) -> Refusal | None:
+    """The refusal of a model's name that is quoted by a word processor, or an address.
+
+    `origin` are the indices of the `words` that name it.
+    """
+    if name and not name.strip():
+        message = f"HFValidationError: Repo id must use alphanumeric chars: {name!r}"
+        leave_out = dict.fromkeys(origin)
+        return Refusal(message, _BROKEN_LINE, ("no blank after the backslash",), leave_out)
     straight = name.translate(_STRAIGHT)
-    if len(name) < len("“a”") or straight[:1] == name[:1] or straight[-1:] == name[-1:]:
+    quoted = len(name) >= len("“a”") and straight[0] != name[0] and straight[-1] != name[-1]
+    address = _ADDRESS.fullmatch(name)
+    if not quoted and address is None:
         return None
-    return Refusal(
-        f"HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': {name!r}",
-        _CURLY,
-        (straight.strip("\"'"),),
+    better = address[1] if address is not None else straight.strip("\"'")
+    message = (
+        "HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
+        if address is not None
+        else "HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': "
     )
+    replaced = {
+        index: words[index].replace(name, better) for index in origin if name in words[index]
+    }
+    said = _CURLY if address is None else "vLLM takes the model's id, not its address."
+    return Refusal(f"{message}{name!r}", said, (better,), replaced)
 
 
 def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:

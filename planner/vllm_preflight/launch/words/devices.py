@@ -10,13 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-# Variables that name devices, of CUDA, HIP and NVIDIA's container runtime.
-_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",
-    "NVIDIA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-)
+# Variables that name devices, of CUDA and of NVIDIA's container runtime.
+_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _DEVICE = re.compile(r"\d+(?::\d+)?|(?:GPU|MIG)-[\w/-]+")
 _NONE_AT_ALL = frozenset({"", "-1", "none", "void", "NoDevFiles"})
 _GRES = re.compile(r"(?:.*,)?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?:\(.*\))?(?:,.*)?")
@@ -94,7 +89,7 @@ def by_slurm(words: Sequence[str]) -> Iterator[Visible]:
     """What options of srun and sbatch ask for on each node."""
     given = dict(_options(words))
     nodes = _counted(given, "--nodes", "-N") or 1
-    for name in ("--gres", "--gpus-per-node", "--gpus", "-G"):
+    for name in ("--gres", "--gpus-per-node", "--gpus", "-G", "--gpus-per-task"):
         if name not in given:
             continue
         pattern = _GRES if name == "--gres" else _TYPED_COUNT

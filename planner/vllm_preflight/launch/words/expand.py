@@ -25,6 +25,8 @@ _REFERENCE = re.compile(
     """,
     re.VERBOSE,
 )
+# What blanks leave together: the output of a command is not known, so it stays whole.
+_APART = re.compile(r"(?:\$\((?:[^()\n]++|\([^()\n]*+\))*+\)|`[^`\n]*+`|\S)+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
 _LONGEST_VALUE = 10_000
 # How deep a default may hold another variable.
@@ -154,7 +156,7 @@ def _append(fields: list[tuple[str, tuple[str, ...]]], text: str, missing: tuple
 
 def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> None:
     """An unquoted variable's value: every blank in it ends a word."""
-    words = part.text.split()
+    words = _APART.findall(part.text)
     if not words:
         return
     if part.text[0].isspace() and fields:
@@ -162,7 +164,7 @@ def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> Non
     for index, word in enumerate(words):
         if index:
             fields.append(("", ()))
-        _append(fields, word, part.missing)
+        _append(fields, word, tuple(name for name in part.missing if name in word))
     if part.text[-1].isspace():
         fields.append(("", ()))
 

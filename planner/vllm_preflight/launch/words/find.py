@@ -21,6 +21,7 @@ from vllm_preflight.launch.words.prepare import readings
 from vllm_preflight.launch.words.server import Level, ServerCommand
 from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
 
+_OTHERS = "The text starts more than one vLLM server; this is about the first."
 _MOST_WORDS = 2_000
 # How often a command may hold another in `bash -c`, a container or a here-document.
 _DEEPEST_NESTING = 3
@@ -32,6 +33,7 @@ _SERVER_MODULES = frozenset(
         "vllm.entrypoints.cli.main",
     }
 )
+_SERVER_FILES = ("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py")
 SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh"})
 # Programs that run a text they are given as one word, and those that run all their words.
 _RUNNERS = frozenset(
@@ -44,6 +46,7 @@ _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
 # After these, NAME=value sets a variable for what follows.
 _SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
 _SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly", "set"})
+_SLURM_GPUS = "SLURM_GPUS_ON_NODE"
 _BATCH = frozenset({"srun", "sbatch", "salloc"})
 # Among how many words before a server its launcher is looked for.
 _FIRST_WORDS = 40
@@ -62,11 +65,14 @@ def find_server_command(text: str) -> ServerCommand:
         InvalidRequest: there is none, quotes do not match, or more words than a command has.
     """
     refuse_yaml(text)
+    limits = tuple(by_directives(text))
+    # What Slurm sets for a batch script.
+    given = {_SLURM_GPUS: Expanded(str(limits[0].count))} if limits else {}
     command = None
     problem: InvalidRequest | None = None
     for reading in readings(text):
         try:
-            command = _find(reading, Variables(), _DEEPEST_NESTING)
+            command = _find(reading, Variables(dict(given)), _DEEPEST_NESTING)
         except InvalidRequest as error:
             problem = problem or error
         if command is not None:
@@ -78,13 +84,14 @@ def find_server_command(text: str) -> ServerCommand:
             f"The command has {len(command.words)} words, more than {_MOST_WORDS}.",
             "Give only the line that starts vLLM.",
         )
-    return replace(command, visible=(*command.visible, *by_directives(text)))
+    return replace(command, visible=(*command.visible, *limits))
 
 
 def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     known = variables.copy()
     documents: list[Span] = []
-    for simple in split_commands(text):
+    commands = split_commands(text)
+    for index, simple in enumerate(commands):
         words, assigned = _expanded(simple, known)
         if words:
             running = known
@@ -98,8 +105,13 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
                 if fed is not None:
                     held, command = Level(text, fed[0], raw=True), fed[1]
             if command is not None:
-                named = (*assigned, *command.assigned)
-                return replace(command, assigned=named, levels=_within(command, held))
+                later = [c for c in commands[index + 1 :] if _is_another(c, text, known, depth)]
+                return replace(
+                    command,
+                    assigned=(*assigned, *command.assigned),
+                    levels=_within(command, held),
+                    notes=(*command.notes, *((_OTHERS,) if later else ())),
+                )
             installed = installed_by([word.text for word in words])
             known.installed = known.installed if installed is None else installed
         documents += simple.documents
@@ -109,6 +121,17 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
         if command is not None:
             return replace(command, levels=_within(command, Level(text, place, raw=True)))
     return None
+
+
+def _is_another(simple: SimpleCommand, text: str, known: Variables, depth: int) -> bool:
+    """Whether a later command starts a server too."""
+    if "vllm" not in text[simple.spans[0][0] : simple.spans[-1][1]]:
+        return False
+    try:
+        words, _ = _expanded(simple, known.copy())
+        return bool(words) and _server_in(words, known, depth) is not None
+    except InvalidRequest:
+        return False
 
 
 def _within(command: ServerCommand, level: Level) -> tuple[Level, ...]:
@@ -189,7 +212,8 @@ def _fed(
 
 
 def _program(word: str) -> str:
-    return word.rsplit("/", 1)[-1]
+    """The name of a program without its folder, as Windows writes it too."""
+    return word[max(word.rfind("/"), word.rfind("\\")) + 1 :].removesuffix(".exe")
 
 
 def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
@@ -227,6 +251,8 @@ def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
 def _server_words(texts: Sequence[str], index: int) -> int:
     """How many words from `index` on start a server: `vllm serve`, `-m vllm.entrypoints…`."""
     word, after = texts[index], texts[index + 1 : index + 3]
+    if word.endswith(_SERVER_FILES):
+        return 1
     if word == "-m":
         if not after or after[0] not in _SERVER_MODULES:
             return 0
@@ -242,7 +268,7 @@ def _started(
     words: Sequence[Expanded], index: int, taken: int, variables: Variables
 ) -> ServerCommand:
     # `-m vllm.entrypoints.cli.main serve` says it once more.
-    is_module = words[index].text == "-m" and taken == 2
+    is_module = (words[index].text == "-m" and taken == 2) or taken == 1
     installed = installed_by([word.text for word in words[: index + 1]])
     return ServerCommand(
         tuple(words[index + taken :]),
