@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.launch.words.assigned import expanded, program_of
 from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, Container, read_container
 from vllm_preflight.launch.words.devices import by_directives, by_slurm
-from vllm_preflight.launch.words.expand import Expanded, Variables, assignment, expand, set_variable
+from vllm_preflight.launch.words.expand import Expanded, Variables
 from vllm_preflight.launch.words.images import platform_of_image
 from vllm_preflight.launch.words.nothing import nothing_found, refuse_copies, refuse_yaml
 from vllm_preflight.launch.words.packages import installed_by
@@ -43,9 +44,6 @@ _JOINED = frozenset({"eval", "ssh"})
 _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 # What only shows or stores its words.
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
-# After these, NAME=value sets a variable for what follows.
-_SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
-_SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly", "set"})
 _SLURM_GPUS = "SLURM_GPUS_ON_NODE"
 _BATCH = frozenset({"srun", "sbatch", "salloc"})
 # Among how many words before a server its launcher is looked for.
@@ -92,7 +90,7 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     documents: list[Span] = []
     commands = split_commands(text)
     for index, simple in enumerate(commands):
-        words, assigned = _expanded(simple, known)
+        words, assigned = expanded(simple, known)
         if words:
             running = known
             if assigned:
@@ -128,7 +126,7 @@ def _is_another(simple: SimpleCommand, text: str, known: Variables, depth: int) 
     if "vllm" not in text[simple.spans[0][0] : simple.spans[-1][1]]:
         return False
     try:
-        words, _ = _expanded(simple, known.copy())
+        words, _ = expanded(simple, known.copy())
         return bool(words) and _server_in(words, known, depth) is not None
     except InvalidRequest:
         return False
@@ -155,53 +153,11 @@ def _nested(word: Expanded, text: str, variables: Variables, depth: int) -> Serv
     return replace(command, levels=(*command.levels, Level("", word.span, before)))
 
 
-def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], tuple[str, ...]]:
-    """The words of a command and the names assigned before them; assignments alone are done."""
-    leading = 0
-    while leading < len(simple.words) and assignment(simple.words[leading]):
-        leading += 1
-    rest = simple.words[leading:]
-    names = [found[0] for word in simple.words[:leading] if (found := assignment(word))]
-    head = rest[0][0].text if rest and rest[0] else ""
-    for word in simple.words[:leading]:
-        set_variable(word, known)
-    if head in _SETTERS:
-        _declare(head, simple, leading + 1, known)
-        return [], ()
-    words: list[Expanded] = []
-    for word, span in zip(rest, simple.spans[leading:], strict=True):
-        found = assignment(word)
-        if found and words and _program(words[-1].text) in _SETTING:
-            set_variable(word, known)
-            names.append(found[0])
-        else:
-            words += expand(word, known, span)
-    return words, tuple(names)
-
-
-def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> None:
-    """What `export`, `declare` and `set` do."""
-    texts = [word[0].text if word else "" for word in simple.words[start:]]
-    if head == "set":
-        known.exports_all = known.exports_all or "allexport" in texts or "-a" in texts
-        return
-    exports = head == "export" or "-x" in texts
-    for word, text in zip(simple.words[start:], texts, strict=True):
-        found = assignment(word)
-        name = found[0] if found else text
-        if not set_variable(word, known) and "=" in text:
-            # export "NAME=value": quoted as a whole.
-            name, _, value = text.partition("=")
-            known.assign(name, Expanded(value))
-        if exports:
-            known.exported.add(name)
-
-
 def _fed(
     text: str, simple: SimpleCommand, words: Sequence[Expanded], known: Variables, depth: int
 ) -> tuple[Span, ServerCommand] | None:
     """The server in a here-document that a shell runs, and where that stands."""
-    head = _program(words[0].text)
+    head = program_of(words[0].text)
     if not depth or head not in SHELLS | _RUNNERS:
         return None
     for place in simple.documents:
@@ -211,18 +167,13 @@ def _fed(
     return None
 
 
-def _program(word: str) -> str:
-    """The name of a program without its folder, as Windows writes it too."""
-    return word[max(word.rfind("/"), word.rfind("\\")) + 1 :].removesuffix(".exe")
-
-
 def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server that one simple command starts, if it starts one."""
     texts = [word.text for word in words]
-    if _program(texts[0]) in _QUOTING:
+    if program_of(texts[0]) in _QUOTING:
         return None
     for index, text in enumerate(texts):
-        program = _program(text)
+        program = program_of(text)
         if depth and program in CONTAINER_TOOLS:
             container = read_container(words[index:])
             if container is not None:
@@ -241,7 +192,7 @@ def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> S
 
 def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
     """The command with what srun or sbatch before it asks for, and an image it runs in."""
-    if not any(_program(text) in _BATCH for text in texts[:_FIRST_WORDS]):
+    if not any(program_of(text) in _BATCH for text in texts[:_FIRST_WORDS]):
         return command
     image = next((t.partition("=")[2] for t in texts if t.startswith("--container-image=")), None)
     limits = (*command.visible, *by_slurm(texts))
@@ -261,7 +212,7 @@ def _server_words(texts: Sequence[str], index: int) -> int:
         return 0
     if _PINNED_PROGRAM.fullmatch(word):
         return 2 if "uvx" in texts[:index] or "run" in texts[:index] else 0
-    return 2 if _program(word) == "vllm" else 0
+    return 2 if program_of(word) == "vllm" else 0
 
 
 def _started(
@@ -304,7 +255,7 @@ def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> Se
 
 def _run_text(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in text that eval, ssh, tmux, sbatch and their like run."""
-    programs = [_program(word.text) for word in words]
+    programs = [program_of(word.text) for word in words]
     place = next((i for i, p in enumerate(programs) if p in _RUNNERS | _JOINED), None)
     if place is None or not depth:
         return None
