@@ -233,7 +233,7 @@ def test_weights_packed_beside_a_silent_config_need_the_flag(
     silent = check(f"vllm serve {packed} --port 80")
     assert silent.verdict.outcome == "refused" and file in silent.verdict.sentence
     assert silent.command == f"vllm serve {packed} --port 80 --quantization {method}"
-    told = check(silent.command)
+    told = check(f"vllm serve {packed} --quantization {method}")
     assert told.verdict.outcome == "starts"
     assert plain.weights_gib and told.startup.weights_gib
     assert told.startup.weights_gib < plain.weights_gib / 3
