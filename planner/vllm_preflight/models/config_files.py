@@ -34,6 +34,11 @@ SENTENCE_NAMES = tuple(
 # The largest published config.json we know, with one entry per expert, has 2.4 MB.
 CONFIG_CAP = 16 * BYTES_TO_MIB
 MODULES_CAP = BYTES_TO_MIB
+# What is parsed takes up to forty times the memory of its text.
+_MOST_PARTS = 400_000
+_MOST_VALUES = 2_000_000
+# Those of 2**63, and a sign.
+_MOST_DIGITS = 20
 _REPAIR = "Download the file again, or repair it."
 _JSON_KINDS: Mapping[type, str] = {
     list: "a list",
@@ -178,11 +183,22 @@ def with_tokenizer_length(architecture: Architecture, stated: Mapping[str, Any])
 
 def _parsed(data: bytes, name: str, hint: str) -> object:
     try:
-        return json.loads(data)
+        # As transformers and vLLM open it: UTF-8, without a byte order mark.
+        text = data.decode("utf-8")
+        if max(data.count(b"["), data.count(b"{")) > _MOST_PARTS or data.count(b",") > _MOST_VALUES:
+            raise ValueError(f"it has more than {_MOST_PARTS:,} lists or {_MOST_VALUES:,} values")
+        return json.loads(text, parse_int=whole_number)
     except (ValueError, RecursionError) as error:
         # Bad UTF-8 and numbers of thousands of digits are ValueErrors too.
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise InvalidRequest(f"{name} is not valid JSON: {reason}.", hint) from error
+
+
+def whole_number(digits: str) -> int:
+    """A whole number of JSON; raises ValueError for one that no count or size can be."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"it has a whole number of {len(digits):,} digits")
+    return int(digits)
 
 
 def as_object(value: object) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ commands:
   find              which models of the catalogue run on these GPUs
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
   inspect MODEL     what a model is made of, and where the facts come from
-  detect            this machine's NVIDIA GPUs
+  detect            this machine's GPUs
   overhead          the runtime overhead formula
   call TOOL JSON    one MCP tool, called in this process, its structured answer printed
   serve             the MCP server, on stdin and stdout or over HTTP
