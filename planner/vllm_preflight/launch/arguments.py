@@ -16,6 +16,7 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.launch.beside import (
     VARIABLES,
     curly_words,
+    device_of,
     is_spread,
     named_release,
     platform_of,
@@ -159,7 +160,9 @@ def parse_command(
     if refusal is None:
         # A request may name the model beside a command that does not.
         validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    return replace(reader.parsed(fields, extra, refusal), spread=is_spread(reading))
+    parsed = reader.parsed(fields, extra, refusal)
+    platform = parsed.platform or device_of(reading)
+    return replace(parsed, spread=is_spread(reading), platform=platform)
 
 
 class _Refused(Exception):
@@ -212,7 +215,8 @@ class _Reader:
             raise _Refused(Refusal(error.message, "", (), dict.fromkeys(error.origin))) from error
         except ArgumentsRefused as error:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
-        if reading.extras and not any(token.missing for token in reading.extras):
+        named = [*([reading.model] if reading.model is not None else []), *reading.extras]
+        if reading.extras and not any(token.missing for token in named):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
         return reading
 

@@ -32,6 +32,7 @@ _OTHER_BUILDS = {
     "ASCEND_RT_VISIBLE_DEVICES": "npu",
     "HABANA_VISIBLE_DEVICES": "hpu",
 }
+_DEVICES = frozenset({"cpu", "xpu", "hpu", "tpu", "neuron"})
 _BUILT_FOR = "VLLM_TARGET_DEVICE"
 
 
@@ -73,7 +74,13 @@ def platform_of(command: ServerCommand) -> str | None:
         return found
     found = next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
     built = command.environment.get(_BUILT_FOR, "")
-    return found or (built if built in _OTHER_BUILDS.values() else None)
+    return found or (built if built in {*_DEVICES, "rocm"} else None)
+
+
+def device_of(reading: Reading) -> str | None:
+    """The platform that --device of the older releases asks for, None for CUDA's."""
+    asked = next((item.value for item in reading.given if item.argument.dest == "device"), None)
+    return asked if asked in _DEVICES else None
 
 
 def is_spread(reading: Reading) -> bool:

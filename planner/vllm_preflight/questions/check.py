@@ -301,7 +301,7 @@ def _instead(
         return None, [f"vLLM would take: {line}", error.message]
     if answer.verdict.good:
         return line, []
-    return answer.command, [f"vLLM would take the corrected line, but {answer.verdict.sentence}"]
+    return answer.command, [f"The corrected line: {answer.verdict.sentence}."]
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
