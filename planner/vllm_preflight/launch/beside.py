@@ -72,6 +72,8 @@ def platform_of(command: ServerCommand) -> str | None:
     """What vLLM is built for, where the image or a variable of another build says so."""
     if command.image is not None and (found := platform_of_image(command.image)):
         return found
+    if command.image is None and command.built_for is not None:
+        return command.built_for
     found = next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
     built = command.environment.get(_BUILT_FOR, "")
     return found or (built if built in {*_DEVICES, "rocm"} else None)

@@ -36,6 +36,7 @@ X, X2 = {"model": "X"}, {"model": "X", "tensor_parallel_size": 2}
             **X2, "max_model_len": 16384,
         }),
         ('CMD="vllm serve X -tp 2"; $CMD', X2),
+        (': "${M:=X}"; vllm serve $M', X),
         # Programs that run what they are given.
         ("bash -c 'vllm serve X -tp 2'", X2),
         ('bash -c -i "vllm serve X -tp 2"', X2),
@@ -115,6 +116,8 @@ def test_what_was_meant_is_read(text: str, fields: dict[str, Any] | None) -> Non
         ("vllm serve X --hf-overrides {...}", "leaves open {...} (--hf-overrides)"),
         ("vllm serve X:Q4_K_M --hf-overrides {...}", "leaves open {...}"),
         ("vllm serve $M -tp <n> --port $P", "leaves open $M (the model), <n> (-tp)"),
+        # A shell puts the value in before it sets the variable.
+        ("M=X vllm serve $M", "leaves open $M (the model)"),
         ("vllm serve X $EXTRA_ARGS", "leaves open $EXTRA_ARGS"),
         ("vllm serve X -tp $(nvidia-smi -L | wc -l)", "$(nvidia-smi -L | wc -l)"),
         ("vllm serve X --max-model-len ${LEN}", "${LEN} (--max-model-len)"),

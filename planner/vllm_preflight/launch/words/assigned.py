@@ -10,28 +10,40 @@ _SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
 _SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly", "set"})
 
 
-def expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], tuple[str, ...]]:
-    """The words of a command and the names assigned before them; assignments alone are done."""
+def expanded(
+    simple: SimpleCommand, known: Variables
+) -> tuple[list[Expanded], tuple[str, ...], Variables]:
+    """The words of a command, the names set for it alone, and the variables that it sees.
+
+    What stands before a program is not yet set when a shell reads the words behind it, and
+    no longer after it. A command of assignments alone has no words, and changes `known`.
+    """
     leading = 0
     while leading < len(simple.words) and assignment(simple.words[leading]):
         leading += 1
     rest = simple.words[leading:]
-    names = [found[0] for word in simple.words[:leading] if (found := assignment(word))]
-    head = rest[0][0].text if rest and rest[0] else ""
-    for word in simple.words[:leading]:
-        set_variable(word, known)
+    if not rest:
+        for word in simple.words:
+            set_variable(word, known)
+        return [], (), known
+    head = rest[0][0].text if rest[0] else ""
     if head in _SETTERS:
         _declare(head, simple, leading + 1, known)
-        return [], ()
+        return [], (), known
+    seen = known
+    names: list[str] = []
     words: list[Expanded] = []
-    for word, span in zip(rest, simple.spans[leading:], strict=True):
+    for index, (word, span) in enumerate(zip(simple.words, simple.spans, strict=True)):
         found = assignment(word)
-        if found and words and program_of(words[-1].text) in _SETTING:
-            set_variable(word, known)
-            names.append(found[0])
-        else:
+        sets = index < leading or bool(words and program_of(words[-1].text) in _SETTING)
+        if found is None or not sets:
             words += expand(word, known, span)
-    return words, tuple(names)
+            continue
+        seen = known.copy() if seen is known else seen
+        set_variable(word, seen)
+        seen.exported.add(found[0])
+        names.append(found[0])
+    return words, tuple(names), seen
 
 
 def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> None:

@@ -53,7 +53,8 @@ class Container:
 
     `words` is what runs, entry point first; `arguments` what the image's own entry point
     gets, meant for vLLM where `is_server`. `head` is the last word before these. `visible`
-    limits the GPUs; `hands_gpus` is false where no option hands any in.
+    limits the GPUs; `hands_gpus` is false where no option hands any in; `inherits` says that
+    the shell's environment reaches it; `odd_gpus` is a list of GPUs that Docker refuses.
     """
 
     image: Expanded
@@ -64,6 +65,7 @@ class Container:
     is_server: bool
     visible: tuple[Visible, ...] = ()
     hands_gpus: bool = True
+    inherits: bool = False
     odd_gpus: str | None = None
 
 
@@ -125,7 +127,8 @@ def read_container(words: Sequence[Expanded]) -> Container | None:
     index = _read_options(rest, 1, options)
     if index >= len(rest):
         return None
-    return _container(options, rest[index], rest[index + 1 :])
+    found = _container(options, rest[index], rest[index + 1 :])
+    return replace(found, inherits=program in _HPC)
 
 
 def _read_options(words: Sequence[Expanded], index: int, options: _Options) -> int:
@@ -171,7 +174,7 @@ def _container(options: _Options, image: Expanded, rest: Sequence[Expanded]) -> 
         serves,
         options.visible(),
         options.handing or "NVIDIA_VISIBLE_DEVICES" in options.environment,
-        odd,
+        odd_gpus=odd,
     )
 
 

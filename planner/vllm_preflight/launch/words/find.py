@@ -17,7 +17,7 @@ from vllm_preflight.launch.words.devices import by_directives, by_slurm
 from vllm_preflight.launch.words.expand import Expanded, Variables
 from vllm_preflight.launch.words.images import platform_of_image
 from vllm_preflight.launch.words.nothing import nothing_found, refuse_copies, refuse_yaml
-from vllm_preflight.launch.words.packages import installed_by
+from vllm_preflight.launch.words.packages import note_installed
 from vllm_preflight.launch.words.prepare import readings
 from vllm_preflight.launch.words.server import Level, ServerCommand
 from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
@@ -44,6 +44,8 @@ _JOINED = frozenset({"eval", "ssh"})
 _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 # What only shows or stores its words.
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
+_CONDITION = re.compile(r"^[ \t]*(?:if|elif|case)\b|&&|\|\|", re.MULTILINE)
+_NAMED = re.compile(r"\$\{?(\w+)")
 _SLURM_GPUS = "SLURM_GPUS_ON_NODE"
 _BATCH = frozenset({"srun", "sbatch", "salloc"})
 # Among how many words before a server its launcher is looked for.
@@ -90,12 +92,8 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     documents: list[Span] = []
     commands = split_commands(text)
     for index, simple in enumerate(commands):
-        words, assigned = expanded(simple, known)
+        words, assigned, running = expanded(simple, known)
         if words:
-            running = known
-            if assigned:
-                running = known.copy()
-                running.exported.update(assigned)
             command = _server_in(words, running, depth)
             held = Level(text)
             if command is None:
@@ -103,15 +101,15 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
                 if fed is not None:
                     held, command = Level(text, fed[0], raw=True), fed[1]
             if command is not None:
+                notes = _doubts(text, simple, known)
                 later = [c for c in commands[index + 1 :] if _is_another(c, text, known, depth)]
                 return replace(
                     command,
                     assigned=(*assigned, *command.assigned),
                     levels=_within(command, held),
-                    notes=(*command.notes, *((_OTHERS,) if later else ())),
+                    notes=(*command.notes, *notes, *((_OTHERS,) if later else ())),
                 )
-            installed = installed_by([word.text for word in words])
-            known.installed = known.installed if installed is None else installed
+            note_installed([word.text for word in words], known)
         documents += simple.documents
     # A script that the text only writes is what it is about, where nothing else is.
     for place in documents if depth else ():
@@ -121,13 +119,26 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     return None
 
 
+def _doubts(text: str, simple: SimpleCommand, known: Variables) -> Iterator[str]:
+    """Variables of a command that a condition of the text decides."""
+    if _CONDITION.search(text) is None:
+        return
+    written = text[simple.spans[0][0] : simple.spans[-1][1]]
+    names = dict.fromkeys(_NAMED.findall(written))
+    for name in names:
+        if name in known.changed:
+            yield (
+                f"The text sets {name} more than once; this is about {known.values[name].text!r}."
+            )
+
+
 def _is_another(simple: SimpleCommand, text: str, known: Variables, depth: int) -> bool:
     """Whether a later command starts a server too."""
     if "vllm" not in text[simple.spans[0][0] : simple.spans[-1][1]]:
         return False
     try:
-        words, _ = expanded(simple, known.copy())
-        return bool(words) and _server_in(words, known, depth) is not None
+        words, _, seen = expanded(simple, known.copy())
+        return bool(words) and _server_in(words, seen, depth) is not None
     except InvalidRequest:
         return False
 
@@ -220,7 +231,8 @@ def _started(
 ) -> ServerCommand:
     # `-m vllm.entrypoints.cli.main serve` says it once more.
     is_module = (words[index].text == "-m" and taken == 2) or taken == 1
-    installed = installed_by([word.text for word in words[: index + 1]])
+    brought = Variables(installed=variables.installed, built_for=variables.built_for)
+    note_installed([word.text for word in words[: index + 1]], brought)
     return ServerCommand(
         tuple(words[index + taken :]),
         variables.environment(),
@@ -230,7 +242,8 @@ def _started(
             if name not in variables.exported and not variables.exports_all
         ),
         entry="module" if is_module else "serve",
-        installed=installed or variables.installed,
+        installed=brought.installed,
+        built_for=brought.built_for,
         head=words[index + taken - 1],
         program=words[0],
     )
@@ -278,7 +291,7 @@ def _in_container(container: Container, variables: Variables, depth: int) -> Ser
 
     A container sees the variables that -e hands in, not the shell's.
     """
-    inside = Variables()
+    inside = _handed_on(variables) if container.inherits else Variables()
     for name, value in container.environment.items():
         known = variables.values.get(name)
         inside.assign(name, value if value is not None else known or Expanded(""))
@@ -307,6 +320,15 @@ def _in_container(container: Container, variables: Variables, depth: int) -> Ser
         head=container.head,
         program=image,
     )
+
+
+def _handed_on(variables: Variables) -> Variables:
+    """What Apptainer hands into a container: the environment, and variables named for it."""
+    handed = variables.environment()
+    for prefix in ("APPTAINERENV_", "SINGULARITYENV_"):
+        named = {k: v for k, v in handed.items() if k.startswith(prefix)}
+        handed |= {name.removeprefix(prefix): value for name, value in named.items()}
+    return Variables({k: Expanded(v) for k, v in handed.items()}, exported=set(handed))
 
 
 def _container_notes(container: Container) -> Iterator[str]:
