@@ -19,9 +19,6 @@ from vllm_preflight.models.parts.common import rope_sections
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
-# Since then the tokenizer's length counts for pooling, later with absolute positions alone.
-_TOKENIZER_SINCE: Version = (0, 9, 2)
-_ABSOLUTE_ONLY_SINCE: Version = (0, 10, 0)
 # The first release on transformers 5, whose configs keep ropes under another key.
 _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
@@ -104,19 +101,20 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
 
 
 def _within_tokenizer(inputs: LaunchInputs) -> int:
-    """The model's own length, cut to its tokenizer's where vLLM looks at that."""
-    architecture, version = inputs.architecture, inputs.notes.version
+    """The model's own length, cut to its tokenizer's where vLLM looks at that.
+
+    It does where a model pools and its positions are absolute.
+    """
+    architecture = inputs.architecture
     said = architecture.tokenizer_length
-    if said is None or said >= architecture.max_position or not inputs.pooling:
-        return architecture.max_position
-    if version < _TOKENIZER_SINCE:
+    if said is None or not inputs.pooling:
         return architecture.max_position
     kind = inputs.config.get("position_embedding_type")
-    if kind is None and version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+    if kind is None and inputs.notes.version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
         # What the config classes of transformers 4 said of themselves.
         kind = "absolute"
-    minded = kind == "absolute" or version < _ABSOLUTE_ONLY_SINCE
-    return said if minded else architecture.max_position
+    limited = min(said, architecture.max_position)
+    return limited if kind == "absolute" else architecture.max_position
 
 
 def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
