@@ -25,7 +25,7 @@ from vllm_preflight.models.config_files import (
     MODULES_NAME,
     SENTENCE_NAMES,
     as_object,
-    asks_for_pooling,
+    pooling_since,
     with_modelopt,
     with_sentence_length,
 )
@@ -82,7 +82,7 @@ def read_hub(
         sentence = _sentence(client, listing)
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     architecture, said = with_sentence_length(architecture, sentence)
     stored, notes = _stored(client, listing, progress)
     quantization = read_quantization(config)
@@ -162,12 +162,12 @@ def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
     return config
 
 
-def _pooled(client: HubClient, listing: _Listing) -> bool:
+def _pooled(client: HubClient, listing: _Listing) -> tuple[int, int, int] | None:
     if MODULES_NAME not in listing.sizes:
-        return False
+        return None
     path = listing.path(MODULES_NAME)
     try:
-        return asks_for_pooling(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
+        return pooling_since(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
     except InvalidRequest as error:
         raise HubUnavailable(error.message, "Give a local folder with a repaired copy.") from error
 

@@ -20,7 +20,7 @@ from vllm_preflight.models.config_files import (
     MODULES_CAP,
     MODULES_NAME,
     SENTENCE_NAMES,
-    asks_for_pooling,
+    pooling_since,
     read_bounded,
     read_config,
     read_json_object,
@@ -104,10 +104,12 @@ def read_folder(folder: Path) -> FolderFacts:
     _refuse_links_outside(folder, names)
     config = read_config(folder)
     modules = folder / MODULES_NAME
-    pooled = MODULES_NAME in names and asks_for_pooling(
-        read_bounded(modules, MODULES_CAP), str(modules)
+    pooled = (
+        pooling_since(read_bounded(modules, MODULES_CAP), str(modules))
+        if MODULES_NAME in names
+        else None
     )
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     sentence = next((name for name in SENTENCE_NAMES if name in names), None)
     said: tuple[str, ...] = ()
     if sentence is not None:

@@ -19,8 +19,9 @@ from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.render import render_command, render_flags
 from vllm_preflight.launch.versions import format_version, parse_version
+from vllm_preflight.memory.readings import answered_startup
 from vllm_preflight.memory.runtime.calibration import parse_calibration
-from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
@@ -186,7 +187,7 @@ def _simulate(
         model, hardware, request, extra=parsed.extra, environment=parsed.environment
     )
     calibration = parse_calibration(request.calibration)
-    return simulate_startup(
+    return answered_startup(
         model, hardware.gpu, hardware.capability, launch, calibration=calibration
     )
 
