@@ -7,7 +7,7 @@ and refused above it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ from typing import Any, cast
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.mistral_params import PARAMS_NAME, config_of_params
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
@@ -53,12 +54,21 @@ _POOLING_SINCE: Mapping[str, tuple[int, int, int]] = {
 }
 
 
+def config_name(names: Collection[str]) -> str | None:
+    """Which of a repository's files is its config; None where it has none."""
+    return next((name for name in (CONFIG_NAME, PARAMS_NAME) if name in names), None)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json, with hf_quant_config.json merged into it when present.
+
+    A folder in Mistral's own format has a params.json instead.
 
     Raises:
         InvalidRequest: a file is unreadable, too large, or not a JSON object.
     """
+    if not (folder / CONFIG_NAME).is_file() and (folder / PARAMS_NAME).is_file():
+        return config_of_params(read_json_object(folder / PARAMS_NAME, CONFIG_CAP))
     config = read_json_object(folder / CONFIG_NAME, CONFIG_CAP)
     modelopt_path = folder / MODELOPT_NAME
     if modelopt_path.is_file():
