@@ -112,7 +112,7 @@ def test_fp8_and_what_is_not_understood() -> None:
         {"model_type": "mamba"},
         {"moe": {"num_experts": 8, "num_experts_per_tok": 2}},
     ):
-        with pytest.raises(UnsupportedArchitecture, match="params.json"):
+        with pytest.raises(UnsupportedArchitecture, match=r"params\.json"):
             config_of_params({**TEXT, **changes})
 
 
