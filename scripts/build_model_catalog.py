@@ -30,6 +30,7 @@ from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.derived import base_of, derived_model
+from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import read_quantization
 
 Json = dict[str, Any]
@@ -177,17 +178,55 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
             # A copy of a known model is answered from that.
             if config is not None and name_of(row["model"]) not in known:
                 entries.append(composed_entry(row, config, date))
-    pooling = pooled(FACTS)
+    quoted = quoted_entries(FACTS, index, configs, date)
+    entries = [*(one for one in entries if one["id"] not in {row["id"] for row in quoted}), *quoted]
+    pooling, storage = stated(FACTS, "pools"), stated(FACTS, "storage")
     for entry in entries:
         entry.update(optional(pools=pooling.get(entry["id"], "")))
     evidence = Evidence(entries, index, read_recipes(recipes))
     settled = [with_facts(entry, evidence) for entry in entries]
+    for entry in settled:
+        if entry["id"] in storage and entry["facts"]["quantization_config"] == "unknown":
+            entry["facts"]["quantization_config"] = storage[entry["id"]]
     return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
 
 
-def pooled(path: Path) -> dict[str, str]:
-    """Models whose repository asks for pooling in a modules.json, with what says so."""
-    found = json.loads(path.read_text(encoding="utf-8"))["pools"]
+def quoted_entries(
+    path: Path, index: Mapping[str, Json], configs: Mapping[str, Json], date: str
+) -> list[Json]:
+    """Models whose config is known by a copy, or by its differences from a sibling's.
+
+    A published parameter total has to be exactly what the config makes.
+    """
+    entries: list[Json] = []
+    for row in json.loads(path.read_text(encoding="utf-8"))["configs"]:
+        base = configs[row["like"]] if "like" in row else {}
+        config = merged(base, row["config"])
+        for model in row["models"]:
+            total = index[model]["params_total"]
+            if total and count_parameters(read_architecture(config)).total != total:
+                raise ValueError(f"{model}: the config does not make {total:,} parameters")
+            basis = "composed" if base else "preset"
+            entries.append(head(index[model], config, basis, row["source"], date))
+    return entries
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
+    """`base` with `changes`, sections merged key by key."""
+    sections = {
+        key: merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **changes, **sections}
+
+
+def stated(path: Path, fact: str) -> dict[str, str]:
+    """Models of which a page states a fact, with what says so.
+
+    "pools": the repository's modules.json asks for pooling; "storage": it is as the config says.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))[fact]
     return {model: row["source"] for row in found for model in row["models"]}
 
 
