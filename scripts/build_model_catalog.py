@@ -180,15 +180,19 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
                 entries.append(composed_entry(row, config, date))
     quoted = quoted_entries(FACTS, index, configs, date)
     entries = [*(one for one in entries if one["id"] not in {row["id"] for row in quoted}), *quoted]
+    evidence = Evidence(entries, index, read_recipes(recipes))
+    settled = with_stated([with_facts(entry, evidence) for entry in entries])
+    return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
+
+
+def with_stated(entries: list[Json]) -> list[Json]:
+    """The entries with what pages state of them beside their config."""
     pooling, storage = stated(FACTS, "pools"), stated(FACTS, "storage")
     for entry in entries:
         entry.update(optional(pools=pooling.get(entry["id"], "")))
-    evidence = Evidence(entries, index, read_recipes(recipes))
-    settled = [with_facts(entry, evidence) for entry in entries]
-    for entry in settled:
         if entry["id"] in storage and entry["facts"]["quantization_config"] == "unknown":
             entry["facts"]["quantization_config"] = storage[entry["id"]]
-    return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
+    return entries
 
 
 def quoted_entries(

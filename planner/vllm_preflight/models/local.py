@@ -86,7 +86,7 @@ def load_folder(folder: Path, progress: Progress) -> Model:
         InvalidRequest: no config.json there, or a file is damaged or leads elsewhere.
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
-    progress(f"reading {CONFIG_NAME} and safetensors headers in {folder}")
+    progress(f"reading the config and safetensors headers in {folder}")
     facts = read_folder(folder)
     return Model(
         id=str(folder),

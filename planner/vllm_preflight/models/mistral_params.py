@@ -130,7 +130,7 @@ def _with_quantization(config: Json) -> Json:
     method = str(scheme.get("quant_method", "")).lower().replace("_", "-")
     if method == "compressed-tensors":
         return {**config, "quantization_config": {**scheme, "quant_method": method}}
-    raise _unsupported("quantization", "quantisation")
+    raise _unsupported("quantization", "a quantisation of another kind")
 
 
 def _audio(config: Json, whisper: Mapping[str, Any]) -> Json:
@@ -143,7 +143,7 @@ def _audio(config: Json, whisper: Mapping[str, Any]) -> Json:
         if value is not None:
             found[key] = value
     if encoder.get("causal"):
-        raise _unsupported("multimodal", "causal audio encoder")
+        raise _unsupported("multimodal", "a causal audio encoder")
     if encoder.get("max_source_positions") is not None:
         found["max_source_positions"] = encoder["max_source_positions"]
     return found
@@ -172,7 +172,7 @@ def _section(value: object) -> Mapping[str, Any]:
 
 def _unsupported(key: str, what: str) -> UnsupportedArchitecture:
     return UnsupportedArchitecture(
-        f"The {what} in {PARAMS_NAME} is not understood here.",
+        f"What {PARAMS_NAME} says is not understood here: {what}.",
         "Give a repository of the same model that has a config.json.",
         keys=(key,),
     )
