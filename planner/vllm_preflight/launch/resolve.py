@@ -139,7 +139,7 @@ def resolve_launch(
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
     check_expert_parallelism(architecture, bool(request.enable_expert_parallel), notes)
-    check_block_size(architecture, request.block_size, notes)
+    check_block_size(architecture, request.block_size, gpu, notes)
     quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)
     runner = model_runner(inputs, speculation)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.catalog.checkpoints import checkpoints_of
 from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.derived import derived_model
 from vllm_preflight.models.model import Model
@@ -56,7 +57,8 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
 
     With a `quantization` other than "auto" there is no choice. Variants are models of
     the catalogue with the same name, but for words that say how weights are stored, the
-    same dimensions and another quantisation. A 16-bit checkpoint can also be quantised to
+    same dimensions and another quantisation; and checkpoints known by name alone, which are
+    the model with the scheme their name says. A 16-bit checkpoint can also be quantised to
     FP8 by vLLM itself.
     """
     if quantization != "auto":
@@ -109,7 +111,7 @@ def _named_checkpoints() -> Mapping[str, Sequence[str]]:
 
 
 def variants(model: Model) -> list[Model]:
-    """The catalogue's other checkpoints of a model: same name and dimensions."""
+    """Other checkpoints of a model that exist: same name and dimensions, the catalogue's first."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
     found: list[Model] = []
@@ -124,7 +126,8 @@ def variants(model: Model) -> list[Model]:
             continue
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
             found.append(variant)
-    return found
+    named = (derived_model(identifier) for identifier in checkpoints_of(model.id))
+    return [*found, *(variant for variant in named if variant is not None)]
 
 
 def storage_free_name(identifier: str) -> str:

@@ -92,4 +92,4 @@ def demand_of(model: Model, request: PlanRequest) -> Demand:
 
 def generates_nothing(model: Model) -> bool:
     """Whether the model only embeds, scores or classifies."""
-    return model.architecture.task == "embed"
+    return model.architecture.embeds
