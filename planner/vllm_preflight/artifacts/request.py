@@ -33,27 +33,25 @@ ArtifactKind = Literal[
     "readme",
 ]
 ALL_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
-# Enough to start it, to test it and to plan it again, in an answer that stays short.
-USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "compose", "profile")
+# Enough to start it and to plan it again, in an answer that stays short.
+USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "profile")
 
 
 class GenerateRequest(PlanRequest, frozen=True):
     """Which files run this plan? Fields go before `arguments`, those before `profile`."""
 
     model: Annotated[str, Field(max_length=500)] = Field(
-        default="", description="As for plan_deployment, unless profile names it."
+        default="", description="Unless profile names it."
     )
     arguments: JsonText | None = Field(
         default=None,
         description='Further arguments of plan_deployment as JSON: {"kv_cache_dtype": "fp8"}.',
     )
-    profile: JsonText | None = Field(
-        default=None, description="Text of a profile, instead of fields."
-    )
+    profile: JsonText | None = Field(default=None, description="Its text, instead of fields.")
     kinds: tuple[ArtifactKind, ...] = Field(
         default=USUAL_KINDS,
         max_length=len(ALL_KINDS),
-        description="Which files; leaderworkerset, rayservice: several machines.",
+        description="Which files.",
     )
 
 

@@ -15,6 +15,7 @@ from vllm_preflight.contract.performance import (
     SpeedPoint,
     Tails,
 )
+from vllm_preflight.contract.plan import TARGET
 from vllm_preflight.performance.arrivals.quantiles import Quantiles
 from vllm_preflight.performance.arrivals.simulation import Simulated
 from vllm_preflight.performance.arrivals.tails import Tails as Seen
@@ -207,9 +208,14 @@ def _wanted(load: Workload) -> str:
         (load.target_ttft_ms, "to the first token"),
         (load.target_tpot_ms, "per later token"),
     )
-    parts = [f"{value:,.4g} ms {what}" for value, what in pairs if value is not None]
+    parts = [f"{_plain(value)} ms {what}" for value, what in pairs if value is not None]
     of = f" for {load.target_percentile} % of requests" if load.target_percentile else ""
-    return f"The target of {' and '.join(parts)}{of}"
+    return f"{TARGET}{' and '.join(parts)}{of}"
+
+
+def _plain(milliseconds: float) -> str:
+    """A wanted time with its digits, however long it is."""
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:g}"
 
 
 def performance_terms(performance: Performance) -> list[Term]:

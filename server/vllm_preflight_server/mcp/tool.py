@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -39,8 +39,10 @@ logger = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", bound=RequestModel)
 Progress = Callable[[str], None]
-# The structured answer, and its picture where one was asked for.
-_Answer = tuple[dict[str, Any], bytes | None]
+# The structured answer, what only the page draws, and the picture that was asked for.
+_Answer = tuple[dict[str, Any], dict[str, Any], bytes | None]
+# Where the page looks for what it draws, beside the structured answer.
+PAGE_META = "vllm-preflight/page"
 
 # Longer texts are cut by some clients; a sentence never needs more.
 _LONGEST_ERROR = 2_000
@@ -53,8 +55,10 @@ class ToolSpec(Generic[RequestT]):
     """One tool: what clients see, and the function that answers.
 
     `answer` gets the validated request and a callback for progress sentences; it runs
-    in a worker thread. `open_world` says whether it may ask the Hub. `page` is the MCP
-    App that shows answers, and `picture` draws one as PNG where the request asks for it.
+    in a worker thread. `brief` is what is told of a report unless the request asks for
+    all of it. `open_world` says whether it may ask the Hub. `page` is the MCP App that
+    shows answers, `figures` what it draws beside a brief one, and `picture` draws one as
+    PNG where the request asks for it.
     """
 
     name: str
@@ -63,9 +67,11 @@ class ToolSpec(Generic[RequestT]):
     request: type[RequestT]
     report: type[Report]
     answer: Callable[[RequestT, Progress], Report]
+    brief: Callable[[RequestT, Any], dict[str, Any]] | None = None
     open_world: bool = False
     page: str | None = None
-    picture: Callable[[RequestT, Mapping[str, Any]], bytes | None] | None = None
+    figures: Callable[[Any], dict[str, Any]] | None = None
+    picture: Callable[[RequestT, Report], bytes | None] | None = None
 
 
 class PlannerTool(Tool):
@@ -73,6 +79,8 @@ class PlannerTool(Tool):
 
     request_model: Any
     answer: Any
+    brief: Any
+    figures: Any
     picture: Any
     limit_s: float
     folders: bool
@@ -89,7 +97,9 @@ class PlannerTool(Tool):
             alone = stands_alone(request)
             if alone and (kept := self._remembered.get(request)) is not None:
                 return kept
-            structured, image = await self._answer(partial(self._work, request, _progress(context)))
+            structured, drawn, image = await self._answer(
+                partial(self._work, request, _progress(context))
+            )
         except PreflightError as error:
             return _failure(f"{error}")
         except TimeoutError:
@@ -107,21 +117,30 @@ class PlannerTool(Tool):
         result = CallToolResult(
             content=[text] if image is None else [text, _image(image)],
             structured_content=structured,
+            _meta={PAGE_META: drawn} if drawn else None,
         )
         if alone and image is None:
             self._remembered.keep(request, result)
         return result
 
     def _work(self, request: RequestModel, progress: Progress) -> _Answer:
-        structured = self.answer(request, progress).to_json_dict()
+        report: Report = self.answer(request, progress)
+        brief: Callable[..., dict[str, Any]] | None = self.brief
+        figures: Callable[[Report], dict[str, Any]] | None = self.figures
+        drawn: dict[str, Any] = {}
+        if brief is None or getattr(request, "detail", "concise") == "full":
+            structured = report.to_json_dict()
+        else:
+            structured = brief(request, report)
+            drawn = figures(report) if figures is not None else {}
         if self.picture is None:
-            return structured, None
+            return structured, drawn, None
         try:
-            return structured, self.picture(request, structured)
+            return structured, drawn, self.picture(request, report)
         except PreflightError as error:
             # The answer is worth having without its picture.
             warnings = [*structured.get("warnings", []), f"No picture: {error}"]
-            return {**structured, "warnings": warnings}, None
+            return {**structured, "warnings": warnings}, drawn, None
 
     async def _answer(self, call: Callable[[], _Answer]) -> _Answer:
         """What `call` returns, from a worker thread that ends when the caller gives up.
@@ -221,6 +240,8 @@ def make_tool(
         meta={"ui": {"resourceUri": spec.page}} if spec.page else None,
         request_model=spec.request,
         answer=spec.answer,
+        brief=spec.brief,
+        figures=spec.figures,
         picture=spec.picture,
         limit_s=limit_s,
         folders=folders,
