@@ -63,7 +63,7 @@ def generate_artifacts(
     hardware = profile.hardware or select_hardware(request)
     model = load_served(request.model, revision=request.revision, progress=progress)
     made = make_plan(request, model=model, hardware=hardware, progress=progress)
-    plan = answer_plan(made)
+    plan = answer_plan(made, whole=False)
     serve_command = _checked_command(plan)
     deployment = describe_deployment(
         made.request,
@@ -140,6 +140,7 @@ def _started(made: Plan, deployment: Deployment) -> StartupResponse:
         ),
         model=made.model,
         hardware=made.choice.hardware,
+        whole=False,
     )
 
 

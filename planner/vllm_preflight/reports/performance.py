@@ -47,9 +47,13 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
 
 
 def performance_report(
-    performance: Performance, *, streaming: bool = True, seed: int | None = None
+    performance: Performance,
+    *,
+    streaming: bool = True,
+    seed: int | None = None,
+    whole: bool = True,
 ) -> PerfEstimate:
-    """The estimate with its intervals, its curves and its terms, rounded for reading.
+    """The estimate with its intervals, rounded for reading; `whole` with curves and terms.
 
     Without `streaming` nothing is seen before the whole answer, which a warning says. With
     a `seed` the requests are simulated, too.
@@ -88,9 +92,9 @@ def performance_report(
         tails=performance.tails and _tails(performance.tails),
         benchmark=_benchmark(performance),
         simulation=None if seed is None else _simulation(performance, seed),
-        load=_load(performance) if performance.tails else None,
-        curve=[_point(point) for point in performance.curve()],
-        terms=report_terms(performance_terms(performance)),
+        load=_load(performance) if whole and performance.tails else None,
+        curve=[_point(point) for point in performance.curve()] if whole else None,
+        terms=report_terms(performance_terms(performance)) if whole else None,
         warnings=warnings,
     )
 

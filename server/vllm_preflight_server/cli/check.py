@@ -50,7 +50,8 @@ def check(arguments: Sequence[str]) -> int:
     request = validate_request(VariedRequest, fields)
     from vllm_preflight.questions.vary import predict_varied
 
-    answer = predict_varied(request, progress=progress)
+    whole = parsed.explain or report is not None
+    answer = predict_varied(request, whole=whole, progress=progress)
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_startup)
     if answer.verdict.outcome == "not_modelled":

@@ -39,16 +39,19 @@ def plan(arguments: Sequence[str]) -> int:
     from vllm_preflight.questions.plan import plan_deployment
 
     if parsed.profile is None:
-        answer = plan_deployment(
-            validate_request(PlanRequest, fields), explain=parsed.explain, progress=progress
-        )
+        request, hardware = validate_request(PlanRequest, fields), None
     else:
         from vllm_preflight_server.cli.generate import asked_plan
 
         asked = asked_plan(parsed, fields)
-        answer = plan_deployment(
-            asked.request, hardware=asked.hardware, explain=parsed.explain, progress=progress
-        )
+        request, hardware = asked.request, asked.hardware
+    answer = plan_deployment(
+        request,
+        hardware=hardware,
+        explain=parsed.explain,
+        whole=parsed.explain or report is not None,
+        progress=progress,
+    )
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_plan)
     return 0 if answer.verdict.good else 1

@@ -36,8 +36,9 @@ def answer_plan(request: PlanArguments, progress: Progress) -> Report:
     """A plan for the workload."""
     from vllm_preflight.questions.plan import plan_deployment
 
-    explain = request.detail == "full"
-    return plan_deployment(request, explain=explain, progress=progress)
+    full = request.detail == "full"
+    whole = full or request.chart != "none"
+    return plan_deployment(request, explain=full, whole=whole, progress=progress)
 
 
 def picture_of_plan(request: PlanArguments, plan: Report) -> bytes | None:
@@ -75,7 +76,7 @@ def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
     from vllm_preflight.questions.vary import predict_varied
 
-    return predict_varied(request, progress=progress)
+    return predict_varied(request, whole=request.detail == "full", progress=progress)
 
 
 def answer_inspect(request: InspectArguments, progress: Progress) -> Report:

@@ -7,8 +7,8 @@ kv_cache_utils.py; what earlier releases do differently is in `kv_versions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.kv.attention_backend import ComputeCapability
@@ -22,6 +22,7 @@ from vllm_preflight.memory.kv.groups import (
 from vllm_preflight.memory.kv.launch import kv_launch, request_shape
 from vllm_preflight.memory.kv.layout import choose_block_size, layer_specs
 from vllm_preflight.memory.kv.pages import KvLaunch
+from vllm_preflight.memory.kv.sizing import StageKv
 from vllm_preflight.memory.kv.specs import RequestShape
 from vllm_preflight.memory.kv.versions import TokenReport, kv_rules
 from vllm_preflight.memory.weights.pipeline import pipeline_stages
@@ -36,20 +37,23 @@ class KvPool:
     groups: tuple[KvGroup, ...]
     bytes_per_block_by_stage: tuple[int, ...]
 
-    @property
+    @cached_property
     def bytes_per_block(self) -> int:
         """Bytes of one block on the fullest pipeline stage."""
         return max(self.bytes_per_block_by_stage, default=0)
 
     def blocks_per_request(self, request: RequestShape) -> int:
         """Blocks one request holds over all groups."""
-        return sum(group.blocks_for(request) for group in self.groups)
+        blocks = 0
+        for group in self.groups:
+            blocks += group.blocks_for(request)
+        return blocks
 
     def needed_bytes(self, request: RequestShape) -> int:
         """Bytes one request of full length needs on the fullest stage."""
         return self.bytes_per_block * self.blocks_per_request(request)
 
-    @property
+    @cached_property
     def bytes_per_token(self) -> float:
         """Bytes one more token of one long request costs on the fullest stage.
 
@@ -119,6 +123,18 @@ def _stage_layers(
     specs = layer_specs(architecture, launch, choose_block_size(architecture, launch))
     stages = _stages(architecture, launch)
     return tuple(tuple(item for item in specs if item.layer in stage) for stage in stages)
+
+
+def stage_caches(
+    architecture: Architecture, launch: Launch, capability: ComputeCapability
+) -> tuple[StageKv, ...]:
+    """The same by kind of cache, for sizing: each stage's distinct caches with their number."""
+    return _stage_caches(architecture, kv_launch(launch, architecture, capability))
+
+
+@lru_cache(maxsize=1024)
+def _stage_caches(architecture: Architecture, launch: KvLaunch) -> tuple[StageKv, ...]:
+    return tuple(map(StageKv.of, _stage_layers(architecture, launch)))
 
 
 def _stages(architecture: Architecture, launch: KvLaunch) -> tuple[range, ...]:
@@ -201,24 +217,14 @@ def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
     low, high = 0, request.max_model_len
     while low < high:
         middle = (low + high + 1) // 2
-        if pool.needed_bytes(_of_length(request, middle)) <= admissible:
+        if pool.needed_bytes(request.of_length(middle)) <= admissible:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _of_length(request: RequestShape, length: int) -> RequestShape:
-    """The request with another length; dataclasses.replace takes ten times as long."""
-    return RequestShape(
-        length,
-        request.in_flight_tokens,
-        request.max_num_batched_tokens,
-        request.decode_context_parallel_size,
-    )
-
-
 def _grows(group: KvGroup) -> bool:
     short = RequestShape(2**20, 1, 1)
-    long = replace(short, max_model_len=2**21)
+    long = short.of_length(2**21)
     return group.blocks_for(long) > group.blocks_for(short) + 1
