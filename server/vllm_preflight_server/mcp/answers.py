@@ -14,7 +14,7 @@ from vllm_preflight_server.mcp.arguments import (
     PlanArguments,
     StartupArguments,
 )
-from vllm_preflight_server.mcp.tool import Progress
+from vllm_preflight_server.mcp.question import Progress
 
 
 def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:

@@ -114,6 +114,9 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
     """plan_deployment's answer."""
     startup, speed, remedies = plan.startup, plan.performance, plan.remedies or []
     sections: list[Report | None] = [plan.feasibility, startup, speed]
+    told = {} if startup is None else _startup(startup)
+    if "failure" in told and told["failure"]["message"].lower() in plan.verdict.sentence.lower():
+        del told["failure"]["message"]
     fit = _pick(plan.feasibility, _FEASIBILITY)
     if not plan.verdict.good:
         fit = {name: value for name, value in fit.items() if name not in _WHEN_STARTED}
@@ -126,7 +129,7 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
             "hardware": _hardware(plan.hardware),
             "feasibility": fit,
             "config": _config(plan.config),
-            "startup": {} if startup is None else _startup(startup),
+            "startup": told,
             "performance": {} if speed is None else _speed(speed),
             "artifacts": _commands(plan),
             "remedies": _changes(request, remedies),

@@ -41,7 +41,7 @@ from vllm_preflight_server.mcp.brief import (
     brief_startup,
     page_figures,
 )
-from vllm_preflight_server.mcp.tool import ToolSpec
+from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.pages.page import PAGE_URI
 
 TOOLS: tuple[ToolSpec[Any], ...] = (

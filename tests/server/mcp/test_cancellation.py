@@ -18,7 +18,8 @@ from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
 from vllm_preflight.questions.overhead import overhead_report
-from vllm_preflight_server.mcp.tool import Progress, ToolSpec, make_tool
+from vllm_preflight_server.mcp.question import Progress, ToolSpec
+from vllm_preflight_server.mcp.tool import make_tool
 
 ARGUMENTS = {"vram_total_gib": 80}
 
