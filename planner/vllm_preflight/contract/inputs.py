@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
+from vllm_preflight.contract.request import SCALED, Count, Gib, JsonText, RequestModel, Tokens
 
 # Other spellings of a dtype are understood, but left out of the published schemas.
 Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
@@ -200,7 +200,7 @@ class PolicyInput(RequestModel, frozen=True):
     )
     overhead_method: Literal["engine", "formula"] = Field(
         default="engine",
-        description="engine: as simulated; formula: compute_overhead's.",
+        description="engine: as simulated; formula: by the memory alone.",
     )
 
 
@@ -227,7 +227,7 @@ class EngineInput(RequestModel, frozen=True):
     cpu_offload_gb: Gib | None = Field(
         default=None, description="GiB of weights per GPU in host memory."
     )
-    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
+    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50), SCALED] | None = Field(
         default=None, description="KV-cache bytes per GPU."
     )
     enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
@@ -261,7 +261,7 @@ class EngineInput(RequestModel, frozen=True):
     )
     calibration: JsonText | None = Field(
         default=None,
-        description="Of explain_startup_log.",
+        description="As a log gave it.",
     )
 
     @model_validator(mode="before")

@@ -121,7 +121,7 @@ def _check_commands(made: Plan, deployment: Deployment) -> list[str]:
             raise PlanRefused(
                 "No files are written for a command that would fail: "
                 f"{answer.command} {answer.verdict.sentence}.",
-                "Leave out or change the flags after --, or plan with other limits.",
+                "Leave out or change the further flags, or plan with other limits.",
             )
         warnings += [text for text in answer.warnings if text not in (*known, *warnings)]
     return warnings
@@ -185,7 +185,7 @@ def _next_steps(deployment: Deployment, files: Collection[str]) -> list[str]:
     if deployment.is_local:
         steps.append(f"The folder {deployment.model} must be there on every machine.")
     if PROFILE_FILE in files:
-        steps.append(f"Plan again with vllm-preflight plan --profile {PROFILE_FILE}.")
+        steps.append(f"{PROFILE_FILE} is the profile that asks for this plan again.")
     if "bench.sh" in files:
         steps.append("Once it serves, bench.sh tests what the plan promises.")
     return steps

@@ -6,6 +6,7 @@ and only the server loads the SDK.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,6 +14,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel
+
+logger = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", bound=RequestModel)
 Progress = Callable[[str], None]
@@ -61,9 +64,13 @@ def answer_question(spec: ToolSpec[Any], request: RequestModel, progress: Progre
         drawn = spec.figures(report) if spec.figures is not None else {}
     if spec.picture is None:
         return Answered(structured, drawn)
+    # The answer is worth having without its picture.
     try:
         return Answered(structured, drawn, spec.picture(request, report))
     except PreflightError as error:
-        # The answer is worth having without its picture.
-        warnings = [*structured.get("warnings", []), f"No picture: {error}"]
-        return Answered({**structured, "warnings": warnings}, drawn)
+        why = f"No picture: {error}"
+    except Exception:
+        logger.exception("the picture of %s failed", spec.name)
+        why = "No picture: it could not be drawn; the server's log on stderr says why."
+    warnings = [*structured.get("warnings", []), why]
+    return Answered({**structured, "warnings": warnings}, drawn)
