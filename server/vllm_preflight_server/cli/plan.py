@@ -83,7 +83,7 @@ def show_plan(answer: Answer) -> None:
 def _at_once(fit: Answer, startup: Answer) -> str:
     """What runs at once at the workload's length, and how long so many requests may be."""
     full = startup["max_model_len"]
-    text = f"At once: {requests_text(fit['max_concurrency_at_context'])} of "
+    text = f"Surely at once: {requests_text(fit['max_concurrency_at_context'])} of "
     text += f"{fit['context_tokens']:,} tokens"
     if full != fit["context_tokens"] and fit["max_concurrency_at_full_length"]:
         text += f", or {fit['max_concurrency_at_full_length']:,} of {full:,}"
