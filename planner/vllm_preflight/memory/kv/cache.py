@@ -49,9 +49,29 @@ class KvPool:
             blocks += group.blocks_for(request)
         return blocks
 
-    def needed_bytes(self, request: RequestShape) -> int:
-        """Bytes one request of full length needs on the fullest stage."""
-        return self.bytes_per_block * self.blocks_per_request(request)
+    @cached_property
+    def fills_block_by_block(self) -> bool:
+        """Whether a request's blocks are its tokens over the block size, and nothing else."""
+        specs = [spec for group in self.groups for spec in group.specs]
+        return len(specs) == 1 and specs[0].keeps_every_token
+
+    def longest_within(self, request: RequestShape, blocks: int, longest: int) -> int:
+        """The longest length, up to `longest`, of which one request holds at most `blocks`.
+
+        Layers that keep every token fill their blocks one by one; windows and states do not,
+        and are searched as vLLM does it.
+        """
+        if self.fills_block_by_block:
+            size = self.groups[0].block_size * request.decode_context_parallel_size
+            return max(0, min(longest, blocks * size))
+        low, high = 0, longest
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.blocks_per_request(request.of_length(middle)) <= blocks:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     @cached_property
     def bytes_per_token(self) -> float:
@@ -198,7 +218,9 @@ def plan_kv_cache(
         dcp = request.decode_context_parallel_size
         tokens = num_blocks // len(pool.groups) * smallest * dcp
     fits = available_bytes > 0 and needed <= admissible
-    longest = request.max_model_len if fits else _longest(pool, request, admissible)
+    longest = request.max_model_len
+    if not fits:
+        longest = pool.longest_within(request, admissible // per_block, longest)
     return KvPlan(
         pool,
         available_bytes,
@@ -210,18 +232,6 @@ def plan_kv_cache(
         concurrency,
         longest,
     )
-
-
-def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
-    """The longest length whose blocks fit, by binary search as vLLM does it."""
-    low, high = 0, request.max_model_len
-    while low < high:
-        middle = (low + high + 1) // 2
-        if pool.needed_bytes(request.of_length(middle)) <= admissible:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _grows(group: KvGroup) -> bool:

@@ -67,6 +67,10 @@ def longest_at_once(
 ) -> int:
     """The longest length, up to `longest`, of which `concurrency` requests run at once."""
     shape, most = request_shape(launch, architecture), launch.max_num_seqs
+    pool = kv.pool
+    if pool.bytes_per_block and pool.fills_block_by_block:
+        blocks = kv.admissible_bytes // pool.bytes_per_block
+        return pool.longest_within(shape, blocks // concurrency, longest) * (concurrency <= most)
     low, high = 0, longest
     while low < high:
         middle = (low + high + 1) // 2

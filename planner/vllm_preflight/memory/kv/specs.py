@@ -59,6 +59,11 @@ class KvSpec:
         return self.block_size // self.compress_ratio * self.token_bytes
 
     @property
+    def keeps_every_token(self) -> bool:
+        """Whether a request's blocks are its tokens over the block size, and nothing else."""
+        return type(self).blocks_for is KvSpec.blocks_for
+
+    @property
     def kind(self) -> tuple[object, ...]:
         """Specs of equal kind may share a group."""
         return (type(self).__name__,)
