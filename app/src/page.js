@@ -240,7 +240,7 @@ function sentence({ pool, marks }) {
 function reasons(answer) {
   const { startup } = answer;
   const remedies = [
-    ...(answer.remedies ?? []).map(({ change, effect }) => [code(change), ` – ${effect}`]),
+    ...(answer.remedies ?? []).map(({ set, effect }) => [code(changed(set)), ` – ${effect}`]),
     ...(startup?.failure?.remedies ?? []).map((change) => [code(change)]),
   ];
   const warnings = [
@@ -266,6 +266,13 @@ function reasons(answer) {
       element("ul", {}, ...items.map((parts) => element("li", {}, ...parts))),
     ]),
   );
+}
+
+/** A remedy's arguments, as people read them. */
+function changed(set) {
+  return Object.entries(set)
+    .map(([name, value]) => `${name} ${value ?? "not given"}`)
+    .join(", ");
 }
 
 function settings(answer) {
@@ -302,7 +309,7 @@ function code(text) {
 }
 
 function onResult(result) {
-  const answer = result.structuredContent;
+  const answer = withFigures(result.structuredContent, result._meta?.["vllm-preflight/page"]);
   if (!result.isError && answer?.verdict && answer.startup) {
     show(answer);
     return;
@@ -310,6 +317,15 @@ function onResult(result) {
   body.replaceChildren();
   const texts = (result.content ?? []).filter((block) => block.type === "text");
   tell(texts.map((block) => block.text).join("\n") || "The tool gave no answer.");
+}
+
+/** A brief answer with what only this page draws, section by section. */
+function withFigures(answer, drawn = {}) {
+  const sections = Object.entries(drawn).map(([name, figures]) => [
+    name,
+    { ...answer?.[name], ...figures },
+  ]);
+  return answer && { ...answer, ...Object.fromEntries(sections) };
 }
 
 function onContext(context) {

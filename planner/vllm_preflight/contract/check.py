@@ -18,11 +18,11 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default="",
-        description="As for plan_deployment, unless command names it.",
+        description="Unless command names it.",
     )
     command: Annotated[str, Field(max_length=100_000)] | None = Field(
         default=None,
-        description="A vllm serve line, such as 'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
+        description="'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
     )
 
     @model_validator(mode="after")

@@ -20,6 +20,9 @@ from vllm_preflight.contract.inspect import ModelReport
 from vllm_preflight.contract.performance import PerfEstimate
 from vllm_preflight.contract.verdict import OomRisk, Verdict
 
+# How the sentence of a wanted time begins.
+TARGET = "The target of "
+
 
 class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
     """What should I run so that my workload is carried?"""

@@ -15,6 +15,7 @@ from vllm_preflight.contract.performance import (
     SpeedPoint,
     Tails,
 )
+from vllm_preflight.contract.plan import TARGET
 from vllm_preflight.performance.arrivals.quantiles import Quantiles
 from vllm_preflight.performance.arrivals.simulation import Simulated
 from vllm_preflight.performance.arrivals.tails import Tails as Seen
@@ -46,9 +47,13 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
 
 
 def performance_report(
-    performance: Performance, *, streaming: bool = True, seed: int | None = None
+    performance: Performance,
+    *,
+    streaming: bool = True,
+    seed: int | None = None,
+    whole: bool = True,
 ) -> PerfEstimate:
-    """The estimate with its intervals, its curves and its terms, rounded for reading.
+    """The estimate with its intervals, rounded for reading; `whole` with curves and terms.
 
     Without `streaming` nothing is seen before the whole answer, which a warning says. With
     a `seed` the requests are simulated, too.
@@ -87,9 +92,9 @@ def performance_report(
         tails=performance.tails and _tails(performance.tails),
         benchmark=_benchmark(performance),
         simulation=None if seed is None else _simulation(performance, seed),
-        load=_load(performance) if performance.tails else None,
-        curve=[_point(point) for point in performance.curve()],
-        terms=report_terms(performance_terms(performance)),
+        load=_load(performance) if whole and performance.tails else None,
+        curve=[_point(point) for point in performance.curve()] if whole else None,
+        terms=report_terms(performance_terms(performance)) if whole else None,
         warnings=warnings,
     )
 
@@ -207,9 +212,14 @@ def _wanted(load: Workload) -> str:
         (load.target_ttft_ms, "to the first token"),
         (load.target_tpot_ms, "per later token"),
     )
-    parts = [f"{value:,.4g} ms {what}" for value, what in pairs if value is not None]
+    parts = [f"{_plain(value)} ms {what}" for value, what in pairs if value is not None]
     of = f" for {load.target_percentile} % of requests" if load.target_percentile else ""
-    return f"The target of {' and '.join(parts)}{of}"
+    return f"{TARGET}{' and '.join(parts)}{of}"
+
+
+def _plain(milliseconds: float) -> str:
+    """A wanted time with its digits, however long it is."""
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:g}"
 
 
 def performance_terms(performance: Performance) -> list[Term]:

@@ -38,8 +38,10 @@ def plan_response(
     arguments: Mapping[str, Any],
     remedies: Sequence[Remedy] = (),
     alternatives: Sequence[Remedy] = (),
+    *,
+    whole: bool = True,
 ) -> PlanResponse:
-    """Everything the plan found, rounded for reading.
+    """Everything the plan found, rounded for reading; `whole` with terms and curves.
 
     `arguments` are what the command gives beside the model.
     """
@@ -54,14 +56,16 @@ def plan_response(
         hardware=hardware_report(hardware, startup.launch),
         feasibility=report,
         config=_config(request, model, choice, arguments, family),
-        startup=startup_report(startup, model),
-        performance=performance_report(speed, streaming=request.streaming, seed=request.simulate)
+        startup=startup_report(startup, model, whole=whole),
+        performance=performance_report(
+            speed, streaming=request.streaming, seed=request.simulate, whole=whole
+        )
         if isinstance(speed, Performance) and verdict.good
         else None,
         artifacts=_artifacts(request, model, choice, verdict),
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
-        terms=report_terms(terms),
+        terms=report_terms(terms()) if whole else None,
         warnings=[*_warnings(choice, model, verdict), *family.warnings],
         next_steps=[
             *_next_steps(request, choice, verdict, remedies),

@@ -20,8 +20,10 @@ _STOPPED_EARLY = frozenset({"invalid_arguments", "unsupported"})
 _WEIGHTS_ALONE = frozenset({"not_modelled", "free_memory_below_request"})
 
 
-def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ()) -> StartupReport:
-    """The figures vLLM would print, rounded as it prints them, with their terms.
+def startup_report(
+    startup: Startup, model: Model, remedies: Sequence[str] = (), *, whole: bool = True
+) -> StartupReport:
+    """The figures vLLM would print, rounded as it prints them; `whole` with their terms.
 
     After a refusal of the arguments themselves there are no figures; where vLLM stops before
     it loads anything, those that would be predicted of another launch are not given.
@@ -84,7 +86,7 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
             kv_cache_tokens=startup.tokens_interval,
         ),
         failure=reported,
-        terms=report_terms(startup_terms(startup, model)),
+        terms=report_terms(startup_terms(startup, model)) if whole else None,
         warnings=[*startup.late_warnings, *filter(None, [startup.first_start])],
     )
 

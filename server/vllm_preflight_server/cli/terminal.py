@@ -265,6 +265,30 @@ def print_bar(
         print_line(console, " " * place + f"^ {text}")
 
 
+def print_rows(console: Console, columns: Mapping[str, str], rows: Sequence[Answer]) -> None:
+    """Rows as a table: `columns` are titles by field; one that no row has is left out.
+
+    Numbers stand to the right, and nothing is wrapped.
+    """
+    used = {key: title for key, title in columns.items() if any(key in row for row in rows)}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, title in used.items():
+        number = isinstance(next(row[key] for row in rows if key in row), int | float)
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row.get(key)) for key in used))
+    console.print()
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}" if value < 1_000 else f"{value:,.0f}"
+    return scalar(value)
+
+
 def show_report(answer: Answer) -> None:
     """Any other answer, as an outline of its fields."""
     console = open_console()

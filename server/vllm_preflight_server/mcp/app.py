@@ -30,11 +30,11 @@ INSTRUCTIONS = """\
 Answers whether a model starts under vLLM on given GPUs, with how much KV cache, context and
 concurrency, and what to start it with. Take compare_hardware while the GPU is open,
 find_models while the model is open, plan_deployment for a workload on a chosen one,
-predict_startup to check exact vllm serve arguments, explain_startup_log for a log or crash,
-detect_gpus when it concerns this machine, inspect_model for a model's make-up. Name GPUs
-plainly (H100, RTX 4090, L40S). Figures are GiB (2**30). Models of the catalogue need no
-network. Every tool only reads. A false `fits` or `starts` is an answer: tell the user the
-reason and the remedies given. Not for training, other engines or price quotes."""
+predict_startup to check exact vllm serve arguments, explain_startup_log for a log or crash.
+Give the workload: its defaults are small. A plan's max_model_len sizes every request so.
+Flags without an argument go into vllm_args. Figures are GiB (2**30). Every tool only reads.
+Report `verdict` first, as it is worded; borderline is a toss-up. What does not start is an
+answer: tell the reason and the remedies. Not for training, other engines or price quotes."""
 
 # Definitions and catalogues change only with a release.
 _STAYS = CacheHint(ttl_ms=3_600_000, scope="public")

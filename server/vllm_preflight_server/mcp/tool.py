@@ -41,6 +41,8 @@ from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
 logger = logging.getLogger(__name__)
 
+# Where the page looks for what it draws, beside the structured answer.
+PAGE_META = "vllm-preflight/page"
 # Longer texts are cut by some clients; a sentence never needs more.
 _LONGEST_ERROR = 2_000
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
@@ -68,8 +70,8 @@ class PlannerTool(Tool):
             if alone and (kept := self._remembered.get(request)) is not None:
                 return kept
             with anyio.fail_after(self.limit_s):
-                structured, image = await self._answered(request, context)
-            result = _success(structured, image)
+                answered = await self._answered(request, context)
+            result = _success(answered)
         except PreflightError as error:
             return _failure(f"{error}")
         except TimeoutError:
@@ -88,7 +90,7 @@ class PlannerTool(Tool):
                 f"{self.name} met an internal error; this is a bug in vllm-preflight. "
                 "The server's log on stderr has the details."
             )
-        if alone and image is None:
+        if alone and answered.picture is None:
             self._remembered.keep(request, result)
         return result
 
@@ -156,11 +158,13 @@ def _parsed(value: object) -> object:
     return value if isinstance(parsed, str | int | float) else parsed
 
 
-def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
-    text = TextContent(type="text", text=as_markdown(structured))
+def _success(answered: Answered) -> CallToolResult:
+    text = TextContent(type="text", text=as_markdown(answered.structured))
+    picture, drawn = answered.picture, answered.drawn
     return CallToolResult(
-        content=[text] if image is None else [text, _image(image)],
-        structured_content=structured,
+        content=[text] if picture is None else [text, _image(picture)],
+        structured_content=answered.structured,
+        _meta={PAGE_META: drawn} if drawn else None,
     )
 
 
