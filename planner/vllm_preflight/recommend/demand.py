@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.inputs import WorkloadInput
@@ -92,4 +92,18 @@ def demand_of(model: Model, request: PlanRequest) -> Demand:
 
 def generates_nothing(model: Model) -> bool:
     """Whether the model only embeds, scores or classifies."""
-    return model.architecture.task == "embed"
+    architecture = model.architecture
+    return architecture.task == "embed" or architecture.sentence_transformer
+
+
+def with_runner(model: Model, runner: object) -> Model:
+    """The model as a `--runner` that was asked for uses it; itself where none was."""
+    if runner not in ("pooling", "generate"):
+        return model
+    task = "embed" if runner == "pooling" else "generate"
+    architecture = replace(
+        model.architecture,
+        task=task,
+        sentence_transformer=model.architecture.sentence_transformer and task == "embed",
+    )
+    return replace(model, architecture=architecture)
