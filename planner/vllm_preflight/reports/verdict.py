@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.verdict import Outcome, Verdict
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.recommend.choose import Choice
@@ -18,14 +20,19 @@ _WHOLE = 10
 
 def plan_verdict(choice: Choice) -> Verdict:
     """The verdict of a choice for the demand it has to carry."""
-    startup, demand, held, outcome = choice.startup, choice.demand, choice.held, choice.outcome
+    if choice.outcome == "queues" and not choice.keeps_up:
+        startup = choice.startup
+        return _verdict("queues", _falls_behind(choice), startup, _cache(startup, None))
+    return held_verdict(choice.startup, choice.demand, choice.held, choice.outcome)
+
+
+def held_verdict(startup: Startup, demand: Demand, held: int, outcome: Outcome) -> Verdict:
+    """The verdict of a launch of which `held` requests of the demand run at once."""
     requests = _requests(demand.concurrency, demand.context)
     flight = " that are then in flight" if demand.rate is not None else ""
     if outcome == "carries":
         whole = "all " if demand.concurrency > 1 else ""
         sentence = f"starts, and holds {whole}{requests}{flight} at once"
-    elif outcome == "queues" and not choice.keeps_up:
-        return _verdict(outcome, _falls_behind(choice), startup, _cache(startup, None))
     elif outcome == "queues":
         sentence = (
             f"starts, and {held:,} of {requests}{flight} run at once; the others wait"
@@ -61,6 +68,12 @@ def start_verdict(startup: Startup) -> Verdict:
     return _verdict(outcome, _start_sentence(outcome, startup), startup, _cache(startup, None))
 
 
+def refusal_sentence(version: Version, message: str, *, assumed: bool) -> str:
+    """What vLLM of that release says against a launch; whether it was asked about is said."""
+    release = f"vLLM {format_version(version)}{' (assumed, none was given)' if assumed else ''}"
+    return f"refused: {release} stops with: {message}"
+
+
 def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:
     told = outcome not in ("refused", "not_modelled")
     return Verdict(
@@ -83,7 +96,8 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
     failure, kv = startup.failure, startup.kv
     said = "" if failure is None else failure.message
     if outcome == "refused":
-        return f"refused: vLLM stops before it loads anything: {said}"
+        launch = startup.launch
+        return refusal_sentence(launch.version, said, assumed=launch.version_assumed)
     if outcome == "not_modelled":
         return f"not modelled: {said}"
     if outcome == "borderline":

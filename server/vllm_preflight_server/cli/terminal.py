@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vllm_preflight_server.mcp.text import scalar
+from vllm_preflight.contract.text import scalar
 
 Answer = Mapping[str, Any]
 
