@@ -69,7 +69,7 @@ def test_a_rate_is_answered_or_said_to_be_too_much(
 
 
 def test_the_runner_reaches_the_command_and_the_check() -> None:
-    answer = plan("Qwen/Qwen3-Embedding-8B", "L4", runner="pooling")
+    answer = plan("Qwen/Qwen3-8B", "L4", runner="pooling")
     command = answer.artifacts.serve_command or ""
     assert command.endswith("--runner pooling") and "parser" not in command
     # It generates nothing, so a request is its prompt.
@@ -77,12 +77,13 @@ def test_the_runner_reaches_the_command_and_the_check() -> None:
     checked = predict_startup(StartupRequest(command=command, gpu="L4"))
     assert answer.startup is not None
     assert checked.startup.kv_cache_tokens == answer.startup.kv_cache_tokens
-    flagged = predict_startup(
-        validate_request(
-            StartupRequest,
-            {"model": "Qwen/Qwen3-Embedding-8B", "runner": "pooling", "gpu": "L4"},
-        )
+    chat, flagged = (
+        predict_startup(
+            validate_request(
+                StartupRequest, {"model": "Qwen/Qwen3-8B", "runner": runner, "gpu": "L4"}
+            )
+        ).startup
+        for runner in ("generate", "pooling")
     )
-    plain = predict_startup(StartupRequest(model="Qwen/Qwen3-Embedding-8B", gpu="L4"))
     # Without the head of logits there is less to load.
-    assert (flagged.startup.weights_gib or 0) < (plain.startup.weights_gib or 0)
+    assert (flagged.weights_gib or 0) < (chat.weights_gib or 0)

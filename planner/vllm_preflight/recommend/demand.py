@@ -92,18 +92,14 @@ def demand_of(model: Model, request: PlanRequest) -> Demand:
 
 def generates_nothing(model: Model) -> bool:
     """Whether the model only embeds, scores or classifies."""
-    architecture = model.architecture
-    return architecture.task == "embed" or architecture.sentence_transformer
+    return model.architecture.embeds
 
 
 def with_runner(model: Model, runner: object) -> Model:
     """The model as a `--runner` that was asked for uses it; itself where none was."""
-    if runner not in ("pooling", "generate"):
-        return model
-    task = "embed" if runner == "pooling" else "generate"
-    architecture = replace(
-        model.architecture,
-        task=task,
-        sentence_transformer=model.architecture.sentence_transformer and task == "embed",
-    )
-    return replace(model, architecture=architecture)
+    if runner == "pooling" and not model.architecture.embeds:
+        return replace(model, architecture=replace(model.architecture, task="embed"))
+    if runner == "generate" and model.architecture.embeds:
+        generating = replace(model.architecture, task="generate", pools_since=None)
+        return replace(model, architecture=generating)
+    return model
