@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import sys
 from collections import Counter
@@ -91,6 +92,25 @@ REASONS: Mapping[str, str] = {
     "--reasoning-parser-plugin": "a file of the checkpoint's, which has to be there first",
     "--tool-call-parser-plugin": "a file of the checkpoint's, which has to be there first",
 }
+
+
+# What a family flag hangs on that only its checkpoint has.
+_PLUGINS: Mapping[str, str] = {
+    "--reasoning-parser": "--reasoning-parser-plugin",
+    "--tool-call-parser": "--tool-call-parser-plugin",
+    "--enable-auto-tool-choice": "--tool-call-parser-plugin",
+}
+_NEEDS_PLUGIN = "a parser of a file of the checkpoint's, which has to be there first"
+_LOADING = "a quicker way to load; it needs a package that vLLM does not bring"
+# What a plan writes for a replica on each of several machines.
+_MACHINES = (
+    "--data-parallel-size-local",
+    "--data-parallel-address",
+    "--data-parallel-rpc-port",
+    "--nnodes",
+    "--node-rank",
+    "--master-addr",
+)
 
 
 @dataclass(frozen=True)
@@ -193,19 +213,24 @@ def differences(case: Case, flags: Mapping[str, str], plan: PlanResponse) -> Ite
     """What the recipe and the plan's command do not have alike, with the reason."""
     for flag, value in case.flags.items():
         if flags.get(flag) != value:
-            yield Difference(flag, value, flags.get(flag), _why_missing(flag, plan))
-    reasons = plan.config.explanations
+            yield Difference(flag, value, flags.get(flag), _why_missing(flag, case))
+    told = plan.config.explanations
     for flag in flags.keys() - case.flags.keys():
-        yield Difference(flag, None, flags[flag], reasons.get(flag[2:].replace("-", "_")))
+        reason = told.get(flag[2:].replace("-", "_"))
+        if flag in _MACHINES:
+            reason = "one line for each of several machines"
+        # The figures of each plan are not reasons of their own.
+        plain = None if reason is None else re.sub(r"\d[\d,.]*", "N", reason)
+        yield Difference(flag, None, flags[flag], plain)
 
 
-def _why_missing(flag: str, plan: PlanResponse) -> str | None:
-    """Why a recipe's flag is not the plan's: a rule, or what the plan itself says of it."""
-    if flag in FAMILY:
-        said = [text for text in plan.warnings if text.startswith(f"{flag} ")]
-        return said[0] if said else None
-    positive = flag.replace("--no-", "--", 1)
-    return REASONS.get(flag) or REASONS.get(positive)
+def _why_missing(flag: str, case: Case) -> str | None:
+    """Why a recipe's flag is not the plan's."""
+    if _PLUGINS.get(flag) in case.flags:
+        return _NEEDS_PLUGIN
+    if flag == "--load-format":
+        return _LOADING
+    return REASONS.get(flag) or REASONS.get(flag.replace("--no-", "--", 1))
 
 
 def _print(case: Case, difference: Difference) -> None:
