@@ -35,6 +35,7 @@ class Memory:
     Attributes:
         between_gib: the 80 % interval of the KV cache, where it is predicted.
         missing_gib: what one GPU lacks to start; None where it starts, or lacks no memory.
+        reach_gib: where vLLM's memory ends: at its budget, or where others begin.
     """
 
     parts: tuple[Part, ...]
@@ -42,6 +43,7 @@ class Memory:
     visible_gib: float
     between_gib: tuple[float, float] | None = None
     missing_gib: float | None = None
+    reach_gib: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def memory(answer: Mapping[str, Any]) -> Memory | None:
         visible,
         (bounds[0], bounds[1]) if drawn else None,
         startup.get("failure", {}).get("missing_per_gpu_gib"),
+        min(budget, free),
     )
 
 

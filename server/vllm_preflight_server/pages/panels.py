@@ -20,7 +20,7 @@ _BESIDE = 1.05
 def draw_memory(axes: Any, bar: Memory, title: str, axis: str) -> None:
     """One GPU's memory as a bar, the budget and the whole marked."""
     missing = bar.missing_gib or 0.0
-    whole = max(bar.visible_gib, sum(part.gib for part in bar.parts), bar.budget_gib + missing)
+    whole = max(bar.visible_gib, sum(part.gib for part in bar.parts), bar.reach_gib + missing)
     colours = {part["field"]: part["light"] for part in chart()["parts"]}
     colours |= {key: chart()[key]["light"] for key in _BESIDE_PARTS}
     left = 0.0
@@ -54,7 +54,7 @@ def draw_memory(axes: Any, bar: Memory, title: str, axis: str) -> None:
         axes.barh(
             0,
             missing,
-            left=bar.budget_gib,
+            left=bar.reach_gib,
             color="none",
             edgecolor=_INK,
             hatch="///",
