@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CAUSES: Mapping[str, str] = {
-    "dennislee22-1": "before 0.17 the sampler sorts the vocabulary unless FlashInfer is "
+    "dennislee22-1": "up to 0.11.0 the sampler sorts the vocabulary unless FlashInfer is "
     "installed, which the log does not say; here it was, and about 0.9 GiB stay free.",
     "gpustack/gpustack-gpt-oss-120b-h100-mem-1": "as above: in an image with FlashInfer the "
     "sampler needs 14 bytes a logit where 38 are predicted, and one card is enough.",
@@ -15,6 +15,7 @@ CAUSES: Mapping[str, str] = {
     "before 0.11, predicted from the first.",
     "stored-index-54765285989-1": "Qwen3-VL in 0.11.0: its encoder's profile pass took about "
     "3 GiB more than the tensors counted here.",
+    "file-58028398527-1": "0.1 GiB of a card of 40 GiB: the driver grew by more than elsewhere.",
     "file-69641025864-1": "Gemma 4 quantised while loading: weights are 0.5 GiB above the "
     "arithmetic, and its encoder takes items one after another where a batch is assumed.",
     "file-71589812318-1": "Qwen2.5-VL on two L4: encoder and sampler peak within 0.2 GiB of each "

@@ -80,7 +80,7 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
         ),
         failure=reported,
         terms=report_terms(startup_terms(startup, model)),
-        warnings=[*startup.late_warnings, *filter(None, [startup.first_start])],
+        warnings=[*startup.late_warnings, *startup.open_points],
     )
 
 

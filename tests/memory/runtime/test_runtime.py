@@ -288,7 +288,9 @@ def test_the_interval_is_around_the_prediction(launch_of: LaunchOf) -> None:
             model_of(LLAMA), launch_of(version=version, model_runner=runner), H100
         )
         assert memory.low_bytes < 0 < memory.high_bytes
-        assert memory.low_bytes == -memory.high_bytes - memory.first_start_bytes
+        assert (
+            memory.low_bytes + memory.first_start_bytes == memory.leaner_bytes - memory.high_bytes
+        )
         assert 0 < memory.spread_bytes < memory.high_bytes
 
 

@@ -31,7 +31,7 @@ from vllm_preflight.memory.runtime.contributions import Contribution, Phase, ten
 from vllm_preflight.memory.runtime.encoders import EncoderPass, encoder_pass
 from vllm_preflight.memory.runtime.forward import Moment, quantised_inputs, widest_moment
 from vllm_preflight.memory.runtime.graphs import graph_captures
-from vllm_preflight.memory.runtime.releases import profile_rules
+from vllm_preflight.memory.runtime.releases import Sampler, profile_rules, sampler_in_doubt
 from vllm_preflight.memory.runtime.sampler import DTYPE_BYTES, sampling
 from vllm_preflight.memory.runtime.shapes import latent_context, padded_vocabulary
 from vllm_preflight.memory.runtime.workspaces import (
@@ -53,6 +53,8 @@ class RuntimeParts:
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
     any other; only the first runs the encoder. `first_start` are those of the first stage
     that an empty compile cache makes larger, where the launch does not say which it finds.
+    `leaner` are those of the last stage with FlashInfer's sampler, where nothing says whether
+    it is installed.
     `outside` is memory the release charges to nothing: it is taken from the share of the GPU
     that was not asked for. `graphs` are alternatives, of which the largest counts.
     """
@@ -60,6 +62,7 @@ class RuntimeParts:
     last: Mapping[str, Phase]
     inner: Mapping[str, Phase]
     first_start: Mapping[str, Phase]
+    leaner: Mapping[str, Phase]
     non_torch: Phase
     graphs: Mapping[str, Phase]
     outside: Phase
@@ -102,12 +105,13 @@ class ProfilePhases:
         """Encoder outputs, kept for the whole pass; the first runner keeps the pixels too."""
         if self.encoder is None:
             return ()
-        work, hidden = self.encoder, self.architecture.hidden_size
+        work = self.encoder
+        width = work.handed_over * self.architecture.hidden_size
         outputs = tensor(
             "encoder_outputs",
             self.size,
             (work.tokens, f"tokens of {work.items} items"),
-            (hidden, "elements"),
+            (width, "elements"),
         )
         if self.launch.model_runner == "v2" or not work.pixels:
             return (outputs,)
@@ -218,14 +222,19 @@ class ProfilePhases:
             return phase
         return (*phase, Contribution("allocated_later", -later, "what later phases leave"))
 
-    def phases(self, *, first: bool, last: bool, cold: bool) -> Mapping[str, Phase]:
-        """The phases of one pipeline stage; each includes what stays allocated."""
+    def phases(
+        self, *, first: bool, last: bool, cold: bool, sampler: Sampler | None = None
+    ) -> Mapping[str, Phase]:
+        """The phases of one pipeline stage; each includes what stays allocated.
+
+        `sampler` is the sampler, None for the one of the release.
+        """
         kept = self.kept(first=first)
         found = {"forward": self.counted(self.forward + kept, self.grown)}
         if latent := self.latent_prefill():
             found["latent_prefill"] = self.counted(latent + kept, self.grown)
         if last and not self.pooling:
-            drawn = sampling(self.model, self.launch, self.gpu, self.rules)
+            drawn = sampling(self.model, self.launch, self.gpu, self.rules, sampler)
             found["sampling"] = self.counted(drawn + kept, self.growth)
         if first and self.encoder is not None:
             found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
@@ -240,6 +249,12 @@ class ProfilePhases:
         if first and (copied := self.first_launch()):
             found[FIRST_START] = self.counted(copied, self.small)
         return found
+
+    def leaner(self, *, first: bool, cold: bool) -> Mapping[str, Phase]:
+        """The last stage with FlashInfer's sampler, where it may be installed or not."""
+        if self.pooling or not sampler_in_doubt(self.launch, self.gpu, self.rules):
+            return {}
+        return self.phases(first=first, last=True, cold=cold, sampler="drawn")
 
     def kept(self, *, first: bool) -> Phase:
         """What a stage holds through the whole pass."""
@@ -288,6 +303,7 @@ def runtime_parts(
         last=last,
         inner=last if single else builder.phases(first=True, last=False, cold=cold),
         first_start=builder.first_start(first=True) if unsaid else {},
+        leaner=builder.leaner(first=single, cold=cold),
         non_torch=builder.non_torch(),
         graphs=graph_captures(model, launch, gpu, coefficients, builder.traits),
         outside=builder.outside(),

@@ -37,6 +37,8 @@ class RuntimeMemory:
         activation_phase: which phase of the profile pass decides the peak.
         first_start_bytes: what a start with an empty compile cache takes more than one
             with a full one; 0 where the launch says which it is.
+        leaner_bytes: what it takes less where FlashInfer is installed; 0 where that does not
+            matter or is known.
         non_torch_bytes: "non-torch forward increase memory"; from 0.27 on "consumed" −
             weights, with the buffers and workspaces that stay allocated.
         cuda_graph_bytes: vLLM's estimate where it is charged, else what capture takes.
@@ -46,6 +48,8 @@ class RuntimeMemory:
             the GPU that was not asked for.
         low_bytes, high_bytes: 80 % interval of (actual − predicted) available KV memory.
         spread_bytes: standard deviation of that difference.
+        surprise_share, surprise_size: share of start-ups that lie far outside, and the median
+            of how far, as a share of the GPU's memory.
         terms: every contribution, with formula, basis and source.
     """
 
@@ -53,6 +57,7 @@ class RuntimeMemory:
     stage_activation_bytes: tuple[int, ...]
     activation_phase: str
     first_start_bytes: int
+    leaner_bytes: int
     non_torch_bytes: int
     cuda_graph_bytes: int
     cuda_graph_spread_bytes: int
@@ -61,6 +66,8 @@ class RuntimeMemory:
     low_bytes: int
     high_bytes: int
     spread_bytes: int
+    surprise_share: float
+    surprise_size: float
     terms: tuple[Term, ...]
 
     @property
@@ -88,25 +95,30 @@ def runtime_memory(
     stages = launch.pipeline_parallel_size
     activation, inner = _total(phase), _total(peak_phase(parts.inner)[1])
     first_start = _first_start(launch, parts, activation if stages == 1 else inner)
+    leaner = max(0, activation - _total(peak_phase(parts.leaner)[1])) if parts.leaner else 0
     return RuntimeMemory(
         activation_bytes=activation,
         stage_activation_bytes=(*[inner] * (stages - 1), activation),
         activation_phase=name,
         first_start_bytes=first_start,
+        leaner_bytes=leaner,
         non_torch_bytes=_total(parts.non_torch),
         cuda_graph_bytes=_total(graphs),
         cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in graphs)),
         cuda_graph_charged=charged,
         outside_bytes=_total(parts.outside),
         low_bytes=-width - first_start,
-        high_bytes=width,
+        high_bytes=width + leaner,
         spread_bytes=round(spread),
+        surprise_share=coefficients.find("surprise_share", launch.version, parts.traits).value,
+        surprise_size=coefficients.find("surprise_size", launch.version, parts.traits).value,
         terms=(
             *_terms("activation", phase, f"largest phase: {name}"),
             *_terms("non_torch", parts.non_torch),
             *_terms("cuda_graph", graphs, "" if charged else "outside the budget"),
             *_terms("outside_the_budget", parts.outside, "charged to nothing"),
             *_first_start_term(first_start),
+            *_leaner_term(leaner),
         ),
     )
 
@@ -128,6 +140,20 @@ def _first_start_term(first_start: int) -> list[Term]:
             basis="derived",
             source="vLLM's logs of one command twice (0.27.1) and of a first stage (0.19.0)",
             bytes=first_start,
+        )
+    ]
+
+
+def _leaner_term(leaner: int) -> list[Term]:
+    if not leaner:
+        return []
+    return [
+        Term(
+            name="sampler_without_sorting",
+            formula="peak with a sorted vocabulary − peak with FlashInfer's sampler (not counted)",
+            basis="derived",
+            source="vLLM up to 0.11.0 v1/sample/ops/topk_topp_sampler.py: as installed",
+            bytes=leaner,
         )
     ]
 
