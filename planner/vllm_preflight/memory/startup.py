@@ -22,6 +22,7 @@ from vllm_preflight.memory.kv.cache import KvPlan, kv_plan
 from vllm_preflight.memory.late_failures import late_failure_warnings
 from vllm_preflight.memory.runtime.calibration import calibrate, why_not_applied
 from vllm_preflight.memory.runtime.coefficients import Coefficients
+from vllm_preflight.memory.runtime.exchange import uncounted_exchange
 from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.memory.start_probability import start_probability
 from vllm_preflight.memory.weights.weights import RankWeights, weights_per_rank
@@ -166,7 +167,7 @@ def simulate_startup(
         capability=capability,
         available=available,
         notes=(ignored,) if ignored else (),
-        open_points=_open_points(runtime, emptiest),
+        open_points=(*_open_points(runtime, emptiest), *_uncounted(model, launch)),
     )
 
 
@@ -218,6 +219,16 @@ def _open_points(runtime: RuntimeMemory, available: int) -> tuple[str, ...]:
             "for the KV cache. VLLM_USE_FLASHINFER_SAMPLER=0 before the command says it is not."
         )
     return tuple(found)
+
+
+def _uncounted(model: Model, launch: Launch) -> tuple[str, ...]:
+    backend = uncounted_exchange(model.architecture, launch)
+    if backend is None:
+        return ()
+    return (
+        f"The buffers through which --all2all-backend {backend} exchanges tokens of experts are "
+        "not counted: they take their room from the KV cache.",
+    )
 
 
 def _notable(more: int, available: int) -> bool:

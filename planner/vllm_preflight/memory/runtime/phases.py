@@ -29,6 +29,7 @@ from vllm_preflight.memory.runtime.coefficients import (
 )
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase, tensor
 from vllm_preflight.memory.runtime.encoders import EncoderPass, encoder_pass
+from vllm_preflight.memory.runtime.exchange import exchange_buffers
 from vllm_preflight.memory.runtime.forward import Moment, quantised_inputs, widest_moment
 from vllm_preflight.memory.runtime.graphs import graph_captures
 from vllm_preflight.memory.runtime.releases import Sampler, profile_rules, sampler_in_doubt
@@ -44,6 +45,7 @@ from vllm_preflight.models.model import Model
 # The phases whose kernels the compiler wrote, and the first launch on a cold cache.
 FIRST_START = "first_start"
 _TABLE_COPIED = (0, 19, 0)
+_ADAPTERS_APART = (0, 18, 0)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class ProfilePhases:
     @cached_property
     def forward(self) -> Phase:
         """One forward pass at its widest moment."""
-        moment = self.moment
+        moment, adapters = self.moment, self.adapters()
         in_kernel = experts_in_kernel(self.model, self.launch, self.gpu)
         if in_kernel is not None:
             hidden = 4 * self.architecture.hidden_size
@@ -136,11 +138,33 @@ class ProfilePhases:
                 self.tokens * moment.width * self.size
             ):
                 states = self.batch("hidden_states", hidden, "elements of hidden states")
-                return (in_kernel, states)
-        return tuple(
+                return (in_kernel, states, *adapters)
+        tensors = tuple(
             self.batch("forward_" + name.replace(" ", "_").replace(",", ""), width, name)
             for name, width in moment.tensors
             if width
+        )
+        return (*tensors, *adapters)
+
+    def adapters(self) -> Phase:
+        """What LoRA adds while experts run: the inputs at the adapters' rank, for two matrices.
+
+        From Hopper on a kernel keeps them apart for every adapter. Beside other matrices that
+        product is gone before the widest moment, which holds the wider activated product.
+        """
+        lora, moe = self.launch.lora, self.architecture.moe
+        if lora is None or moe is None:
+            return ()
+        capability = self.gpu.compute_capability or (0, 0)
+        apart = self.launch.version >= _ADAPTERS_APART and capability >= (9, 0)
+        return (
+            tensor(
+                "lora_experts",
+                self.size,
+                (lora.max_loras if apart else 1, "adapters at once"),
+                (self.tokens * moe.experts_per_token, "visits of an expert"),
+                (2 * lora.max_lora_rank, "elements"),
+            ),
         )
 
     @cached_property
@@ -272,7 +296,8 @@ class ProfilePhases:
 
     def non_torch(self) -> Phase:
         """Memory outside PyTorch's allocator, and what is charged as consumed."""
-        parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
+        grown = self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB")
+        parts = (grown, *exchange_buffers(self.architecture, self.launch))
         if not self.rules.consumed:
             return parts
         return (*parts, *self.buffers(), *self.growth)

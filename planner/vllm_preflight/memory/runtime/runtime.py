@@ -18,6 +18,7 @@ from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase
 from vllm_preflight.memory.runtime.phases import RuntimeParts, runtime_parts
+from vllm_preflight.memory.runtime.rules import rule_sentence
 from vllm_preflight.models.model import Model
 
 __all__ = ["Coefficients", "RuntimeMemory", "load_coefficients", "runtime_memory"]
@@ -113,10 +114,10 @@ def runtime_memory(
         surprise_share=coefficients.find("surprise_share", launch.version, parts.traits).value,
         surprise_size=coefficients.find("surprise_size", launch.version, parts.traits).value,
         terms=(
-            *_terms("activation", phase, f"largest phase: {name}"),
-            *_terms("non_torch", parts.non_torch),
-            *_terms("cuda_graph", graphs, "" if charged else "outside the budget"),
-            *_terms("outside_the_budget", parts.outside, "charged to nothing"),
+            *_terms(launch, "activation", phase, f"largest phase: {name}"),
+            *_terms(launch, "non_torch", parts.non_torch),
+            *_terms(launch, "cuda_graph", graphs, "" if charged else "outside the budget"),
+            *_terms(launch, "outside_the_budget", parts.outside, "charged to nothing"),
             *_first_start_term(first_start),
             *_leaner_term(leaner),
         ),
@@ -138,7 +139,7 @@ def _first_start_term(first_start: int) -> list[Term]:
             name="first_start",
             formula="peak with an empty compile cache − peak of a later start (not counted)",
             basis="derived",
-            source="vLLM's logs of one command twice (0.27.1) and of a first stage (0.19.0)",
+            source="vLLM 0.8.0 on: logs of one command twice (0.27.1), of a first stage (0.19.0)",
             bytes=first_start,
         )
     ]
@@ -152,7 +153,7 @@ def _leaner_term(leaner: int) -> list[Term]:
             name="sampler_without_sorting",
             formula="peak with a sorted vocabulary − peak with FlashInfer's sampler (not counted)",
             basis="derived",
-            source="vLLM up to 0.11.0 v1/sample/ops/topk_topp_sampler.py: as installed",
+            source="vLLM 0.8.0 to before 0.11.1: v1/sample/ops/topk_topp_sampler.py, as installed",
             bytes=leaner,
         )
     ]
@@ -189,17 +190,19 @@ def _total(phase: Phase) -> int:
     return round(sum(part.bytes for part in phase))
 
 
-def _terms(group: str, phase: Phase, note: str = "") -> list[Term]:
+def _terms(launch: Launch, group: str, phase: Phase, note: str = "") -> list[Term]:
     suffix = f" ({note})" if note else ""
-    return [_term(f"{group}_{part.name}", part, suffix) for part in phase]
+    return [_term(launch, f"{group}_{part.name}", part, suffix) for part in phase]
 
 
-def _term(name: str, part: Contribution, suffix: str) -> Term:
+def _term(launch: Launch, name: str, part: Contribution, suffix: str) -> Term:
     found = part.coefficient
     return Term(
         name=name.replace("non_torch_non_torch", "non_torch").replace("cuda_graph_cuda", "cuda"),
         formula=part.formula + suffix,
         basis=found.basis if found else "derived",
-        source=found.evidence if found else "the tensors of vLLM's profile pass, 0.19 to 0.33",
+        source=found.evidence
+        if found
+        else rule_sentence(part.name, launch.version, launch.model_runner),
         bytes=round(part.bytes),
     )
