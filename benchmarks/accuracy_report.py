@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import mean, median
 
-from benchmarks.causes import CAUSES, SHADOW_CAUSES
+from benchmarks.causes import CAUSES, SHADOW_CAUSES, UNSEEN
 from benchmarks.grading import CLOSE, Grade, Summary, Verdict, reliability, summarise
 from benchmarks.holdout import Benchmark
 from benchmarks.shadow import compare_all, load_shadow_cases
@@ -139,6 +139,10 @@ def report(benchmark: Benchmark) -> str:
         "releases from 0.29 on is all there is:",
         "",
         *_shadow(),
+        "",
+        "## What no start-up shows",
+        "",
+        *(f"- {sentence}" for sentence in UNSEEN),
         "",
         *_groups("By release", held, _band),
         *_groups("By GPU", held, lambda item: item.inputs.gpu.name),
