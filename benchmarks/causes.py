@@ -52,15 +52,14 @@ UNSEEN = (
     "under Linux on a card of 24 GiB; a card that is detected under WSL has that total. Whether "
     "anything else differs, no start-up shows.",
     "Memory that processor and GPU share: four start-ups on GB10, of which two of one command "
-    "differ by 1.6 GiB. Jetson boards and MI300A take the same assumed 3.5 GiB and the same spread; "
-    "none of them was seen.",
+    "differ by 1.6 GiB. Jetson boards take the same assumed 3.5 GiB and the same spread; none of "
+    "them was seen.",
     "Expert exchange: DeepEP's buffers are its own arithmetic (a gibibyte, two between machines, "
     "and for low latency a message of every token for each expert); other libraries' are named as "
     "not counted. NCCL's for a group of data-parallel ranks is made before vLLM counts.",
     "LoRA in the profile pass: on experts the inputs at the adapters' rank are counted, by vLLM's "
-    "source; beside other matrices they are gone before the widest moment. Adapters' own weights "
-    "are printed with the model's, and agree.",
+    "source; beside other matrices they are gone before the widest moment.",
     "CUDA graphs of sparse attention with expert parallelism: one start-up (GLM-5.2), whose "
-    "estimate is 5 GiB. An estimate below zero, which vLLM prints where other processes free memory "
-    "meanwhile, charges nothing and is not predicted.",
+    "estimate is 5 GiB. An estimate below zero, which vLLM prints where other processes free "
+    "memory meanwhile, charges nothing and is not predicted.",
 )
