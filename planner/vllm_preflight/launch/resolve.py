@@ -75,6 +75,8 @@ _ASYNC_METHODS_V1: Mapping[str, Version] = {
 # Since 0.33 the second runner serves no longer requests than an independent draft can
 # (config/vllm.py, _limit_max_model_len_to_draft).
 _LIMITED_BY_DRAFT: Version = (0, 33, 0)
+# Named before there was a flag for it (v1 up to 0.14).
+_EXCHANGE = "VLLM_ALL2ALL_BACKEND"
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -165,6 +167,7 @@ def resolve_launch(
         data_parallel_size=request.data_parallel_size or 1,
         decode_context_parallel_size=dcp,
         enable_expert_parallel=bool(request.enable_expert_parallel),
+        all2all_backend=inputs.text("all2all_backend") or inputs.environment.get(_EXCHANGE),
         quantization=quantization,
         block_size=request.block_size,
         enforce_eager=eager,

@@ -25,6 +25,7 @@ from vllm_preflight.performance.replica import Missing
 from vllm_preflight.recommend.demand import Demand, generates_nothing
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.layouts import Layout, layouts
+from vllm_preflight.recommend.objective import goodput
 from vllm_preflight.recommend.outcome import outcome_of
 from vllm_preflight.recommend.settings import Settings, settle
 from vllm_preflight.recommend.speed import estimate_speed, estimate_texts
@@ -152,7 +153,7 @@ def choose(model: Model, hardware: Hardware, request: PlanRequest, demand: Deman
         found = choose_on(model, sized, request, demand)
         if best is None or _betters(found, best):
             best = found
-        if found.carries and (found.reaches_target or request.target_latency_ms is None):
+        if found.carries and found.reaches_target:
             break
         if found.outcome in ("refused", "not_modelled"):
             break
@@ -293,6 +294,9 @@ def _value(choice: Choice, request: PlanRequest) -> float:
         spread = choice.layout.replicas if choice.demand.concurrency > 1 else choice.layout.tensor
         return float(min(choice.held, choice.demand.concurrency) * spread)
     speed = choice.speed.speed
+    within_targets = goodput(choice.speed)
+    if within_targets is not None and request.batching_mode != "latency":
+        return within_targets
     # All that keep up with a rate serve the same number of requests.
     by_rate = request.request_rate is not None and choice.keeps_up
     if request.batching_mode == "latency" or by_rate:

@@ -89,7 +89,7 @@ def startup_report(
         ),
         failure=reported,
         terms=report_terms(startup_terms(startup, model)) if whole else None,
-        warnings=[*startup.late_warnings, *filter(None, [startup.first_start])],
+        warnings=[*startup.late_warnings, *startup.open_points],
     )
 
 
