@@ -31,6 +31,7 @@ from vllm_preflight.base.strangers import (
     without_folders,
     without_strangers,
 )
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, validate_request
 from vllm_preflight_server.mcp.arguments import published
 from vllm_preflight_server.mcp.processes import ProcessEnded, Processes, Question
@@ -41,8 +42,6 @@ from vllm_preflight_server.mcp.text import as_markdown
 
 logger = logging.getLogger(__name__)
 
-# Longer texts are cut by some clients; a sentence never needs more.
-_LONGEST_ERROR = 2_000
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
 CALL_LIMIT_S = 30.0
 
@@ -97,7 +96,7 @@ class PlannerTool(Tool):
         steps = itertools.count(1)
 
         async def report(message: str) -> None:
-            await context.report_progress(next(steps), None, message)
+            await context.report_progress(next(steps), None, presentable(message))
 
         if self.processes is None:
             return cast(Answered, await self._in_thread(request, report))
@@ -165,8 +164,8 @@ def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
 
 
 def _failure(sentence: str) -> CallToolResult:
-    text = sentence if len(sentence) <= _LONGEST_ERROR else sentence[: _LONGEST_ERROR - 1] + "…"
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    text = TextContent(type="text", text=presentable(sentence))
+    return CallToolResult(content=[text], is_error=True)
 
 
 def _image(png: bytes) -> ImageContent:

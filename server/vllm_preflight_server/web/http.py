@@ -27,6 +27,7 @@ from uvicorn.supervisors import Multiprocess
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.app import build_server, chosen_tools, start_collecting
+from vllm_preflight_server.mcp.log import log_to_stderr
 from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
@@ -163,7 +164,7 @@ def serve_http(settings: HttpSettings) -> None:
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     host, port = bound.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"vllm-preflight serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr, flush=True)
