@@ -40,6 +40,7 @@ from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 from vllm_preflight_server.mcp.text import as_markdown
 
+_MOST_THREADS = 8
 logger = logging.getLogger(__name__)
 
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
@@ -55,6 +56,10 @@ class PlannerTool(Tool):
     processes: Any
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
+    )
+    # More threads that compute would only take turns, and the event loop's with them.
+    _threads: anyio.CapacityLimiter = PrivateAttr(
+        default_factory=lambda: anyio.CapacityLimiter(_MOST_THREADS)
     )
 
     async def run(
@@ -130,7 +135,9 @@ class PlannerTool(Tool):
                 return needed
 
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._threads
+            )
         finally:
             stop.set()
 
