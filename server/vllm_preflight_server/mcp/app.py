@@ -23,6 +23,7 @@ from vllm_preflight_server.mcp.prompts import add_prompts
 from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.mcp.refusals import refuse_unknown_names
 from vllm_preflight_server.mcp.resources import add_resources
+from vllm_preflight_server.mcp.stdio import serve_streams
 from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, make_tool
 from vllm_preflight_server.mcp.tools import TOOLS
 
@@ -129,6 +130,6 @@ async def _serve_until_interrupted(server: MCPServer, processes: Processes) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, os._exit, 128 + number)
     try:
-        await server.run_stdio_async()
+        await serve_streams(server)
     finally:
         await processes.close()

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vllm_preflight_server.mcp.stdio import MOST_MESSAGE_BYTES
 from vllm_preflight_server.web.settings import PATH
 
 logger = logging.getLogger(__name__)
 
-# A request is text a person or a model wrote, or a log.
-MOST_BODY_BYTES = 4 * 1024 * 1024
+MOST_BODY_BYTES = MOST_MESSAGE_BYTES
 MOST_DISCARDED_BYTES = 32 * 1024 * 1024
 # Bodies that have arrived in part or whole and are not answered yet.
 MOST_BUFFERED_BYTES = 128 * 1024 * 1024
