@@ -35,6 +35,8 @@ def generate(arguments: Sequence[str]) -> int:
     own, extra = split_command(arguments)
     parsed = parser.parse(own)
     kinds = _kinds(parsed.only)
+    if not parsed.output.strip():
+        raise InvalidRequest("-o names no folder.", "Write -o . for the present one.")
     profile = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.questions.generate import generate_artifacts
 
