@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,12 +23,19 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.supervisors import Multiprocess
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight_server.mcp.app import build_server, chosen_tools, start_collecting
+from vllm_preflight_server.mcp.app import (
+    build_server,
+    chosen_tools,
+    make_tools,
+    start_collecting,
+)
 from vllm_preflight_server.mcp.processes import Processes
+from vllm_preflight_server.mcp.tool import PlannerTool
+from vllm_preflight_server.web.api import PREFIX, api_app
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
 
@@ -118,8 +126,13 @@ def transport_security(allowed_hosts: tuple[str, ...]) -> TransportSecuritySetti
     )
 
 
-def http_app(server: MCPServer, settings: HttpSettings) -> ASGIApp:
-    """`server` as an ASGI application with `/mcp` and `/healthz`, limits and token before it."""
+def http_app(
+    server: MCPServer, settings: HttpSettings, tools: Sequence[PlannerTool] = ()
+) -> ASGIApp:
+    """`server` as an ASGI application with `/mcp` and `/healthz`, limits and token before it.
+
+    `tools` are also asked below `/api`.
+    """
 
     async def health(request: Request) -> Response:
         del request
@@ -132,6 +145,7 @@ def http_app(server: MCPServer, settings: HttpSettings) -> ASGIApp:
         max_request_body_size=MOST_BODY_BYTES,
         transport_security=transport_security(settings.allowed_hosts),
     )
+    app = _with_api(app, api_app(tools, transport_security(settings.allowed_hosts)))
     app = ConcurrencyLimit(app, settings.max_concurrency, _OPEN_PATHS)
     # Outermost: who has no token takes no place.
     return app if settings.token is None else BearerToken(app, settings.token, _OPEN_PATHS)
@@ -142,9 +156,21 @@ def worker_app(settings: HttpSettings) -> ASGIApp:
     # uvicorn says how many requests it cut off when it stops, and shows a traceback of each.
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     # Who asks from elsewhere has no business with the folders of this machine.
-    server = build_server(settings.tools, folders=is_loopback(settings.host), processes=Processes())
+    folders = is_loopback(settings.host)
+    tools = make_tools(settings.tools, folders=folders, processes=Processes())
+    server = build_server(made=tools)
     start_collecting()
-    return http_app(server, settings)
+    return http_app(server, settings, tools)
+
+
+def _with_api(mcp: ASGIApp, api: ASGIApp) -> ASGIApp:
+    """Paths below /api go to the one, all others and the server's own life to the other."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        below = scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/")
+        await (api if below else mcp)(scope, receive, send)
+
+    return app
 
 
 def serve_http(settings: HttpSettings) -> None:
