@@ -62,6 +62,7 @@ class Case:
     counts: tuple[int, ...]
     words: tuple[str, ...]
     release: str
+    source: str = ""
 
     def command(self, gpus: int) -> str:
         """The line for a number of GPUs."""
@@ -128,7 +129,8 @@ def case_of(recipe: Json, label: str, gpu: str, cards: int | None, least: bool) 
         for count in counts
         if count <= most and (named or count * memory >= variant["vram_minimum_gb"])
     )
-    return Case(model, gpu, enough, tuple(words), release_of(recipe, variant, least))
+    release = release_of(recipe, variant, least)
+    return Case(model, gpu, enough, tuple(words), release, recipe["source"])
 
 
 def size_of(recipe: Json, variant: Json, label: str) -> int | None:
@@ -204,12 +206,7 @@ def asked(case: Case, gpus: int) -> Outcome:
     failure = answer.startup.failure
     if failure is None:
         return Outcome("starts")
-    words = {
-        "invalid_arguments": "refused",
-        "unsupported": "refused",
-        "not_modelled": "not modelled",
-    }
-    return Outcome(words.get(failure.kind, "does not start"), failure.message.splitlines()[0])
+    return Outcome(_WORDS.get(failure.kind, "does not start"), failure.message.splitlines()[0])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -117,7 +119,8 @@ def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
 def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     """Rope scaling that makes the length the model's own, where YaRN reaches it.
 
-    Only for a model with one plain rope: what another scaling means is its maker's.
+    Only for a model with one plain rope: what another scaling means is its maker's. The
+    scaling starts from the length the model was trained at, which is not always the stated one.
     """
     overrides = inputs.extra.get("hf_overrides")
     scaled = inputs.architecture.yarn_length
@@ -131,7 +134,8 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     ropes = rope_sections(outer)
     plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)
     own = outer.integer("max_position_embeddings", default=0) == limit
-    factor = -(-asked // limit)
+    trained = _trained_lengths().get((outer.model_type, limit), limit)
+    factor = -(-asked // trained)
     if not (own and plain and len(ropes) <= 1 and inputs.architecture.ropes):
         return ()
     if factor > _LARGEST_YARN_FACTOR:
@@ -139,7 +143,7 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     scaling = {
         "rope_type": "yarn",
         "factor": float(factor),
-        "original_max_position_embeddings": limit,
+        "original_max_position_embeddings": trained,
     }
     key = "rope_scaling"
     if inputs.notes.version >= _ROPE_PARAMETERS_SINCE:
@@ -147,5 +151,13 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
         theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if ropes else None)
         if theta is not None:
             scaling = {"rope_theta": theta, **scaling}
-    overrides = {key: scaling, "max_position_embeddings": limit * factor}
+    overrides = {key: scaling, "max_position_embeddings": trained * factor}
     return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)
+
+
+@cache
+def _trained_lengths() -> dict[tuple[str, int], int]:
+    """The length a model was trained at, by its type and the length its config states."""
+    path = Path(__file__).with_name("trained_lengths.json")
+    rows = json.loads(path.read_text(encoding="utf-8"))["lengths"]
+    return {(kind, row["stated"]): row["trained"] for row in rows for kind in row["model_types"]}

@@ -46,7 +46,11 @@ _JSON_KINDS: Mapping[type, str] = {
     bool: "true or false",
     type(None): "null",
 }
-_POOLING_MODULE = "sentence_transformers.models.Pooling"
+# The first release that knows a pooling module by its name (transformers_utils/config.py).
+_POOLING_SINCE: Mapping[str, tuple[int, int, int]] = {
+    "sentence_transformers.models.Pooling": (0, 0, 0),
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling": (0, 30, 0),
+}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -132,15 +136,16 @@ def parse_json_object(data: bytes, name: str, hint: str = _REPAIR) -> dict[str, 
     return cast(dict[str, Any], value)
 
 
-def asks_for_pooling(modules: bytes, name: str) -> bool:
-    """Whether a modules.json lists a pooling module: vLLM then embeds, whatever the class.
+def pooling_since(modules: bytes, name: str) -> tuple[int, int, int] | None:
+    """The first release that embeds, whatever the class, by a modules.json; None for none.
 
     Source: vLLM 0.33 transformers_utils/config.py (get_pooling_config). Raises
     InvalidRequest when it is not JSON.
     """
     value = _parsed(modules, name, _REPAIR)
     entries = cast(list[object], value) if isinstance(value, list) else []
-    return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
+    kinds = (str(as_object(entry).get("type")) for entry in entries)
+    return min((_POOLING_SINCE[kind] for kind in kinds if kind in _POOLING_SINCE), default=None)
 
 
 def with_sentence_length(

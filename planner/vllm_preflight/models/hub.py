@@ -27,8 +27,8 @@ from vllm_preflight.models.config_files import (
     SENTENCE_NAMES,
     TOKENIZER_NAME,
     as_object,
-    asks_for_pooling,
     asks_tokenizer,
+    pooling_since,
     with_modelopt,
     with_packed,
     with_sentence_length,
@@ -87,7 +87,7 @@ def read_hub(
         sentence = _sentence(client, listing)
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     if TOKENIZER_NAME in listing.sizes and asks_tokenizer(config, architecture):
         tokenizer = _json_file(client, listing, TOKENIZER_NAME)
         architecture = with_tokenizer_length(architecture, tokenizer)
@@ -173,12 +173,12 @@ def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
     return config
 
 
-def _pooled(client: HubClient, listing: _Listing) -> bool:
+def _pooled(client: HubClient, listing: _Listing) -> tuple[int, int, int] | None:
     if MODULES_NAME not in listing.sizes:
-        return False
+        return None
     path = listing.path(MODULES_NAME)
     try:
-        return asks_for_pooling(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
+        return pooling_since(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
     except InvalidRequest as error:
         raise HubUnavailable(error.message, "Give a local folder with a repaired copy.") from error
 

@@ -23,8 +23,8 @@ from vllm_preflight.models.config_files import (
     PACKED_NAMES,
     SENTENCE_NAMES,
     TOKENIZER_NAME,
-    asks_for_pooling,
     asks_tokenizer,
+    pooling_since,
     read_bounded,
     read_config,
     read_json_object,
@@ -112,10 +112,12 @@ def read_folder(folder: Path) -> FolderFacts:
     _refuse_links_outside(folder, names)
     config = read_config(folder)
     modules = folder / MODULES_NAME
-    pooled = MODULES_NAME in names and asks_for_pooling(
-        read_bounded(modules, MODULES_CAP), str(modules)
+    pooled = (
+        pooling_since(read_bounded(modules, MODULES_CAP), str(modules))
+        if MODULES_NAME in names
+        else None
     )
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     if TOKENIZER_NAME in names and asks_tokenizer(config, architecture):
         tokenizer = read_json_object(folder / TOKENIZER_NAME, CONFIG_CAP)
         architecture = with_tokenizer_length(architecture, tokenizer)
