@@ -1,4 +1,6 @@
-"""The questions as JSON over HTTP: the tools' own requests and answers, without MCP.
+"""The questions as JSON over HTTP, and the live page that asks them: no MCP.
+
+Requests and answers are the tools' own.
 
 Who may ask is decided as for MCP: Host and Origin headers here, the token and the number
 of requests before it.
@@ -6,6 +8,7 @@ of requests before it.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -25,10 +28,16 @@ from starlette.types import ASGIApp
 
 from vllm_preflight_server.mcp.catalogue import gpu_index, model_index
 from vllm_preflight_server.mcp.tool import PlannerTool
+from vllm_preflight_server.pages.page import live_html
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES
 from vllm_preflight_server.web.openapi import Document, openapi, readable
 
 PREFIX = "/api"
+LIVE_PATH = "/"
+_LIVE_POLICY = (
+    "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 # The name of each question in the path, and the tool that answers it.
@@ -107,6 +116,7 @@ def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -
         ),
         Route(f"{PREFIX}/openapi.json", _guarded(_kept(lambda: document), guard), methods=["GET"]),
         Route(f"{PREFIX}/", _guarded(_page(document), guard), methods=["GET"]),
+        Route(LIVE_PATH, _guarded(_live(), guard), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     return RequestBodyLimitMiddleware(app, MOST_BODY_BYTES)
@@ -185,6 +195,23 @@ def _page(document: Document) -> Handler:
             readable("vllm-preflight: JSON over HTTP", rows),
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
+
+    return answer
+
+
+def _live() -> Handler:
+    """The live page; it runs its own script and asks nobody but this server."""
+    made: list[tuple[str, str]] = []
+
+    async def answer(request: Request) -> Response:
+        del request
+        if not made:
+            page = live_html()
+            script = page.rpartition("<script>")[2].partition("</script>")[0]
+            digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            made.append((page, _LIVE_POLICY.format(digest)))
+        page, policy = made[0]
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return answer
 

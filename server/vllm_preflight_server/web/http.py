@@ -35,7 +35,7 @@ from vllm_preflight_server.mcp.app import (
 )
 from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.mcp.tool import PlannerTool
-from vllm_preflight_server.web.api import PREFIX, api_app
+from vllm_preflight_server.web.api import LIVE_PATH, PREFIX, api_app
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
 
@@ -46,6 +46,8 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
 _OPEN_PATHS = frozenset({HEALTH_PATH})
+# The live page holds no secret; what it asks for wants the token.
+_TOKENLESS_PATHS = _OPEN_PATHS | {LIVE_PATH}
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _HOST_NAME = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
@@ -148,7 +150,7 @@ def http_app(
     app = _with_api(app, api_app(tools, transport_security(settings.allowed_hosts)))
     app = ConcurrencyLimit(app, settings.max_concurrency, _OPEN_PATHS)
     # Outermost: who has no token takes no place.
-    return app if settings.token is None else BearerToken(app, settings.token, _OPEN_PATHS)
+    return app if settings.token is None else BearerToken(app, settings.token, _TOKENLESS_PATHS)
 
 
 def worker_app(settings: HttpSettings) -> ASGIApp:
@@ -164,10 +166,11 @@ def worker_app(settings: HttpSettings) -> ASGIApp:
 
 
 def _with_api(mcp: ASGIApp, api: ASGIApp) -> ASGIApp:
-    """Paths below /api go to the one, all others and the server's own life to the other."""
+    """The live page and paths below /api go to the one, all others and the server's own life to the other."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        below = scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/")
+        path = scope["path"] if scope["type"] == "http" else ""
+        below = path == LIVE_PATH or path.startswith(f"{PREFIX}/")
         await (api if below else mcp)(scope, receive, send)
 
     return app
