@@ -52,10 +52,15 @@ def _lines(members: Mapping[str, Any], level: int) -> list[str]:
     members = {key: value for key, value in members.items() if value not in ([], {})}
     flat = [(key, value) for key, value in members.items() if not _is_nested(value)]
     nested = [(key, value) for key, value in members.items() if _is_nested(value)]
-    lines = [f"- {key}: {_inline(value)}" for key, value in flat]
+    lines = [f"- {key}: {_member(key, value)}" for key, value in flat]
     for key, value in nested:
         lines += ["", f"{'#' * level} {key}", *_section(value, level)]
     return lines
+
+
+def _member(key: str, value: object) -> str:
+    # vLLM's sentence, as predicted or as a log has it: somebody else's words.
+    return f'"{_inline(value)}"' if key == "message" else _inline(value)
 
 
 def _section(value: object, level: int) -> list[str]:

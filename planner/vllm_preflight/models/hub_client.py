@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vllm_preflight.base.cancellation import check_stop, current_stop
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest
+from vllm_preflight.base.text import presentable, quoted
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import parse_json_object
 
@@ -198,9 +199,10 @@ class HubClient:
         if _origin(target) == _origin(self.endpoint):
             return target
         if not (_is_public(self.endpoint) and _is_public(target)):
+            # With the port, which may be all that differs.
+            host = quoted(urlsplit(target).netloc.rpartition("@")[2])
             raise HubUnavailable(
-                f"{self.host} redirects to another host, {urlsplit(target).hostname}, which is "
-                "not followed.",
+                f"{self.host} redirects to another host, {host}, which is not followed.",
                 "Check HF_ENDPOINT.",
             )
         headers.pop("Authorization", None)
@@ -268,4 +270,4 @@ def _is_public(url: str) -> bool:
 
 def _reason(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0].rstrip(".")[:160]
-    return text or type(error).__name__
+    return presentable(text) or type(error).__name__

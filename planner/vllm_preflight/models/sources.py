@@ -30,6 +30,7 @@ from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
 from vllm_preflight.base.strangers import before_strangers, folders_are_read
+from vllm_preflight.base.text import is_clean
 from vllm_preflight.models import hub_reach
 from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
@@ -110,6 +111,12 @@ def _local_folder(model: str) -> Path | None:
     """
     expanded = os.path.expanduser(model)
     if model and os.path.isdir(expanded):
+        if not is_clean(expanded) or "\n" in expanded:
+            raise InvalidRequest(
+                f"The name of the folder {shown(model)} has characters that no command should "
+                "carry.",
+                "Rename it.",
+            )
         return Path(expanded).absolute()
     if model and os.path.isfile(expanded):
         kind = "a GGUF file" if expanded.lower().endswith(".gguf") else "a file"

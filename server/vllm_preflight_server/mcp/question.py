@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel
 
@@ -50,5 +51,5 @@ def answer_question(spec: ToolSpec[Any], request: RequestModel, progress: Progre
         return structured, spec.picture(request, structured)
     except PreflightError as error:
         # The answer is worth having without its picture.
-        warnings = [*structured.get("warnings", []), f"No picture: {error}"]
+        warnings = [*structured.get("warnings", []), f"No picture: {presentable(str(error))}"]
         return {**structured, "warnings": warnings}, None

@@ -32,6 +32,7 @@ from vllm_preflight.base.strangers import (
     without_folders,
     without_strangers,
 )
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, validate_request
 from vllm_preflight.contract.text import as_markdown
 from vllm_preflight_server.mcp.arguments import published
@@ -40,10 +41,9 @@ from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_questi
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
+_MOST_THREADS = 8
 logger = logging.getLogger(__name__)
 
-# Longer texts are cut by some clients; a sentence never needs more.
-_LONGEST_ERROR = 2_000
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
 CALL_LIMIT_S = 30.0
 
@@ -66,6 +66,10 @@ class PlannerTool(Tool):
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
     )
+    # More threads that compute would only take turns, and the event loop's with them.
+    _threads: anyio.CapacityLimiter = PrivateAttr(
+        default_factory=lambda: anyio.CapacityLimiter(_MOST_THREADS)
+    )
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
@@ -74,7 +78,7 @@ class PlannerTool(Tool):
         steps = itertools.count(1)
 
         async def report(message: str) -> None:
-            await context.report_progress(next(steps), None, message)
+            await context.report_progress(next(steps), None, presentable(message))
 
         try:
             request = self.read(arguments)
@@ -159,7 +163,9 @@ class PlannerTool(Tool):
                 return needed
 
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._threads
+            )
         finally:
             stop.set()
 
@@ -193,8 +199,8 @@ def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
 
 
 def _failure(sentence: str) -> CallToolResult:
-    text = sentence if len(sentence) <= _LONGEST_ERROR else sentence[: _LONGEST_ERROR - 1] + "…"
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    text = TextContent(type="text", text=presentable(sentence))
+    return CallToolResult(content=[text], is_error=True)
 
 
 def _image(png: bytes) -> ImageContent:

@@ -16,7 +16,7 @@ from tests.server.conftest import Ask
 
 from vllm_preflight_server.mcp.app import make_tools
 from vllm_preflight_server.web.api import QUESTIONS, api_app
-from vllm_preflight_server.web.http import transport_security
+from vllm_preflight_server.web.worker import transport_security
 
 APP = api_app(make_tools(), transport_security(()))
 PLAN: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
