@@ -21,33 +21,31 @@ let shown = null;
 async function update() {
   const question = read(form);
   history.replaceState(null, "", toLink(question));
-  if (!question.model && !question.gpu) {
-    tell("Name a model, a GPU, or both.");
-    answer.replaceChildren();
-    return;
-  }
-  answer.setAttribute("aria-busy", "true");
   const began = performance.now();
+  answer.setAttribute("aria-busy", "true");
   try {
     const drawn = await draw(question);
+    // A newer question is on its way.
     if (drawn === null) return;
     answer.replaceChildren(...drawn.filter(Boolean));
     redraw();
     tell("");
-    answer.dataset.ms = String(Math.round(performance.now() - began));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     refuse(error);
-  } finally {
-    answer.setAttribute("aria-busy", "false");
-    answer.dataset.asked = JSON.stringify(question);
   }
+  answer.setAttribute("aria-busy", "false");
+  answer.dataset.ms = String(Math.round(performance.now() - began));
+  answer.dataset.asked = JSON.stringify(question);
 }
 
 /** The parts of the page that answer a question; null when a newer one was asked. */
 async function draw(question) {
   const { model, gpu, gpus, ...workload } = question;
   redraw = () => {};
+  if (!gpu && !model) {
+    return remember(null, [element("h1", {}, "Name a model, a GPU, or both.")]);
+  }
   if (!gpu) {
     const found = await ask("compare", { model, ...known(workload, COMPARED), max_gpus: gpus });
     return found && remember(null, [cards(found, take)]);
@@ -94,7 +92,7 @@ function tell(text) {
 }
 
 function refuse({ status: code, message }) {
-  answer.replaceChildren();
+  answer.replaceChildren(element("h1", {}, "No answer"));
   shown = null;
   tell(message);
   status.classList.add("refused");

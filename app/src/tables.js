@@ -6,13 +6,16 @@ import { count, estimate, gib } from "./format.js";
 import { isGood } from "./verdict.js";
 
 function table(caption, heads, rows) {
-  return element(
+  const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
+  const made = element(
     "table",
     {},
     element("caption", { class: "unseen" }, caption),
-    element("thead", {}, element("tr", {}, ...heads.map((h) => element("th", { scope: "col" }, h)))),
+    element("thead", {}, head),
     element("tbody", {}, ...rows),
   );
+  // Wide tables scroll by themselves, by keyboard too.
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
 }
 
 function row(first, cells) {
@@ -30,14 +33,17 @@ function choice(text, take) {
   return button;
 }
 
+const CARD_HEADS = ["GPUs", "Precision", "Requests at once", "Tokens/s"];
+
 /** Which cards carry the workload; `take(changes)` plans with one. */
 export function cards(answer, take) {
+  const priced = answer.options.some((at) => at.cost_per_hour !== undefined);
   const rows = answer.options.map((at) =>
     row(choice(`${at.gpus} × ${at.gpu}`, () => take({ gpu: at.gpu, gpus: at.gpus })), [
       at.precision,
       count(at.requests_at_once ?? at.max_concurrency ?? 0),
       at.output_tokens_per_s === undefined ? "" : estimate(at.output_tokens_per_s),
-      at.cost_per_hour === undefined ? "" : estimate(at.cost_per_hour),
+      ...(priced ? [at.cost_per_hour === undefined ? "" : estimate(at.cost_per_hour)] : []),
     ]),
   );
   const lost = answer.excluded.map((at) => element("li", {}, `${at.gpu}: ${at.reason}`));
@@ -47,7 +53,7 @@ export function cards(answer, take) {
     element("h1", {}, `Which GPU for ${answer.model}?`),
     element("p", {}, answer.verdict.sentence),
     rows.length
-      ? table("Cards", ["GPUs", "Precision", "Requests at once", "Tokens/s", "Cost per hour"], rows)
+      ? table("Cards", [...CARD_HEADS, ...(priced ? ["Cost per hour"] : [])], rows)
       : null,
     answer.serve_command ? commandBlock(answer.serve_command) : null,
     lost.length
@@ -93,6 +99,6 @@ export function sideBySide(kept, shown) {
     "section",
     { id: "compared" },
     element("h2", {}, "A and B"),
-    table("Two plans", ["", `A: ${kept.model?.model ?? ""}`, `B: ${shown.model?.model ?? ""}`], rows),
+    table("Two plans", ["Figure", `A: ${kept.model?.model ?? ""}`, `B: ${shown.model?.model ?? ""}`], rows),
   );
 }
