@@ -32,6 +32,7 @@ _AUTO_BACKEND_SINCE: Version = (0, 18, 0)
 # How back ends of the V1 engine ended at first.
 _FIRST_V1_NAMES = "_VLLM_V1"
 _MODES_SINCE: Version = (0, 11, 1)
+_OPERATORS_SINCE: Version = (0, 11, 0)
 _LEVELS = range(4)
 # Shorter values name no file (len(args.tool_parser_plugin) > 3).
 _SHORTEST_PLUGIN = 4
@@ -52,6 +53,7 @@ def refuse_names(
         _variable(environment, version),
         _executor(given, version),
         _compilation(given, version),
+        _config_format(given, version),
         _connector(given, version),
         _loader(given, version),
         _tokenizer(given, version),
@@ -150,11 +152,27 @@ def _compilation(given: Arguments, version: Version) -> Iterator[Refusal]:
         yield from _unknown(
             "compilation_mode", mode.upper(), {}, version, "Invalid compilation mode: {name}"
         )
+    operators: object = config.get("custom_ops")
+    for name in cast(list[object], operators) if isinstance(operators, list) else ():
+        plain = isinstance(name, str) and (name in {"all", "none"} or name[:1] in {"+", "-"})
+        if not plain and version >= _OPERATORS_SINCE:
+            yield Refusal(
+                f"Invalid syntax '{name}' for custom op, must be 'all', 'none', '+op' or '-op' "
+                "(where 'op' is the registered op name)",
+            )
     level = config.get("level") if mode is None else mode
     if isinstance(level, int) and not isinstance(level, bool) and level not in _LEVELS:
         said = "1 validation error for CompilationConfig: mode: Input should be 0, 1, 2 or 3"
         early = f"AssertionError: the compilation level is 0 to 3, not {level}."
         yield Refusal(said if version >= _MODES_SINCE else early)
+
+
+def _config_format(given: Arguments, version: Version) -> Iterator[Refusal]:
+    name = _text(given, "config_format")
+    if name:
+        yield from _unknown(
+            "config_format", name.lower(), given, version, "Unknown config format `{name}`"
+        )
 
 
 def _connector(given: Arguments, version: Version) -> Iterator[Refusal]:
