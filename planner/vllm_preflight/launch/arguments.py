@@ -222,9 +222,9 @@ class _Reader:
         if reading.extras and not any(token.missing for token in reading.extras):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
         given = {item.argument.dest: item for item in reading.given}
-        version = self.parser.version
-        refusal = refuse_together(given, version) or refuse_names(
-            given, self.command.environment, version
+        version, environment = self.parser.version, self.command.environment
+        refusal = refuse_together(given, environment, version) or refuse_names(
+            given, environment, version
         )
         if refusal is not None:
             raise _Refused(refusal)

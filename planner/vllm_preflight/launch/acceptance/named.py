@@ -34,6 +34,7 @@ _FIRST_V1_NAMES = "_VLLM_V1"
 _MODES_SINCE: Version = (0, 11, 1)
 _OPERATORS_SINCE: Version = (0, 11, 0)
 _LEVELS = range(4)
+_MOST_LISTED = 12
 # Shorter values name no file (len(args.tool_parser_plugin) > 3).
 _SHORTEST_PLUGIN = 4
 
@@ -234,7 +235,8 @@ def _unknown(
     near = [renamed] if renamed in known else near
     release = format_version(version)
     elsewhere = f" {turn} has {name}." if turn else ""
-    listed = "" if near else f" It has {shortened(', '.join(known))}"
+    more = ", …" if len(known) > _MOST_LISTED else ""
+    listed = "" if near else f" It has {', '.join(known[:_MOST_LISTED])}{more}"
     item = given.get(kind)
     flag = f"{item.spelling} " if item is not None else f'"{key}": ' if key else ""
     yield Refusal(

@@ -24,7 +24,9 @@ _REQUEST_METRICS_SINCE: Version = (0, 25, 0)
 _KEEP_ALIVE_SINCE: Version = (0, 33, 0)
 _RANKS_SINCE: Version = (0, 9, 0)
 _RANK_BACKENDS_SINCE: Version = (0, 9, 1)
-# Until then the back end was named by a variable.
+_EXPERTS_VARIABLE = "VLLM_ALL2ALL_BACKEND"
+_EXPERTS_VARIABLE_UNTIL: Version = (0, 16, 0)
+# Until then the back end was named by the variable alone.
 _MICROBATCHES_SINCE: Version = (0, 11, 1)
 _NIXL_SINCE: Version = (0, 24, 0)
 _MOST_SEEDS = 2**32
@@ -48,12 +50,16 @@ _LIMITS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-def refuse_together(given: Arguments, version: Version) -> Refusal | None:
+def refuse_together(
+    given: Arguments, environment: Mapping[str, str], version: Version
+) -> Refusal | None:
     """The first refusal of arguments that each could be taken alone.
 
     `given` are the arguments by their destination, the later of two winning.
     """
     values = {name: item.value for name, item in given.items() if not item.missing}
+    if _EXPERTS_VARIABLE in environment and version < _EXPERTS_VARIABLE_UNTIL:
+        values["all2all_backend"] = environment[_EXPERTS_VARIABLE]
     for rule in (_front_end, _ports, _numbers, _drafts, _experts, _machines, _adapters):
         for message, *remedies in rule(values, version):
             return Refusal(message, "", tuple(remedies))
