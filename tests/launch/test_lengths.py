@@ -43,7 +43,11 @@ def test_a_longer_length_is_refused_and_scaling_the_rope_is_the_remedy() -> None
     assert not any("VLLM_ALLOW_LONG" in remedy for remedy in failure.remedies)
     assert failure.remedies[0] == "--max-model-len 40960"
     scaled = shlex.split(failure.remedies[1].partition(" (")[0])
-    assert json.loads(scaled[1])["rope_parameters"]["rope_type"] == "yarn"
+    overrides = json.loads(scaled[1])
+    assert overrides["rope_parameters"]["rope_type"] == "yarn"
+    # Stated are 40,960; trained it is at 32,768.
+    assert overrides["rope_parameters"]["original_max_position_embeddings"] == 32768
+    assert overrides["max_position_embeddings"] == 131072
     command = f"vllm serve Qwen/Qwen3-8B --max-model-len 131072 {shlex.join(scaled)}"
     assert check(command).startup.starts
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -19,9 +21,6 @@ from vllm_preflight.models.parts.common import rope_sections
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
-# Since then the tokenizer's length counts for pooling, later with absolute positions alone.
-_TOKENIZER_SINCE: Version = (0, 9, 2)
-_ABSOLUTE_ONLY_SINCE: Version = (0, 10, 0)
 # The first release on transformers 5, whose configs keep ropes under another key.
 _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
@@ -104,19 +103,20 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
 
 
 def _within_tokenizer(inputs: LaunchInputs) -> int:
-    """The model's own length, cut to its tokenizer's where vLLM looks at that."""
-    architecture, version = inputs.architecture, inputs.notes.version
+    """The model's own length, cut to its tokenizer's where vLLM looks at that.
+
+    It does where a model pools and its positions are absolute.
+    """
+    architecture = inputs.architecture
     said = architecture.tokenizer_length
-    if said is None or said >= architecture.max_position or not inputs.pooling:
-        return architecture.max_position
-    if version < _TOKENIZER_SINCE:
+    if said is None or not inputs.pooling:
         return architecture.max_position
     kind = inputs.config.get("position_embedding_type")
-    if kind is None and version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+    if kind is None and inputs.notes.version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
         # What the config classes of transformers 4 said of themselves.
         kind = "absolute"
-    minded = kind == "absolute" or version < _ABSOLUTE_ONLY_SINCE
-    return said if minded else architecture.max_position
+    limited = min(said, architecture.max_position)
+    return limited if kind == "absolute" else architecture.max_position
 
 
 def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
@@ -147,7 +147,8 @@ def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
 def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     """Rope scaling that makes the length the model's own, where YaRN reaches it.
 
-    Only for a model with one plain rope: what another scaling means is its maker's.
+    Only for a model with one plain rope: what another scaling means is its maker's. The
+    scaling starts from the length the model was trained at, which is not always the stated one.
     """
     overrides = inputs.extra.get("hf_overrides")
     scaled = inputs.architecture.yarn_length
@@ -161,7 +162,8 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     ropes = rope_sections(outer)
     plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)
     own = outer.integer("max_position_embeddings", default=0) == limit
-    factor = -(-asked // limit)
+    trained = _trained_lengths().get((outer.model_type, limit), limit)
+    factor = -(-asked // trained)
     if not (own and plain and len(ropes) <= 1 and inputs.architecture.ropes):
         return ()
     if factor > _LARGEST_YARN_FACTOR:
@@ -169,7 +171,7 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     scaling = {
         "rope_type": "yarn",
         "factor": float(factor),
-        "original_max_position_embeddings": limit,
+        "original_max_position_embeddings": trained,
     }
     key = "rope_scaling"
     if inputs.notes.version >= _ROPE_PARAMETERS_SINCE:
@@ -177,5 +179,13 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
         theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if ropes else None)
         if theta is not None:
             scaling = {"rope_theta": theta, **scaling}
-    overrides = {key: scaling, "max_position_embeddings": limit * factor}
+    overrides = {key: scaling, "max_position_embeddings": trained * factor}
     return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)
+
+
+@cache
+def _trained_lengths() -> dict[tuple[str, int], int]:
+    """The length a model was trained at, by its type and the length its config states."""
+    path = Path(__file__).with_name("trained_lengths.json")
+    rows = json.loads(path.read_text(encoding="utf-8"))["lengths"]
+    return {(kind, row["stated"]): row["trained"] for row in rows for kind in row["model_types"]}

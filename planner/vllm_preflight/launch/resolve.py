@@ -76,6 +76,8 @@ _ASYNC_METHODS_V1: Mapping[str, Version] = {
 # Since 0.33 the second runner serves no longer requests than an independent draft can
 # (config/vllm.py, _limit_max_model_len_to_draft).
 _LIMITED_BY_DRAFT: Version = (0, 33, 0)
+# Named before there was a flag for it (v1 up to 0.14).
+_EXCHANGE = "VLLM_ALL2ALL_BACKEND"
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -141,7 +143,7 @@ def resolve_launch(
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
     check_expert_parallelism(architecture, bool(request.enable_expert_parallel), notes)
-    check_block_size(architecture, request.block_size, notes)
+    check_block_size(architecture, request.block_size, gpu, notes)
     quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)
     runner = model_runner(inputs, speculation)
@@ -167,6 +169,7 @@ def resolve_launch(
         data_parallel_size=request.data_parallel_size or 1,
         decode_context_parallel_size=dcp,
         enable_expert_parallel=bool(request.enable_expert_parallel),
+        all2all_backend=inputs.text("all2all_backend") or inputs.environment.get(_EXCHANGE),
         quantization=quantization,
         block_size=request.block_size,
         enforce_eager=eager,
