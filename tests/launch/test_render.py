@@ -90,7 +90,7 @@ def arguments(target: str) -> st.SearchStrategy[dict[str, Any]]:
     }
     # vLLM's parser takes a model that begins with a dash for a flag, and none in curly quotes.
     named = flags.pop("model", st.nothing()).filter(
-        lambda name: not name.startswith("-") and refuse_model(name) is None
+        lambda name: not name.startswith("-") and refuse_model(name, (), ()) is None
     )
     required = {"model": named} if target == "request" else {}
     return st.fixed_dictionaries(required, optional=flags)
