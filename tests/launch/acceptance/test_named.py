@@ -121,6 +121,12 @@ def check(line: str, gpu: str = "H100", release: str = "0.33.0") -> StartupRespo
         ("deepseek-ai/DeepSeek-V2-Lite --attention-backend FLASHMLA", "H100", "0.33.0", None),
         ("deepseek-ai/DeepSeek-V2-Lite --attention-backend FLASH_ATTN", "H100", "0.33.0", "MLA"),
         ("Qwen/Qwen3-8B --attention-backend TORCH_SDPA", "H100", "0.33.0", "be registered"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.14.0", "sink setting"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.29.0", "attention sinks"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.30.0", None),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "B200", "0.14.0", None),
+        ("openai/gpt-oss-20b --attention-backend TRITON_ATTN", "L40S", "0.33.0", None),
+        ("openai/gpt-oss-20b --attention-backend FLASH_ATTN", "L40S", "0.33.0", "sinks"),
     ],
 )
 def test_a_back_end_that_does_not_fit(line: str, gpu: str, release: str, said: str | None) -> None:
