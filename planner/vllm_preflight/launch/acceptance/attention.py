@@ -7,8 +7,12 @@ Source: vLLM platforms/cuda.py (get_attn_backend_cls) and v1/attention/backend.p
 
 from __future__ import annotations
 
-from vllm_preflight.launch.acceptance.named import ATTENTION_VARIABLE, has_name
-from vllm_preflight.launch.acceptance.tables import span_of, table
+from vllm_preflight.launch.acceptance.tables import (
+    ATTENTION_VARIABLE,
+    has_name,
+    span_of,
+    table,
+)
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.models.architecture import (

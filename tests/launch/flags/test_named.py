@@ -8,8 +8,7 @@ from importlib import resources
 import pytest
 
 from vllm_preflight.contract.check import StartupRequest, StartupResponse
-from vllm_preflight.launch.acceptance.named import has_name
-from vllm_preflight.launch.acceptance.tables import table
+from vllm_preflight.launch.acceptance.tables import has_name, table
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, parse_version
 from vllm_preflight.questions.check import predict_startup

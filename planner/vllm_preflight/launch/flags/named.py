@@ -12,14 +12,18 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from vllm_preflight.launch.acceptance.tables import names_in, releases_with, table
+from vllm_preflight.launch.acceptance.tables import (
+    ATTENTION_VARIABLE,
+    names_in,
+    releases_with,
+    table,
+)
 from vllm_preflight.launch.flags.parser import Given
 from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.flags.values import shortened
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 
-ATTENTION_VARIABLE = "VLLM_ATTENTION_BACKEND"
 # The releases that read the variable by a closed list, from the first to the first without.
 _VARIABLE_CLOSED: tuple[Version, Version] = ((0, 11, 0), (0, 15, 0))
 # Until then a parser of reasoning is looked at with --enable-reasoning alone.
@@ -70,11 +74,6 @@ def unread_variables(environment: Mapping[str, str], version: Version) -> list[s
             "--attention-backend took its place."
         ]
     return []
-
-
-def has_name(kind: str, name: str, version: Version) -> bool:
-    """Whether a release has a name of a kind in `names.json`."""
-    return name in names_in(table("names")[kind], version)
 
 
 def _parsers(given: Arguments, version: Version) -> Iterator[Refusal]:
