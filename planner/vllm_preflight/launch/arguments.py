@@ -13,6 +13,8 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.launch.acceptance.named import refuse_names, unread_variables
+from vllm_preflight.launch.acceptance.together import refuse_together
 from vllm_preflight.launch.beside import (
     VARIABLES,
     curly_words,
@@ -126,6 +128,7 @@ def parse_command(
     warnings = [*command.notes, *unexported(command), *curly_words(command)]
     tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
+    warnings += unread_variables(command.environment, parser.version)
     reader = _Reader(command, parser, model, warnings)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
@@ -152,17 +155,16 @@ def parse_command(
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
-    refusal = (
-        reader.wrong_model(reading, fields)
-        or refuse_values(fields, extra)
-        or _refuse_tools(reading)
-    )
-    if refusal is None:
-        # A request may name the model beside a command that does not.
-        validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    parsed = reader.parsed(fields, extra, refusal)
-    platform = parsed.platform or device_of(reading)
-    return replace(parsed, spread=is_spread(reading), platform=platform)
+    platform = device_of(reading)
+    refusal = reader.wrong_model(reading, fields) or refuse_values(fields, extra, parser.version)
+    if refusal is not None:
+        kept = {name: fields[name] for name in ("model", "vllm_version") if name in fields}
+        parsed = reader.parsed(kept, {}, refusal)
+        return replace(parsed, platform=parsed.platform or platform)
+    # A request may name the model beside a command that does not.
+    validate_request(StartupRequest, {"model": _UNNAMED, **fields})
+    parsed = reader.parsed(fields, extra, None)
+    return replace(parsed, spread=is_spread(reading), platform=parsed.platform or platform)
 
 
 class _Refused(Exception):
@@ -179,14 +181,6 @@ def _named_model(words: Sequence[str]) -> str | None:
         flag, _, value = word.partition("=")
         if flag == "--model":
             return value or following or None
-    return None
-
-
-def _refuse_tools(reading: Reading) -> Refusal | None:
-    """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
-    given = {item.argument.dest: item.value for item in reading.given}
-    if given.get("enable_auto_tool_choice") and not given.get("tool_call_parser"):
-        return Refusal("Error: --enable-auto-tool-choice requires --tool-call-parser")
     return None
 
 
@@ -218,6 +212,13 @@ class _Reader:
         named = [*([reading.model] if reading.model is not None else []), *reading.extras]
         if reading.extras and not any(token.missing for token in named):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
+        given = {item.argument.dest: item for item in reading.given}
+        version = self.parser.version
+        refusal = refuse_together(given, version) or refuse_names(
+            given, self.command.environment, version
+        )
+        if refusal is not None:
+            raise _Refused(refusal)
         return reading
 
     def wrong_model(self, reading: Reading, fields: Mapping[str, Any]) -> Refusal | None:

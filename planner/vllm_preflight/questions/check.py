@@ -63,11 +63,13 @@ def predict_startup(
     *,
     model: Model | None = None,
     hardware: Hardware | None = None,
+    whole: bool = True,
     progress: Progress | None = None,
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
-    `model` and `hardware` save reading them again when the caller has them. A command that
+    `model` and `hardware` save reading them again when the caller has them; `whole` says
+    every term behind the figures, too. A command that
     the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
     is an architecture that is not understood ("not_modelled").
 
@@ -95,7 +97,7 @@ def predict_startup(
     fixes = [] if verdict.good else start_fixes(request, startup, attempt)
     remedies = [fix.text for fix in fixes]
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
-    report = startup_report(startup, model, remedies)
+    report = startup_report(startup, model, remedies, whole=whole)
     told = report.failure.remedies if report.failure is not None else remedies
     steps: list[str] = []
     if report.failure is not None and verdict.outcome == "refused":
