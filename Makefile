@@ -45,6 +45,7 @@ gates:  ## agreement with vLLM's code and with measured runs
 	$(BIN)/python benchmarks/recipes.py --check
 	$(BIN)/python benchmarks/regression.py --check
 	$(BIN)/python benchmarks/serving_accuracy.py --check
+	$(BIN)/python benchmarks/recipe_commands.py --check
 
 cost:  ## what start-up, answers and searches cost
 	$(BIN)/python benchmarks/speed.py --check

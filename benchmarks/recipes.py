@@ -69,6 +69,7 @@ class Case:
     words: tuple[str, ...]
     release: str
     least: str
+    source: str = ""
 
     def command(self, gpus: int) -> str:
         """The line for a number of GPUs."""
@@ -181,8 +182,8 @@ def case_of(recipe: Json, label: str, gpu: str, cards: int | None) -> Case:
         for count in counts
         if count <= most and (named or count * memory >= variant["vram_minimum_gb"])
     )
-    newest = format_version(NEWEST_KNOWN)
-    return Case(model, gpu, enough, tuple(words), newest, release_of(recipe, variant))
+    newest, least = format_version(NEWEST_KNOWN), release_of(recipe, variant)
+    return Case(model, gpu, enough, tuple(words), newest, least, recipe["source"])
 
 
 def size_of(recipe: Json, variant: Json, label: str) -> int | None:

@@ -44,6 +44,7 @@ exit codes:
   2  bad usage: an option, value or file that cannot be what it says
   3  the model is unknown, unsupported, or the Hub cannot be reached
   4  the GPU is unknown, or none was detected
+ 70  a bug of vllm-preflight
 
 environment:
   HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE   as huggingface_hub reads them

@@ -29,13 +29,12 @@ def serve(arguments: Sequence[str]) -> int:
     # A start makes half a million objects and no garbage; looking for it takes a tenth of it.
     gc.disable()
     try:
-        _serve(options)
+        return _serve(options)
     finally:
         gc.enable()
-    return 0
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace) -> int:
     tools = _names(options.tools)
     if not options.http:
         stray = [name for name in _HTTP_OPTIONS if getattr(options, name) is not None]
@@ -45,20 +44,29 @@ def _serve(options: argparse.Namespace) -> None:
         from vllm_preflight_server.mcp.app import serve_stdio
 
         serve_stdio(tools)
-        return
+        return 0
     token = _token(options.auth_token, options.auth_token_env)
-    from vllm_preflight_server.web.http import HttpSettings, serve_http
+    if tools is not None:
+        # The workers load what knows the names; the process above them does not.
+        from vllm_preflight_server.mcp.app import chosen_tools
+
+        chosen_tools(tools)
+    from vllm_preflight_server.web.http import serve_http
+    from vllm_preflight_server.web.settings import HttpSettings
 
     given: dict[str, Any] = {
         "host": options.host,
         "port": options.port,
         "workers": options.workers,
         "max_concurrency": options.max_concurrency,
+        "max_per_client": options.max_per_client,
         "allowed_hosts": tuple(options.allow_host) if options.allow_host else None,
         "token": token,
         "tools": tools,
     }
-    serve_http(HttpSettings(**{key: value for key, value in given.items() if value is not None}))
+    return serve_http(
+        HttpSettings(**{key: value for key, value in given.items() if value is not None})
+    )
 
 
 _HTTP_OPTIONS = (
@@ -69,6 +77,7 @@ _HTTP_OPTIONS = (
     "auth_token_env",
     "workers",
     "max_concurrency",
+    "max_per_client",
 )
 
 
@@ -98,6 +107,12 @@ def _parser() -> Parser:
         type=_between(1, 100_000),
         metavar="N",
         help="requests in flight per worker before 503 (default: 256)",
+    )
+    add(
+        "--max-per-client",
+        type=_between(1, 100_000),
+        metavar="N",
+        help="of those, requests from one address (default: half)",
     )
     return parser
 

@@ -31,6 +31,7 @@ from vllm_preflight.base.strangers import (
     without_folders,
     without_strangers,
 )
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, validate_request
 from vllm_preflight.contract.text import as_markdown
 from vllm_preflight_server.mcp.arguments import published
@@ -39,10 +40,11 @@ from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_questi
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
+_MOST_THREADS = 8
 logger = logging.getLogger(__name__)
 
-# Longer texts are cut by some clients; a sentence never needs more.
-_LONGEST_ERROR = 2_000
+# Where the page looks for what it draws, beside the structured answer.
+PAGE_META = "vllm-preflight/page"
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
 CALL_LIMIT_S = 30.0
 
@@ -57,6 +59,10 @@ class PlannerTool(Tool):
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
     )
+    # More threads that compute would only take turns, and the event loop's with them.
+    _threads: anyio.CapacityLimiter = PrivateAttr(
+        default_factory=lambda: anyio.CapacityLimiter(_MOST_THREADS)
+    )
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
@@ -68,8 +74,8 @@ class PlannerTool(Tool):
             if alone and (kept := self._remembered.get(request)) is not None:
                 return kept
             with anyio.fail_after(self.limit_s):
-                structured, image = await self._answered(request, context)
-            result = _success(structured, image)
+                answered = await self._answered(request, context)
+            result = _success(answered)
         except PreflightError as error:
             return _failure(f"{error}")
         except TimeoutError:
@@ -88,7 +94,7 @@ class PlannerTool(Tool):
                 f"{self.name} met an internal error; this is a bug in vllm-preflight. "
                 "The server's log on stderr has the details."
             )
-        if alone and image is None:
+        if alone and answered.picture is None:
             self._remembered.keep(request, result)
         return result
 
@@ -97,7 +103,7 @@ class PlannerTool(Tool):
         steps = itertools.count(1)
 
         async def report(message: str) -> None:
-            await context.report_progress(next(steps), None, message)
+            await context.report_progress(next(steps), None, presentable(message))
 
         if self.processes is None:
             return cast(Answered, await self._in_thread(request, report))
@@ -131,7 +137,9 @@ class PlannerTool(Tool):
                 return needed
 
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._threads
+            )
         finally:
             stop.set()
 
@@ -156,17 +164,19 @@ def _parsed(value: object) -> object:
     return value if isinstance(parsed, str | int | float) else parsed
 
 
-def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
-    text = TextContent(type="text", text=as_markdown(structured))
+def _success(answered: Answered) -> CallToolResult:
+    text = TextContent(type="text", text=as_markdown(answered.structured))
+    picture, drawn = answered.picture, answered.drawn
     return CallToolResult(
-        content=[text] if image is None else [text, _image(image)],
-        structured_content=structured,
+        content=[text] if picture is None else [text, _image(picture)],
+        structured_content=answered.structured,
+        _meta={PAGE_META: drawn} if drawn else None,
     )
 
 
 def _failure(sentence: str) -> CallToolResult:
-    text = sentence if len(sentence) <= _LONGEST_ERROR else sentence[: _LONGEST_ERROR - 1] + "…"
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    text = TextContent(type="text", text=presentable(sentence))
+    return CallToolResult(content=[text], is_error=True)
 
 
 def _image(png: bytes) -> ImageContent:
