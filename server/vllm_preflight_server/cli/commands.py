@@ -30,6 +30,7 @@ _MODULES: Mapping[str, str] = {
     "overhead": "facts",
     "call": "call",
     "serve": "serve",
+    "ui": "ui",
 }
 
 

@@ -30,6 +30,7 @@ commands:
   overhead          the runtime overhead formula
   call TOOL JSON    one MCP tool, called in this process, its structured answer printed
   serve             the MCP server, on stdin and stdout or over HTTP
+  ui                a page in the browser that answers as you change the question
 
 options:
   -h, --help        this text; COMMAND --help lists the command's options
@@ -65,6 +66,7 @@ COMMANDS = (
     "overhead",
     "call",
     "serve",
+    "ui",
 )
 
 

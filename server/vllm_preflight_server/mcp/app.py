@@ -24,7 +24,7 @@ from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.mcp.refusals import refuse_unknown_names
 from vllm_preflight_server.mcp.resources import add_resources
 from vllm_preflight_server.mcp.stdio import serve_streams
-from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, make_tool
+from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, PlannerTool, make_tool
 from vllm_preflight_server.mcp.tools import TOOLS
 
 INSTRUCTIONS = """\
@@ -48,12 +48,13 @@ def build_server(
     call_limit_s: float = CALL_LIMIT_S,
     folders: bool = True,
     processes: Processes | None = None,
+    made: Sequence[PlannerTool] | None = None,
 ) -> MCPServer:
     """The server with its tools (all, or those named); nothing is read or started yet.
 
-    Without `folders` a model is never taken for a path of this machine. With `processes`
-    what strangers wrote is read there; without, in this process, which suits one that
-    answers a single question.
+    `made` are the tools where another front end has them too. Without `folders` a model is
+    never taken for a path of this machine. With `processes` what strangers wrote is read
+    there; without, in this process, which suits one that answers a single question.
 
     Raises:
         InvalidRequest: a name in `tools` is no tool, or there is none.
@@ -65,10 +66,7 @@ def build_server(
         description="Will this model start under vLLM on these GPUs, and with how much KV cache?",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[
-            make_tool(spec, call_limit_s, folders=folders, processes=processes)
-            for spec in chosen_tools(tools)
-        ],
+        tools=list(made or make_tools(tools, call_limit_s, folders=folders, processes=processes)),
         extensions=[app_page(), Skills()],
         log_level="WARNING",
         cache_hints={
@@ -84,6 +82,20 @@ def build_server(
     add_prompts(server)
     refuse_unknown_names(server)
     return server
+
+
+def make_tools(
+    names: Sequence[str] | None = None,
+    call_limit_s: float = CALL_LIMIT_S,
+    *,
+    folders: bool = True,
+    processes: Processes | None = None,
+) -> list[PlannerTool]:
+    """The tools named (all for None), as `build_server` describes them."""
+    return [
+        make_tool(spec, call_limit_s, folders=folders, processes=processes)
+        for spec in chosen_tools(names)
+    ]
 
 
 def chosen_tools(names: Sequence[str] | None) -> tuple[ToolSpec[Any], ...]:
