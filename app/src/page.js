@@ -4,33 +4,33 @@
 import { select } from "d3-selection";
 import chart from "../../server/vllm_preflight_server/pages/app_page/chart.json";
 import { connect } from "./bridge.js";
+import { commandBlock } from "./copy.js";
+import { code, element } from "./element.js";
 import { describeCapacity, drawCapacity, markText } from "./capacity.js";
-import { capacity, memory, speed } from "./figures.js";
+import { capacity, memory, speed, texts } from "./figures.js";
 import { count, estimate, gib, percent, requests } from "./format.js";
-import { describeMemory, drawMemory } from "./memory.js";
+import { describeMemory, drawMemory, span } from "./memory.js";
+import { changes, flags } from "./remedies.js";
 import { askedText, describeSpeed, drawSpeed } from "./speed.js";
+import { isGood, verdict } from "./verdict.js";
 
 const body = document.getElementById("answer");
 const status = document.getElementById("status");
 let redraw = () => {};
-
-/** An element with children; strings become text, never markup. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
+// The arguments of the call that is shown, and how to make another; null without a host.
+let asked = null;
+let host = null;
 
 function show(answer) {
   const drawings = [];
   status.hidden = true;
   body.replaceChildren(
     ...[
-      verdict(answer),
+      verdict(answer, asked),
       memorySection(memory(answer), drawings),
       capacitySection(capacity(answer), answer, drawings),
       speedSection(speed(answer), drawings),
+      textsSection(texts(answer)),
       reasons(answer),
       settings(answer),
       command(answer),
@@ -43,44 +43,6 @@ function show(answer) {
 function tell(text) {
   status.hidden = false;
   status.textContent = text;
-}
-
-const WORDS = {
-  carries: "Carries the workload",
-  queues: "Starts, some requests wait",
-  starts: "Starts",
-  borderline: "A toss-up",
-  does_not_start: "Does not start",
-  refused: "Refused by vLLM",
-  not_modelled: "Not modelled",
-};
-
-function verdict(answer) {
-  const { model, hardware, startup, verdict: told } = answer;
-  const good = ["carries", "queues", "starts"].includes(told.outcome);
-  const facts = [
-    model?.model,
-    hardware && `${hardware.gpus} × ${hardware.gpu}`,
-    startup && `vLLM ${startup.vllm_version}`,
-  ].filter(Boolean);
-  const probability = told.start_probability;
-  const chance = probability === undefined ? "" : ` Start probability ${Math.round(probability * 100)} %.`;
-  return element(
-    "header",
-    {},
-    element("h1", {}, facts.join(" · ")),
-    element(
-      "p",
-      { class: "summary" },
-      element(
-        "strong",
-        { class: good ? "verdict good" : "verdict bad" },
-        `${good ? "✓" : "✕"} ${WORDS[told.outcome]}`,
-      ),
-      ` ${told.sentence}.${chance}`,
-    ),
-    ...(told.because ? [element("p", { class: "because" }, told.because)] : []),
-  );
 }
 
 function picture(id, title, description, draw, drawings) {
@@ -124,7 +86,7 @@ function table(caption, heads, rows, { prose = false } = {}) {
 
 function memorySection(figures, drawings) {
   if (!figures) return null;
-  const { parts, visible, short } = figures;
+  const { parts, visible, between, short, missing } = figures;
   const named = (key, label) => [
     element("span", { class: `swatch back-${key}`, "aria-hidden": "true" }),
     label,
@@ -135,6 +97,10 @@ function memorySection(figures, drawings) {
     percent(part.gib / visible),
   ]);
   if (short !== null) rows.push([named("none", "KV cache"), `${gib(short)} short`, "none"]);
+  const notes = [
+    between && `80 % of KV caches have ${span(between)}.`,
+    missing !== null && `To start, one GPU lacks ${gib(missing)}.`,
+  ].filter(Boolean);
   const title = "Memory of one GPU";
   const draw = (svg, width) => drawMemory(svg, figures, width);
   return element(
@@ -142,6 +108,7 @@ function memorySection(figures, drawings) {
     {},
     element("h2", {}, title),
     picture("memory", title, describeMemory(figures), draw, drawings),
+    ...notes.map((text) => element("p", { class: "note" }, text)),
     table(title, ["Part", "Memory", "Share of the GPU"], rows),
   );
 }
@@ -149,8 +116,10 @@ function memorySection(figures, drawings) {
 function capacitySection(figures, answer, drawings) {
   const title = "Requests that fit at each length";
   if (!figures) {
-    if (answer.startup?.weights_gib === undefined) return null;
-    const none = answer.startup.kv_cache_tokens === 0;
+    const { startup } = answer;
+    const stopped = !startup?.starts && startup?.kv_cache_tokens === undefined;
+    if (startup?.weights_gib === undefined || stopped) return null;
+    const none = startup.kv_cache_tokens === 0;
     const text = none
       ? "There is no memory for a KV cache, so not one request fits."
       : "This model caches nothing per token; the KV cache sets no limit.";
@@ -175,26 +144,43 @@ function capacitySection(figures, answer, drawings) {
 
 function speedSection(figures, drawings) {
   if (!figures) return null;
-  const { asked, points, figures: estimates } = figures;
+  const { asked: now, points } = figures;
   const title = "Estimated speed";
   // Means; less than one that waits is none.
   const wait =
-    asked.concurrency - asked.running >= 1
-      ? `${estimate(asked.running)} run at once, the others wait. `
+    now.concurrency - now.running >= 1
+      ? `${estimate(now.running)} run at once, the others wait. `
       : "";
-  const rows = estimates.map(({ label, unit, value, low, high }) => [
-    label,
-    `${estimate(value)} ${unit}`,
-    `${estimate(low)} to ${estimate(high)}`,
-  ]);
   return element(
     "section",
     {},
     element("h2", {}, title),
     element("p", {}, wait, element("span", { class: "key" }, dot("asked"), askedText(figures))),
     ...(points.length ? curve(figures, drawings) : []),
-    table(title, ["For this workload", "Estimate", "80 % of cases"], rows),
+    estimates(title, figures.figures),
   );
+}
+
+function textsSection(figures) {
+  if (!figures) return null;
+  const title = "Estimated speed";
+  const flight = `${estimate(figures.flight)} texts of ${count(figures.tokens)} tokens in flight.`;
+  return element(
+    "section",
+    {},
+    element("h2", {}, title),
+    element("p", {}, flight),
+    estimates(title, figures.figures),
+  );
+}
+
+function estimates(title, figures) {
+  const rows = figures.map(({ label, unit, value, low, high }) => [
+    label,
+    `${estimate(value)} ${unit}`,
+    `${estimate(low)} to ${estimate(high)}`,
+  ]);
+  return table(title, ["For this workload", "Estimate", "80 % of cases"], rows);
 }
 
 /** The speed with other numbers of requests in flight, drawn and as a table. */
@@ -240,8 +226,9 @@ function sentence({ pool, marks }) {
 function reasons(answer) {
   const { startup } = answer;
   const remedies = [
-    ...(answer.remedies ?? []).map(({ set, effect }) => [code(changed(set)), ` – ${effect}`]),
-    ...(startup?.failure?.remedies ?? []).map((change) => [code(change)]),
+    ...changes(answer.remedies ?? [], host && again),
+    ...changes(answer.alternatives ?? [], host && again),
+    ...flags(startup?.failure?.remedies ?? []),
   ];
   const warnings = [
     ...(answer.feasibility?.warnings ?? []),
@@ -252,10 +239,10 @@ function reasons(answer) {
   const failure = startup?.failure?.message;
   const told = failure && answer.verdict.sentence.includes(failure.slice(1));
   const lists = [
-    failure && !told && ["Why vLLM would not start", [[failure]]],
+    failure && !told && ["Why vLLM would not start", lines([failure])],
     remedies.length && ["What would help", remedies],
-    warnings.length && ["Look out for", [...new Set(warnings)].map((text) => [text])],
-    answer.next_steps?.length && ["Next", answer.next_steps.map((text) => [text])],
+    warnings.length && ["Look out for", lines([...new Set(warnings)])],
+    answer.next_steps?.length && ["Next", lines(answer.next_steps)],
   ].filter(Boolean);
   if (!lists.length) return null;
   return element(
@@ -263,16 +250,13 @@ function reasons(answer) {
     {},
     ...lists.flatMap(([title, items]) => [
       element("h2", {}, title),
-      element("ul", {}, ...items.map((parts) => element("li", {}, ...parts))),
+      element("ul", {}, ...items),
     ]),
   );
 }
 
-/** A remedy's arguments, as people read them. */
-function changed(set) {
-  return Object.entries(set)
-    .map(([name, value]) => `${name} ${value ?? "not given"}`)
-    .join(", ");
+function lines(sentences) {
+  return sentences.map((text) => element("li", {}, text));
 }
 
 function settings(answer) {
@@ -291,21 +275,24 @@ function settings(answer) {
   );
 }
 
+/** What to run; where it would not start as asked, the line that does, said to be one. */
 function command(answer) {
-  const text = answer.artifacts?.serve_command ?? answer.command;
-  if (!text) return null;
-  // A line may end between arguments, not inside one at its hyphens.
-  const words = text.split(" ").flatMap((word) => [element("span", {}, word), " "]);
-  return element(
-    "section",
-    {},
-    element("h2", {}, "Command"),
-    element("pre", { tabindex: "0" }, element("code", {}, ...words)),
-  );
+  const { artifacts, command: line } = answer;
+  const commands = artifacts?.node_commands ?? [artifacts?.serve_command ?? line].filter(Boolean);
+  if (!commands.length) return null;
+  const good = isGood(answer.verdict);
+  const several = commands.length > 1 ? "Commands, one for each machine" : "Command";
+  const title = good ? several : "Command with the first change that makes it start";
+  return element("section", {}, element("h2", {}, title), ...commands.map(commandBlock));
 }
 
-function code(text) {
-  return element("code", {}, text);
+/** Ask again with some arguments changed, and show what comes; null takes one away. */
+async function again(tool, changed) {
+  const question = { ...asked, ...changed };
+  for (const [name, value] of Object.entries(question)) if (value === null) delete question[name];
+  tell("Asking again …");
+  asked = question;
+  onResult(await host.call(tool, question));
 }
 
 function onResult(result) {
@@ -335,7 +322,9 @@ function onContext(context) {
   }
 }
 
-function onInput({ model, gpu, command: line }) {
+function onInput(input) {
+  asked = input;
+  const { model, gpu, command: line } = input;
   const what = model ?? line ?? "the model";
   tell(`Working out ${what}${gpu ? ` on ${gpu}` : ""} …`);
 }
@@ -344,7 +333,7 @@ function colours() {
   const rule = ({ field, light, dark }) =>
     `.fill-${field}{fill:light-dark(${light},${dark})}` +
     `.back-${field}{background:light-dark(${light},${dark})}`;
-  const rest = ["unused", "outside"].map((key) => ({ field: key, ...chart[key] }));
+  const rest = ["unused", "outside", "others"].map((key) => ({ field: key, ...chart[key] }));
   const { light, dark } = chart.speed;
   const speed = `:root{--speed:light-dark(${light},${dark})}`;
   return [...chart.parts, ...rest].map(rule).concat(speed).join("\n");
@@ -365,6 +354,12 @@ if (embedded) {
 } else {
   connect(
     { name: "vllm-preflight", version: VERSION },
-    { onInput, onResult, onContext, onCancelled: () => tell("The call was cancelled.") },
+    {
+      onInput,
+      onResult,
+      onContext,
+      onCancelled: () => tell("The call was cancelled."),
+      onHost: (found) => (host = found.takesCalls ? found : null),
+    },
   );
 }

@@ -52,6 +52,9 @@ class Failure(Report):
         description="Which of vLLM's checks fails; not_modelled: vLLM may run it."
     )
     message: str = Field(description="What vLLM says, with the predicted numbers.")
+    missing_per_gpu_gib: float | None = Field(
+        default=None, description="Memory that one GPU lacks to start with these arguments."
+    )
     remedies: list[str] = Field(
         default_factory=list,
         description="Changes after which it starts, each checked by the engine.",

@@ -64,6 +64,13 @@ class CompareRequest(RequestModel, frozen=True):
     limit: Annotated[int, Field(ge=1, le=200)] = Field(default=8, description="Rows of each list.")
 
 
+class CostPoint(Report):
+    """What generated tokens cost where so many requests arrive; idle GPUs cost as much."""
+
+    requests_per_s: float = Field(description="Requests that arrive, over all GPUs.")
+    cost_per_million_tokens: float = Field(description="Of generated tokens.")
+
+
 class OptionReport(Report):
     """The best way of one card to carry the workload."""
 
@@ -84,6 +91,10 @@ class OptionReport(Report):
     cost_per_hour: float | None = Field(default=None, description="When its price is given.")
     cost_per_million_tokens: float | None = Field(
         default=None, description="Of generated tokens, at the workload's concurrency."
+    )
+    cost_by_load: list[CostPoint] | None = Field(
+        default=None,
+        description="Of the best option: from a tenth of what it serves to nearly all.",
     )
     offered: bool = Field(description="Whether the card is commonly for rent or sale.")
     risk: str | None = Field(default=None, description="What may still fail after start.")

@@ -47,6 +47,7 @@ KvCacheDtype = Literal[
 
 # Words for --max-model-len with which vLLM chooses the longest that fits.
 _LEFT_TO_VLLM = frozenset({"auto", "-1"})
+_RUNNERS = frozenset({"generate", "pooling"})
 
 
 PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
@@ -256,6 +257,9 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="Any vllm serve flags: '--kv-cache-dtype fp8'.",
     )
+    runner: Literal["auto", "generate", "pooling"] = Field(
+        default="auto", description="pooling: embed or score texts; auto: as the model is made."
+    )
     compile_cache: Literal["cold", "warm", "unknown"] = Field(
         default="unknown", description="cold: a first start."
     )
@@ -266,13 +270,17 @@ class EngineInput(RequestModel, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _left_to_vllm(cls, data: Any) -> Any:
-        """`max_model_len` auto (or -1), which no number can say, as the flag it is."""
+    def _as_flags(cls, data: Any) -> Any:
+        """What only vLLM's own words can say, as flags: a length left to it, the runner."""
         if not isinstance(data, Mapping):
             return data
-        given = cast(Mapping[str, Any], data)
-        if str(given.get("max_model_len", "")).strip().lower() not in _LEFT_TO_VLLM:
-            return given
-        others = {name: value for name, value in given.items() if name != "max_model_len"}
-        words = ["--max-model-len auto", *filter(None, [given.get("vllm_args")])]
-        return {**others, "vllm_args": " ".join(map(str, words))}
+        given = dict(cast(Mapping[str, Any], data))
+        words: list[str] = []
+        if str(given.get("max_model_len", "")).strip().lower() in _LEFT_TO_VLLM:
+            del given["max_model_len"]
+            words.append("--max-model-len auto")
+        if given.get("runner") in _RUNNERS:
+            words.append(f"--runner {given.pop('runner')}")
+        if words:
+            given["vllm_args"] = " ".join(map(str, (*words, given.get("vllm_args") or ""))).strip()
+        return given

@@ -103,15 +103,16 @@ _OF_NUMBERS = frozenset(
 )
 
 
-def number_problem(request_class: type[RequestT], field: str, value: object) -> str | None:
-    """Which rule a number breaks as a field of the request; None where it breaks none."""
-    adapter = request_class.__pydantic_validator__
+def number_problem(
+    request_class: type[RequestT], data: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """The first field of `data` whose number breaks a rule, and what it must be."""
     try:
-        adapter.validate_assignment(request_class.model_construct(), field, value)
+        request_class.model_validate(dict(data))
     except ValidationError as error:
         for item in error.errors():
-            if item["loc"][:1] == (field,) and item["type"] in _OF_NUMBERS:
-                return f"{item['msg']} [input_value={value!r}]"
+            if item["type"] in _OF_NUMBERS:
+                return str(item["loc"][0]), str(item["msg"]).partition(" should ")[2]
     return None
 
 

@@ -78,10 +78,12 @@ def predict_startup(
     """
     request = _with_vllm_args(request)
     parsed = _parsed(request)
-    request = with_command(request, parsed)
+    asked, request = request, with_command(request, parsed)
     hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
     if parsed.refusal is not None:
-        return _refused(request, parsed, parsed.refusal, hardware)
+        return _refused(
+            request, parsed, parsed.refusal, hardware, _instead(asked, parsed, hardware, model)
+        )
     try:
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
@@ -256,11 +258,16 @@ def _flags_of(remedy: str) -> str | None:
 
 
 def _refused(
-    request: StartupRequest, parsed: ParsedCommand, refusal: Refusal, hardware: Hardware
+    request: StartupRequest,
+    parsed: ParsedCommand,
+    refusal: Refusal,
+    hardware: Hardware,
+    instead: tuple[str | None, list[str]],
 ) -> StartupResponse:
-    """The answer where vLLM's parser stops: its words, and the line that it would take."""
+    """The answer where vLLM's parser stops: its words, and the line that starts instead."""
     message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
     version = parse_version(request.vllm_version)
+    command, steps = instead
     return StartupResponse(
         verdict=Verdict(
             outcome="refused",
@@ -276,10 +283,27 @@ def _refused(
                 kind="invalid_arguments", message=message, remedies=list(refusal.remedies)
             ),
         ),
-        command=_command(request, parsed) if refusal.remedies else None,
+        command=command,
         warnings=list(parsed.warnings),
-        next_steps=[],
+        next_steps=steps,
     )
+
+
+def _instead(
+    request: StartupRequest, parsed: ParsedCommand, hardware: Hardware, model: Model | None
+) -> tuple[str | None, list[str]]:
+    """The corrected line as far as it starts, and what is to be said of it where it does not."""
+    if parsed.refusal is None or parsed.refusal.corrected is None:
+        return None, []
+    line = _command(request, parsed)
+    try:
+        tried = request.model_copy(update={"command": line})
+        answer = predict_startup(tried, model=model, hardware=hardware)
+    except PreflightError as error:
+        return None, [f"vLLM would take: {line}", error.message]
+    if answer.verdict.good:
+        return line, []
+    return answer.command, [f"The corrected line: {answer.verdict.sentence}."]
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:

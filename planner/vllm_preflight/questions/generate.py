@@ -151,6 +151,8 @@ def _checked_command(plan: PlanResponse) -> str:
     remedies = plan.remedies or []
     hint = f"Plan with {remedies[0].change}." if remedies else "Plan with other GPUs or limits."
     title = plan_title(plan)
+    if plan.verdict.outcome == "not_modelled":
+        raise PlanRefused(f"No files are written for what nobody here can say. {title}", hint)
     raise PlanRefused(f"No files are written for a plan that would fail. {title}", hint)
 
 

@@ -22,7 +22,7 @@ from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.arguments import written_arguments
 from vllm_preflight.recommend.choose import Choice, choose
-from vllm_preflight.recommend.demand import demand_of, fit_workload
+from vllm_preflight.recommend.demand import demand_of, fit_workload, with_runner
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.remedies import find_alternatives, find_remedies
 from vllm_preflight.recommend.tradeoffs import weigh_settings
@@ -105,6 +105,7 @@ def make_plan(
     model, request = planned_checkpoint(model, request)
     request, further = with_further(request, model.id)
     model = override_config(model, further.parsed.config_overrides)
+    model = with_runner(model, further.parsed.extra.get("runner"))
     fitted = fit_workload(model, request)
     choice = choose(model, hardware, fitted, demand_of(model, fitted))
     if choice.demand.rate is not None:

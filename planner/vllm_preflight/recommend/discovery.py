@@ -87,7 +87,7 @@ def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
         except PreflightError:
             # One the engine does not understand is no answer.
             continue
-        if request.task not in ("any", model.architecture.task):
+        if request.task not in ("any", "embed" if model.architecture.embeds else "generate"):
             continue
         if request.max_params_b is not None and params > request.max_params_b * _BILLION:
             continue

@@ -11,6 +11,7 @@ from vllm_preflight.contract.performance import (
     LoadPoint,
     Percentiles,
     PerfEstimate,
+    PoolingEstimate,
     Simulation,
     SpeedPoint,
     Tails,
@@ -23,6 +24,7 @@ from vllm_preflight.performance.coefficients import Metric
 from vllm_preflight.performance.estimate import Performance, Speed
 from vllm_preflight.performance.kernels.facts import Format, Operation
 from vllm_preflight.performance.machine import Machine
+from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.performance.workload import Workload
 
 # Figures that are another one times a constant, and so have its interval.
@@ -34,6 +36,9 @@ _LIKE: dict[str, Metric] = {
     "total_tokens_per_s": "output_tokens_per_s",
     "requests_per_s": "output_tokens_per_s",
 }
+_NO_POOLING_RUN = (
+    "No measured run embeds or scores: texts are reckoned as prompts of generating models."
+)
 # The parts of a decoding step: field, what takes the time, the fitted factor on it.
 _PARTS: tuple[tuple[str, str, str], ...] = (
     ("dense", "weights outside experts, read or multiplied, whichever is slower", "gemm"),
@@ -96,6 +101,25 @@ def performance_report(
         curve=[_point(point) for point in performance.curve()] if whole else None,
         terms=report_terms(performance_terms(performance)) if whole else None,
         warnings=warnings,
+    )
+
+
+def pooling_report(pooling: Pooling) -> PoolingEstimate:
+    """The estimate for texts with its intervals, rounded for reading."""
+    return PoolingEstimate(
+        prompt_tokens=pooling.prompt_tokens,
+        concurrency=_rounded(pooling.concurrency),
+        texts_per_s=_rounded(pooling.texts_per_s),
+        prompt_tokens_per_s=_rounded(pooling.texts_per_s * pooling.prompt_tokens),
+        latency_ms=_rounded(pooling.latency_ms),
+        interval={
+            name: (_rounded(low), _rounded(high))
+            for name, (low, high) in (
+                ("texts_per_s", pooling.texts_interval),
+                ("latency_ms", pooling.latency_interval),
+            )
+        },
+        warnings=[_NO_POOLING_RUN],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
@@ -55,6 +56,9 @@ def check(arguments: Sequence[str]) -> int:
     if command:
         # One word after -- is a whole quoted line; several are a line already split.
         fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    elif " " in (line := str(fields.get("model") or "").strip()) and not Path(line).exists():
+        # A whole line, quoted, without -- before it.
+        fields["command"] = fields.pop("model")
     request = validate_request(VariedRequest, fields)
     from vllm_preflight.questions.vary import predict_varied
 

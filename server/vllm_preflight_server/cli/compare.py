@@ -79,6 +79,7 @@ def show_comparison(answer: Answer) -> None:
             if console.width >= _WIDE or key not in _WIDE_COLUMNS
         }
         print_rows(console, shown, [_in_seconds(row) for row in answer["options"]])
+    print_section(console, "Cost of a million tokens by load", _by_load(answer.get("best", {})))
     print_section(console, "Run", [answer["serve_command"]] if "serve_command" in answer else [])
     excluded = [f"{row['gpus']} × {row['gpu']}: {row['reason']}" for row in answer["excluded"]]
     print_section(console, "What does not do", excluded[:_EXCLUDED])
@@ -86,6 +87,18 @@ def show_comparison(answer: Answer) -> None:
     print_section(console, "More with --limit", more)
     print_section(console, "Warnings", answer.get("warnings", []))
     print_section(console, "Next", answer.get("next_steps", []))
+
+
+def _by_load(best: Mapping[str, Any]) -> list[str]:
+    """The best option's cost over the requests that arrive, in one line; none without prices."""
+    points = best.get("cost_by_load", [])
+    if not points:
+        return []
+    pairs = [
+        f"{point['cost_per_million_tokens']:,.2f} at {point['requests_per_s']:,.3g}/s"
+        for point in points
+    ]
+    return [", ".join(pairs)]
 
 
 def _prices(text: str) -> str:

@@ -22,6 +22,7 @@ from vllm_preflight_server.cli.terminal import (
     print_section,
     print_speed,
     print_tail,
+    print_texts,
     print_verdict,
     requests_text,
 )
@@ -69,6 +70,9 @@ def show_plan(answer: Answer) -> None:
     if "performance" in answer:
         console.print()
         print_speed(console, answer["performance"])
+    if "pooling" in answer:
+        console.print()
+        print_texts(console, answer["pooling"])
     artifacts = answer["artifacts"]
     lines = artifacts.get("node_commands") or [artifacts.get("serve_command")]
     print_section(console, "Run", [line for line in lines if line])

@@ -33,6 +33,11 @@ SAME: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
         "predict_startup",
         {"model": "Qwen/Qwen3-32B", "gpu": "RTX 4090", "tensor_parallel_size": 2},
     ),
+    "check a quoted line": (
+        ("check", "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "--gpu", "H100"),
+        "predict_startup",
+        {"command": "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "gpu": "H100"},
+    ),
     "check a command": (
         CHECK,
         "predict_startup",

@@ -100,10 +100,6 @@ class Coefficients:
         raise KeyError(f"{name} for {format_version(version)} and {dict(traits)}")
 
 
-# GPUs that share the machine's memory with its processor.
-_UNIFIED = frozenset({"GB10", "Jetson Orin", "Jetson Thor"})
-
-
 def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Traits:
     """What the entries' `where` distinguishes.
 
@@ -118,7 +114,7 @@ def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Trait
     return {
         "vendor": gpu.vendor.lower(),
         "chip": "datacentre" if capability[0] in {9, 10} else "other",
-        "memory": "unified" if gpu.name in _UNIFIED else "own",
+        "memory": "unified" if gpu.unified else "own",
         "fabric": "switched" if switched else "plain",
         "tensor_parallel": "one" if launch.tensor_parallel_size == 1 else "many",
         "pipeline_parallel": "one" if launch.pipeline_parallel_size == 1 else "many",

@@ -45,6 +45,8 @@ class CatalogEntry:
         stored_dtype: the one dtype all tensors are stored in, when that is known.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
         note: what else a reader of the config should know.
+        pools: what says that the repository's modules.json asks for pooling; empty where
+            nothing does.
         facts: what settles a fact that is easily lost, by config key
             (`max_position_embeddings`, `quantization_config`): "published", "quoted", the
             sources that agree on it, or "unknown".
@@ -62,6 +64,7 @@ class CatalogEntry:
     stored_dtype: str | None = None
     gated: bool | None = None
     note: str = ""
+    pools: str = ""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
