@@ -89,7 +89,7 @@ def show_comparison(answer: Answer) -> None:
     print_section(console, "Next", answer.get("next_steps", []))
 
 
-def _by_load(best: Mapping[str, Any]) -> list[str]:
+def _by_load(best: Answer) -> list[str]:
     """The best option's cost over the requests that arrive, in one line; none without prices."""
     points = best.get("cost_by_load", [])
     if not points:
