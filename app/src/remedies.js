@@ -36,7 +36,7 @@ function described(set) {
 }
 
 function tryButton({ tool, set, change }, ask) {
-  const button = element("button", { type: "button", "aria-label": `Try ${change}` }, "Try it");
+  const button = element("button", { type: "button", "aria-label": `Try it: ${change}` }, "Try it");
   button.addEventListener("click", () => ask(tool, set));
   return button;
 }

@@ -266,7 +266,7 @@ def test_the_public_hubs_storage_is_read_without_the_token(public_hub: list[Requ
 
 def test_a_host_that_looks_like_the_hub_is_not_asked(public_hub: list[Request]) -> None:
     model = read_hub("org/evil", None, silent)
-    assert "redirects to another host, huggingface.co.evil.example" in model.notes[0]
+    assert "redirects to another host, 'huggingface.co.evil.example'" in model.notes[0]
     assert {request.url.host for request in public_hub} == {"huggingface.co"}
 
 

@@ -58,11 +58,17 @@ def _lines(members: Mapping[str, Any], level: int) -> list[str]:
     lines: list[str] = []
     for key, value in members.items():
         if not nested(value):
-            lines.append(f"{key}: {_inline(value, ' | ')}")
+            lines.append(f"{key}: {_member(key, value)}")
     for key, value in members.items():
         if nested(value):
             lines += ["", f"{'#' * level} {key}", *_section(value, level)]
     return lines
+
+
+def _member(key: str, value: object) -> str:
+    # vLLM's sentence, as predicted or as a log has it: somebody else's words.
+    text = _inline(value, " | ")
+    return f'"{text}"' if key == "message" else text
 
 
 def _section(value: object, level: int) -> list[str]:

@@ -64,15 +64,20 @@ from vllm_preflight.models.stored_bytes import contradiction
 # Nearly all headers fit into the first read; the others take a second one.
 _FIRST_READ = BYTES_TO_MIB // 4
 _MOST_HEADERS = 512
-_READERS = 8
+_READERS = 4
 
 
 def read_hub(
-    model: str, revision: str | None, progress: Progress, budget: float | None = None
+    model: str,
+    revision: str | None,
+    progress: Progress,
+    budget: float | None = None,
+    kept: Model | None = None,
 ) -> Model:
     """The model as the Hub has it, at the commit that `revision` means now.
 
-    `budget` is how many seconds all requests together may take (BUDGET_S when None).
+    `budget` is how many seconds all requests together may take (BUDGET_S when None). `kept`
+    is the model as it was read last, and the answer while its commit is the same.
 
     Raises:
         UnknownModel: no such model or revision, or it has no config.json.
@@ -83,6 +88,8 @@ def read_hub(
     try:
         progress(f"looking up {model} on {client.host}")
         listing = _listing(client, model, revision)
+        if kept is not None and (kept.id, kept.revision) == (listing.model, listing.commit):
+            return kept
         name = _config_name(client, listing)
         progress(f"reading {name} of {listing.model} from {client.host}")
         config = _config(client, listing, name)

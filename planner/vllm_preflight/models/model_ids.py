@@ -6,13 +6,13 @@ import re
 from typing import TypeGuard
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.text import quoted
 
 # The Hub's own rule: words of letters, digits, "-", "_" and ".", with an organisation or not.
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _MODEL_ID = re.compile(rf"(?:{_WORD}/)?{_WORD}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,254}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHOWN = 80
 
 
 # repository:quantisation, as GGUF files are named.
@@ -66,4 +66,4 @@ def check_revision(revision: str) -> None:
 
 def shown(text: str) -> str:
     """A user's text in quotes, cut to a readable length, control characters escaped."""
-    return ascii(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+    return quoted(text)

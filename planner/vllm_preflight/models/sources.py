@@ -18,7 +18,7 @@ else. A machine without a network does not wait: a model of the catalogue costs 
 to connect of at most 1.5 seconds in each process (`hub_reach`), none with HF_HUB_OFFLINE=1.
 
 What was loaded once is kept: a catalogue entry, a folder until one of its files changes,
-an answer of the Hub by id and revision.
+an answer of the Hub by id and revision, for ten minutes before it is asked again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
 from vllm_preflight.base.strangers import before_strangers, folders_are_read
+from vllm_preflight.base.text import is_clean
 from vllm_preflight.models import hub_reach
 from vllm_preflight.models.catalog.entries import catalog_entry, catalogued_id, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
@@ -47,6 +48,8 @@ from vllm_preflight.models.nicknames import meant_by
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_NAMED = 6
+# Seconds after which the Hub is asked whether a model is still as it was.
+_FRESH_S = 600.0
 
 
 def load_model(
@@ -110,6 +113,12 @@ def _local_folder(model: str) -> Path | None:
     """
     expanded = os.path.expanduser(model)
     if model and os.path.isdir(expanded):
+        if not is_clean(expanded) or "\n" in expanded:
+            raise InvalidRequest(
+                f"The name of the folder {shown(model)} has characters that no command should "
+                "carry.",
+                "Rename it.",
+            )
         return Path(expanded).absolute()
     if model and os.path.isfile(expanded):
         kind = "a GGUF file" if expanded.lower().endswith(".gguf") else "a file"
@@ -160,13 +169,13 @@ def _from_hub_or_catalog(model: str, catalogued: str | None, progress: Progress)
             budget = BUDGET_BEFORE_CATALOG_S if known else None
             return _asked(catalogued or model, progress, budget)
         except (HubUnavailable, UnknownModel) as error:
+            if isinstance(error, HubAway):
+                hub_reach.found_away()
             # What the Hub does not have is not made up from its name.
             if not known or (catalogued is None and isinstance(error, UnknownModel)):
                 raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
             reason = error.message
-            if isinstance(error, HubAway):
-                hub_reach.found_away()
-            else:
+            if not isinstance(error, HubAway):
                 hub_reach.found_refused(model, reason)
     if cached is not None:
         return _incomplete(cached.model, reason)
@@ -184,6 +193,7 @@ def _why_not_asked(model: str, known: bool) -> str | None:
     if is_offline():
         return "HF_HUB_OFFLINE is set."
     if not known:
+        hub_reach.check_not_silent()
         return None
     if not hub_reach.answers():
         return "The Hugging Face Hub cannot be reached."
@@ -194,7 +204,7 @@ def _asked(name: str, progress: Progress, budget: float | None) -> Model:
     """The Hub's answer, kept by the address it came from."""
     before_strangers(asks_hub=True)
     key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
-    return _MODELS.get(key, lambda: read_hub(name, None, progress, budget))
+    return _MODELS.renewed(key, lambda kept: read_hub(name, None, progress, budget, kept), _FRESH_S)
 
 
 def _derived(model: str) -> Model | None:
@@ -246,8 +256,13 @@ def _from_hub(model: str, revision: str | None, source: Source, progress: Progre
     before_strangers(asks_hub=True)
     key = ("hub", os.environ.get("HF_ENDPOINT"), model, revision)
     try:
-        return _MODELS.get(key, lambda: read_hub(model, revision, progress))
+        hub_reach.check_not_silent()
+        return _MODELS.renewed(
+            key, lambda kept: read_hub(model, revision, progress, None, kept), _FRESH_S
+        )
     except HubUnavailable as error:
+        if isinstance(error, HubAway):
+            hub_reach.found_away()
         if cached is None:
             raise HubUnavailable(error.message, f"{error.hint} {_nearest(model)}") from error
         return _incomplete(cached.model, error.message)

@@ -13,6 +13,7 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.streams import is_unicode
 from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
@@ -62,7 +63,7 @@ def compare(arguments: Sequence[str]) -> int:
     report = compare_hardware(request, progress=progress)
     answer = report.to_json_dict()
     if parsed.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
     else:
         show_comparison(answer)
     return 0 if report.best is not None else 1

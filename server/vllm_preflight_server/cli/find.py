@@ -9,6 +9,7 @@ from vllm_preflight.contract.find import FindRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.streams import is_unicode
 from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
@@ -39,7 +40,7 @@ def find(arguments: Sequence[str]) -> int:
     report = find_models(request, progress=progress)
     answer = report.to_json_dict()
     if parsed.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
     else:
         show_found(answer)
     return 0 if report.models else 1

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, ordered_fields
 
 # vLLM's short forms, and names people type for a field.
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the sentence and leave."""
         end = "" if message.endswith("?") else "."
-        print(f"error: {message}{end} See {self.prog} --help.", file=sys.stderr)
+        print(f"error: {presentable(message)}{end} See {self.prog} --help.", file=sys.stderr)
         raise SystemExit(2)
 
 

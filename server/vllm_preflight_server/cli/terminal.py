@@ -47,9 +47,9 @@ class _Console(Console):
 def open_console() -> Console:
     """A console for standard output, without colours and width in a pipe."""
     if sys.stdout.isatty():
-        return _Console(highlight=False)
+        return _Console(highlight=False, markup=False, emoji=False)
     # A pipe has no width; lines are cut by whoever reads them.
-    return _Console(highlight=False, no_color=True, width=300)
+    return _Console(highlight=False, markup=False, emoji=False, no_color=True, width=300)
 
 
 def print_title(console: Console, good: bool, text: str) -> None:

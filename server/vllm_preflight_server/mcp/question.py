@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel
 
@@ -68,7 +69,7 @@ def answer_question(spec: ToolSpec[Any], request: RequestModel, progress: Progre
     try:
         return Answered(structured, drawn, spec.picture(request, report))
     except PreflightError as error:
-        why = f"No picture: {error}"
+        why = f"No picture: {presentable(str(error))}"
     except Exception:
         logger.exception("the picture of %s failed", spec.name)
         why = "No picture: it could not be drawn; the server's log on stderr says why."
