@@ -69,6 +69,10 @@ def _predicted(
     progress: Callable[[str], None] | None,
 ) -> RuntimeMemory | None:
     if request.model is None:
+        if hardware is not None and request.vram_total_gib is not None:
+            raise InvalidRequest(
+                "The comparison needs a model too.", "Give model and gpu, or leave gpu out."
+            )
         return None
     if hardware is None:
         raise InvalidRequest(
