@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from vllm_preflight.base.text import quoted
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.explain import TermComparison
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure, StartupLog
@@ -43,7 +45,7 @@ def name_difference(row: TermComparison) -> str:
 
 def _what_happened(log: StartupLog) -> str:
     who = f"vLLM {log.version}" if log.version else "vLLM"
-    what = f" {log.model}" if log.model else " a model"
+    what = f" {_name(log.model)}" if log.model else " a model"
     if log.outcome == "unknown":
         reached = (
             "the engine finished its warm-up, so its memory was enough"
@@ -61,6 +63,11 @@ def _what_happened(log: StartupLog) -> str:
     if log.failure and not log.failure.certain:
         told = f"{told} That is the likeliest; the log lacks the stack that would prove it."
     return f"{who} did not start{what}. {told}".rstrip()
+
+
+def _name(model: str) -> str:
+    """The model as the log names it; quoted where that looks like no name."""
+    return model if re.fullmatch(r"[\w./~@:+-]{1,200}", model) else quoted(model)
 
 
 def _last_phase(log: StartupLog) -> str:
@@ -100,8 +107,8 @@ def _failure(failure: LogFailure) -> str:
     if failure.kind in _PLAIN_KINDS:
         return _PLAIN_KINDS[failure.kind]
     if failure.kind in _PROBLEMS:
-        message = failure.message or "it does not say why"
-        return f"{_PROBLEMS[failure.kind]}: {message}{'' if message[-1] in '.…!?' else '.'}"
+        told = f'"{failure.message}"' if failure.message else "it does not say why"
+        return f"{_PROBLEMS[failure.kind]}: {told}."
     figures = failure.figures
     match failure.kind:
         case "free_memory_below_request":

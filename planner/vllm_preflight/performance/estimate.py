@@ -215,6 +215,8 @@ def estimate_performance(
     the card has it), `node_size` of which are in one machine (None: all). `coefficients`
     replace the fitted ones, for grading a fit on runs it has not seen.
     """
+    if startup.launch.pooling or model.architecture.task == "embed":
+        return Missing("A model that pools generates nothing.")
     facts = facts_of(model, startup, workload, interconnect=interconnect, node_size=node_size)
     if isinstance(facts, Missing):
         return facts

@@ -87,10 +87,15 @@ class Coefficients:
     entries: tuple[Coefficient, ...]
     date: str = field(default="")
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, tuple[Coefficient, ...]]:
+        names = dict.fromkeys(entry.name for entry in self.entries)
+        return {name: tuple(e for e in self.entries if e.name == name) for name in names}
+
     def find(self, name: str, version: Version, traits: Traits) -> Coefficient:
         """The entry of `name` that holds; KeyError when the file has a gap."""
-        for entry in self.entries:
-            if entry.name == name and entry.holds(version, traits):
+        for entry in self._by_name.get(name, ()):
+            if entry.holds(version, traits):
                 return entry
         raise KeyError(f"{name} for {format_version(version)} and {dict(traits)}")
 
