@@ -37,6 +37,8 @@ class Answer:
 class Server:
     process: subprocess.Popen[str]
     port: int
+    # What it wrote to stderr, once it has ended.
+    errors: str = ""
 
     @property
     def url(self) -> str:
@@ -79,10 +81,16 @@ def modern_meta(revision: str = "2026-07-28") -> dict[str, Any]:
 
 
 @contextmanager
-def served(*options: str, **environment: str) -> Generator[Server]:
-    """`serve --http` on a free port until the block ends; it must then stop cleanly."""
+def served(*options: str, files: int | None = None, **environment: str) -> Generator[Server]:
+    """`serve --http` on a free port until the block ends; it must then stop cleanly.
+
+    With `files` it may open so many.
+    """
+    command = [*COMMAND, *options]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     process = subprocess.Popen(
-        [*COMMAND, *options],
+        command,
         env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -99,8 +107,10 @@ def served(*options: str, **environment: str) -> Generator[Server]:
         _wait_until_healthy(server)
         yield server
     finally:
-        process.terminate()
-        output, errors = process.communicate(timeout=20)
+        if process.poll() is None:
+            process.terminate()
+        output, errors = process.communicate(timeout=60)
+        server.errors = errors
     assert process.returncode == 0, errors
     assert output == ""
     assert "Traceback" not in errors
