@@ -7,7 +7,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -54,12 +54,11 @@ class Hub(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Hub
-
     def do_GET(self) -> None:
-        if self.server.silent.is_set():
+        hub = cast(Hub, self.server)
+        if hub.silent.is_set():
             threading.Event().wait(60)
-        status, headers, body = self.server.answer(self.path, self.headers.get("If-None-Match"))
+        status, headers, body = hub.answer(self.path, self.headers.get("If-None-Match"))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -158,6 +157,7 @@ def test_a_silent_hub_delays_only_who_asked_it(online: pytest.MonkeyPatch) -> No
         stuck: list[CallToolResult] = []
 
         async def session() -> list[CallToolResult]:
+            others: list[CallToolResult] = []
             async with Client(build_server(processes=own)) as client:
 
                 async def ask(number: int) -> None:
@@ -170,11 +170,12 @@ def test_a_silent_hub_delays_only_who_asked_it(online: pytest.MonkeyPatch) -> No
                     await anyio.sleep(1)
                     # It needs no Hub, and none of their threads, places or processes.
                     overhead = {"vram_total_gib": 80}
-                    meanwhile = await client.call_tool("compute_overhead", overhead)
+                    others.append(await client.call_tool("compute_overhead", overhead))
                     assert not stuck
-                known = await client.call_tool("inspect_model", {"model": "Qwen/Qwen3-8B"})
+                qwen = {"model": "Qwen/Qwen3-8B"}
+                others.append(await client.call_tool("inspect_model", qwen))
             await own.close()
-            return [meanwhile, known]
+            return others
 
         meanwhile, known = anyio.run(session)
     assert not meanwhile.is_error
