@@ -9,8 +9,9 @@ uv pip compile -q --resolution lowest-direct --no-header --no-annotate pyproject
     -o "$work/lowest.txt"
 uv venv -q --seed "$work/venv"
 "$work/venv/bin/pip" install -q -r "$work/lowest.txt" 'pytest>=9.0' 'hypothesis>=6.140'
+"$work/venv/bin/pip" install -q --no-deps .
 grep -E '^(anyio|google-re2|h11|huggingface|mcp|pydantic|starlette|uvicorn)' "$work/lowest.txt"
-PYTHONPATH="planner:server" "$work/venv/bin/python" -m pytest -q -p no:cacheprovider \
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider \
     -W ignore::DeprecationWarning \
-    tests/server/web tests/server/mcp/test_stdio.py tests/server/mcp/test_processes.py \
-    tests/server/hostile/test_stdio.py tests/models/test_hub.py tests/base/test_patterns.py
+    tests/server/web tests/server/mcp/test_stdio.py tests/server/hostile/test_stdio.py \
+    tests/models/test_hub.py tests/base/test_patterns.py

@@ -40,7 +40,7 @@ from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 from vllm_preflight_server.mcp.text import as_markdown
 
-_MOST_THREADS = 3
+_MOST_THREADS = 2
 logger = logging.getLogger(__name__)
 
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.

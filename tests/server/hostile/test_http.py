@@ -37,7 +37,7 @@ def connections(server: Server, count: int, said: bytes = b"") -> Generator[list
 
 
 def _answers(server: Server) -> None:
-    assert server.ask("GET", "/healthz").status == 200
+    _wait_for(server)
     assert server.list_tools().status == 200
 
 
