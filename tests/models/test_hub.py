@@ -418,10 +418,10 @@ def test_a_listing_without_a_commit_is_no_hub(repository: FakeRepository, commit
 
 
 def test_modules_of_sentence_transformers_ask_for_pooling(repository: FakeRepository) -> None:
-    assert not read_hub("org/llama", None, silent).architecture.sentence_transformer
+    assert read_hub("org/llama", None, silent).architecture.pools_since is None
     modules = [{"type": "sentence_transformers.models.Pooling"}]
     repository.files["modules.json"] = json.dumps(modules).encode()
-    assert read_hub("org/llama", None, silent).architecture.sentence_transformer
+    assert read_hub("org/llama", None, silent).architecture.pools_since == (0, 0, 0)
     repository.files["modules.json"] = b"[{"
     with pytest.raises(HubUnavailable, match=r"modules\.json of org/llama is not valid JSON"):
         read_hub("org/llama", None, silent)

@@ -19,16 +19,16 @@ class ExplainRequest(RequestModel, frozen=True):
     """What happened in this vLLM start-up, and what to change?"""
 
     log: Annotated[str, Field(min_length=1, max_length=MOST_LOG_CHARACTERS)] = Field(
-        description="Text of a vLLM log, successful or not; more lines tell more."
+        description="More lines tell more."
     )
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         default=None, description="If the log does not name it."
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="If the log does not show it; such as H100."
+        default=None, description="If the log does not show it."
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
-        default=None, description="GiB of memory per GPU that CUDA shows."
+        default=None, description="GiB that CUDA shows."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="If the log does not show it."

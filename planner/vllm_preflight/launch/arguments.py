@@ -13,6 +13,17 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.launch.acceptance.named import refuse_names, unread_variables
+from vllm_preflight.launch.acceptance.together import refuse_together
+from vllm_preflight.launch.beside import (
+    VARIABLES,
+    curly_words,
+    device_of,
+    is_spread,
+    named_release,
+    platform_of,
+    unexported,
+)
 from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.flags.files import read_config_file
 from vllm_preflight.launch.flags.parser import ArgumentsRefused, Given, Reading, read_arguments
@@ -25,20 +36,21 @@ from vllm_preflight.launch.flags.refusals import (
     refuse_model,
 )
 from vllm_preflight.launch.flags.table import Parser, parser_of
-from vllm_preflight.launch.line import written_line
+from vllm_preflight.launch.line import changed_line, is_secret
 from vllm_preflight.launch.meanings import bearing_values, refuse_values
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.launch.words.containers import release_of
+from vllm_preflight.launch.words.devices import Visible, by_environment
 from vllm_preflight.launch.words.expand import Expanded
-from vllm_preflight.launch.words.find import ServerCommand, find_server_command
+from vllm_preflight.launch.words.find import find_server_command
+from vllm_preflight.launch.words.server import ServerCommand
 
 _UNNAMED = "unnamed"
 # Keys of older releases' flags in the model's config.
 _ROPE_ARGUMENTS = ("rope_scaling", "rope_theta")
-_VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 # The release from which vLLM's images start `vllm serve` and not the older module.
 _IMAGES_SERVE_SINCE = (0, 11, 1)
+# The module takes a model by place since then, and never reads it.
+_MODULE_TAKES_MODEL_SINCE = (0, 10, 0)
 # How often a correction may need another one.
 _MOST_CORRECTIONS = 8
 
@@ -56,7 +68,11 @@ class ParsedCommand:
         refusal: why vLLM does not take the command; `fields` then hold only the model.
         default_model: what vLLM serves where the command names no model.
         words: the user's words after `vllm serve`, as a program gets them.
-        assigned: variables written right before the command, secrets by name only.
+        visible: the least number of GPUs that the text lets the launch see.
+        platform: what the image is built for ("rocm", "cpu", …) where that is not CUDA.
+        spread: over several machines or a cluster: what one machine shows does not decide.
+        unread: files whose arguments are not known here.
+        command: where the words were found.
     """
 
     fields: Mapping[str, Any]
@@ -66,7 +82,11 @@ class ParsedCommand:
     refusal: Refusal | None = None
     default_model: str | None = None
     words: tuple[str, ...] = ()
-    assigned: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    visible: Visible | None = None
+    platform: str | None = None
+    spread: bool = False
+    unread: tuple[str, ...] = ()
+    command: ServerCommand | None = None
 
     @property
     def config_overrides(self) -> dict[str, Any]:
@@ -76,17 +96,19 @@ class ParsedCommand:
         return {**ropes, **(overrides if isinstance(overrides, Mapping) else {})}
 
     def line(self, changes: Sequence[str] = (), *, model: str | None = None) -> str:
-        """The user's whole line as `vllm serve …`, with flags added or given another value.
+        """The user's whole text, with flags added or given another value.
 
-        `model` is the one that the line does not name.
+        Of a refused command it is the text that vLLM would take, where a correction is
+        known. `model` is the one that the line does not name.
         """
-        words = self.words if model is None else (model, *self.words)
-        return written_line(words, self.assigned, changes)
-
-    def corrected(self) -> ParsedCommand:
-        """The same with the words that vLLM would take, where a refusal names them."""
-        words = self.refusal.corrected if self.refusal is not None else None
-        return self if words is None else replace(self, words=words)
+        if self.command is None:
+            return ""
+        words = list(self.words)
+        if self.refusal is not None and self.refusal.corrected is not None:
+            words = list(self.refusal.corrected)
+        if model is not None:
+            words = [*(() if self.command.entry == "serve" else ("--model",)), model, *words]
+        return changed_line(self.command, words, changes).strip()
 
 
 def parse_command(
@@ -94,17 +116,19 @@ def parse_command(
 ) -> ParsedCommand:
     """The arguments of the vLLM server that `text` starts, as `version` reads them.
 
-    Without a version the image's tag decides, else the newest known release. `model` is
-    the one named beside the command. What vLLM's parser would not take is in `refusal`.
+    Without a version the text decides (the image's tag, what it installs), else the newest
+    known release. `model` is the one named beside the command. What vLLM's parser would not
+    take is in `refusal`.
 
     Raises:
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
     command = find_server_command(text)
-    warnings: list[str] = []
-    tagged = None if version else _tagged_version(command, warnings)
+    warnings = [*command.notes, *unexported(command), *curly_words(command)]
+    tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
+    warnings += unread_variables(command.environment, parser.version)
     reader = _Reader(command, parser, model, warnings)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
@@ -116,23 +140,31 @@ def parse_command(
         named = {} if name is None else {"model": name}
         return reader.parsed({**fields, **named}, {}, refusal)
     _name_missing(reading, model)
+    reader.check_place(reading)
     values, extra = bearing_values(reading.given, parser.version, warnings)
     fields |= values
     if reading.model is not None and reading.model.origin and not reading.model.missing:
         fields["model"] = reading.model.text
+    elif reading.model is None and "model" not in fields and model is None and reader.unread:
+        raise InvalidRequest(
+            f"The command names no model, and the file {reader.unread[0]!r} of its --config is not "
+            "here.",
+            "Name the model in the command, or put the file where it can be read.",
+        )
     elif reading.model is None and "model" not in fields and model is None:
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
-    refusal = (
-        refuse_model(str(fields.get("model", "")))
-        or refuse_values(fields, extra)
-        or _refuse_tools(reading)
-    )
-    if refusal is None:
-        # A request may name the model beside a command that does not.
-        validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    return reader.parsed(fields, extra, refusal)
+    platform = device_of(reading)
+    refusal = reader.wrong_model(reading, fields) or refuse_values(fields, extra, parser.version)
+    if refusal is not None:
+        kept = {name: fields[name] for name in ("model", "vllm_version") if name in fields}
+        parsed = reader.parsed(kept, {}, refusal)
+        return replace(parsed, platform=parsed.platform or platform)
+    # A request may name the model beside a command that does not.
+    validate_request(StartupRequest, {"model": _UNNAMED, **fields})
+    parsed = reader.parsed(fields, extra, None)
+    return replace(parsed, spread=is_spread(reading), platform=parsed.platform or platform)
 
 
 class _Refused(Exception):
@@ -152,14 +184,6 @@ def _named_model(words: Sequence[str]) -> str | None:
     return None
 
 
-def _refuse_tools(reading: Reading) -> Refusal | None:
-    """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
-    given = {item.argument.dest: item.value for item in reading.given}
-    if given.get("enable_auto_tool_choice") and not given.get("tool_call_parser"):
-        return Refusal("Error: --enable-auto-tool-choice requires --tool-call-parser")
-    return None
-
-
 @dataclass
 class _Reader:
     """One command with the parser that reads it."""
@@ -168,6 +192,7 @@ class _Reader:
     parser: Parser
     model: str | None
     warnings: list[str]
+    unread: list[str] = field(default_factory=list[str])
 
     @property
     def _serves(self) -> bool:
@@ -184,22 +209,53 @@ class _Reader:
             raise _Refused(Refusal(error.message, "", (), dict.fromkeys(error.origin))) from error
         except ArgumentsRefused as error:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
-        if reading.extras and not any(token.missing for token in reading.extras):
+        named = [*([reading.model] if reading.model is not None else []), *reading.extras]
+        if reading.extras and not any(token.missing for token in named):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
+        given = {item.argument.dest: item for item in reading.given}
+        version = self.parser.version
+        refusal = refuse_together(given, version) or refuse_names(
+            given, self.command.environment, version
+        )
+        if refusal is not None:
+            raise _Refused(refusal)
         return reading
+
+    def wrong_model(self, reading: Reading, fields: Mapping[str, Any]) -> Refusal | None:
+        """The refusal of the model's name, with the name that was meant put in its place."""
+        words = [word.text for word in self.command.words]
+        named = [reading.model] if reading.model is not None else []
+        origins = [item.origin for item in (*named, *reading.given) if item.origin]
+        name = str(fields.get("model", ""))
+        origin = [i for found in origins for i in found if name and name in words[i]]
+        refusal = refuse_model(name, origin, words)
+        return None if refusal is None else self.tried(refusal, words)
+
+    def check_place(self, reading: Reading) -> None:
+        """Refuse a model that the older server module takes and does not serve.
+
+        Source: vLLM entrypoints/openai/api_server.py: only `vllm serve` reads model_tag.
+        """
+        if self._serves or reading.model is None:
+            return
+        takes = self.parser.version >= _MODULE_TAKES_MODEL_SINCE
+        then = f"serve {self.parser.default_model}" if takes else "stop"
+        raise InvalidRequest(
+            f"The server module does not read a model that stands by itself "
+            f"({reading.model.text[:80]!r}): it would {then}.",
+            "Write --model before it, or start it with vllm serve.",
+        )
 
     def _read(self, tokens: Sequence[Token]) -> Reading:
         if self.model is not None and not _names_model(tokens):
-            tokens = [Token(self.model), *tokens]
+            tokens = [*(() if self._serves else (Token("--model"),)), Token(self.model), *tokens]
         words = preprocess(tokens, self.parser, serve=self._serves, read_config=self._read_config)
         return read_arguments(words, self.parser)
 
     def _read_config(self, name: str) -> Mapping[str, Any] | None:
         content = read_config_file(name)
-        if content is None:
-            sentence = f"The file {name!r} of --config is not here: what it says is not counted."
-            if sentence not in self.warnings:
-                self.warnings.append(sentence)
+        if content is None and name not in self.unread:
+            self.unread.append(name)
         return content
 
     def tried(self, refusal: Refusal, words: Sequence[str]) -> Refusal:
@@ -225,6 +281,7 @@ class _Reader:
     ) -> ParsedCommand:
         """Everything the command says."""
         environment = self.command.environment
+        limits = [*self.command.visible, *by_environment(environment)]
         return ParsedCommand(
             fields=fields,
             extra=extra,
@@ -233,10 +290,10 @@ class _Reader:
             refusal=refusal,
             default_model=self.parser.default_model,
             words=tuple(word.text for word in self.command.words),
-            assigned={
-                name: None if _is_secret(name) else environment.get(name, "")
-                for name in (*_bearing(environment), *self.command.assigned)
-            },
+            visible=min(limits, key=lambda limit: limit.count, default=None),
+            platform=platform_of(self.command),
+            unread=tuple(self.unread),
+            command=self.command,
         )
 
 
@@ -275,29 +332,10 @@ def _decides(given: Given) -> bool:
     return flag is not None and flag.reckoned
 
 
-def _tagged_version(command: ServerCommand, warnings: list[str]) -> str | None:
-    """The version that the image's tag names; None, with a warning, where it names none."""
-    if command.image is None:
-        return None
-    release = release_of(command.image)
-    if release is None:
-        warnings.append(
-            f"The image {command.image[:80]!r} does not say which vLLM it holds; the newest "
-            "known release is assumed."
-        )
-        return None
-    parse_version(release)
-    return release
-
-
 def _bearing(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that may bear on memory. Secrets are never kept."""
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(_VARIABLES) and not _is_secret(name)
+        if name.startswith(VARIABLES) and not is_secret(name)
     }
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.upper() for word in _SECRETS)

@@ -76,7 +76,8 @@ class Launch:
     `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
     `pooling` marks embedding, scoring and classifying: no logits, no sampler.
     `compile_cache` says whether it is a first start: those compile, and take more.
-    `cudagraph_sizes` and `max_cudagraph_capture_size` are only set when the user gave them.
+    `version_assumed` says that nobody named a release. `cudagraph_sizes` and
+    `max_cudagraph_capture_size` are only set when the user gave them.
     """
 
     version: Version
@@ -91,6 +92,7 @@ class Launch:
     data_parallel_size: int = 1
     decode_context_parallel_size: int = 1
     enable_expert_parallel: bool = False
+    all2all_backend: str | None = None
     quantization: str | None = None
     block_size: int | None = None
     enforce_eager: bool = False
@@ -116,6 +118,7 @@ class Launch:
     cudagraph_sizes: tuple[int, ...] | None = None
     max_cudagraph_capture_size: int | None = None
     cudagraph_memory_charged: bool = True
+    version_assumed: bool = False
     num_gpu_blocks_override: int | None = None
     free_bytes: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -7,7 +7,7 @@ and refused above it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +15,16 @@ from typing import Any, cast
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.mistral_params import PARAMS_NAME, config_of_params
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
+# What AutoAWQ and AutoGPTQ wrote beside a config that does not name them; vLLM takes the
+# first that is there. Source: vLLM layers/quantization (get_config_filenames).
+PACKED_NAMES: Mapping[str, str] = {"quant_config.json": "awq", "quantize_config.json": "gptq"}
+# Where a quantisation that stands only in such a file says so.
+PACKED_FILE = "stated_in"
+TOKENIZER_NAME = "tokenizer_config.json"
 # What sentence-transformers writes beside a checkpoint made to embed.
 MODULES_NAME = "modules.json"
 # Where it writes how long a text may be; vLLM takes the first that is there.
@@ -40,19 +47,35 @@ _JSON_KINDS: Mapping[type, str] = {
     bool: "true or false",
     type(None): "null",
 }
-_POOLING_MODULE = "sentence_transformers.models.Pooling"
+# The first release that knows a pooling module by its name (transformers_utils/config.py).
+_POOLING_SINCE: Mapping[str, tuple[int, int, int]] = {
+    "sentence_transformers.models.Pooling": (0, 0, 0),
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling": (0, 30, 0),
+}
+
+
+def config_name(names: Collection[str]) -> str | None:
+    """Which of a repository's files is its config; None where it has none."""
+    return next((name for name in (CONFIG_NAME, PARAMS_NAME) if name in names), None)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json, with hf_quant_config.json merged into it when present.
 
+    A folder in Mistral's own format has a params.json instead.
+
     Raises:
         InvalidRequest: a file is unreadable, too large, or not a JSON object.
     """
+    if not (folder / CONFIG_NAME).is_file() and (folder / PARAMS_NAME).is_file():
+        return config_of_params(read_json_object(folder / PARAMS_NAME, CONFIG_CAP))
     config = read_json_object(folder / CONFIG_NAME, CONFIG_CAP)
     modelopt_path = folder / MODELOPT_NAME
     if modelopt_path.is_file():
         config = with_modelopt(config, read_json_object(modelopt_path, CONFIG_CAP))
+    packed = next((name for name in PACKED_NAMES if (folder / name).is_file()), None)
+    if packed is not None:
+        config = with_packed(config, packed, read_json_object(folder / packed, CONFIG_CAP))
     return config
 
 
@@ -66,6 +89,22 @@ def with_modelopt(config: Mapping[str, Any], modelopt: Mapping[str, Any]) -> dic
     if config.get("quantization_config") is not None or not isinstance(quantization, Mapping):
         return dict(config)
     scheme = {"quant_method": "modelopt", **cast(Mapping[str, Any], quantization)}
+    return {**config, "quantization_config": scheme}
+
+
+def with_packed(config: Mapping[str, Any], name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with the content of one of PACKED_NAMES as its `quantization_config`.
+
+    Marked with the file's name, for vLLM reads it only where its method is asked for.
+    """
+    if any(config.get(key) for key in ("quantization_config", "compression_config")):
+        return dict(config)
+    method = str(stated.get("quant_method") or PACKED_NAMES[name])
+    scheme = {**stated, "quant_method": method, PACKED_FILE: name}
+    # AutoAWQ's own names of what transformers calls otherwise.
+    for own, usual in (("w_bit", "bits"), ("q_group_size", "group_size")):
+        if own in stated:
+            scheme.setdefault(usual, stated[own])
     return {**config, "quantization_config": scheme}
 
 
@@ -107,15 +146,16 @@ def parse_json_object(data: bytes, name: str, hint: str = _REPAIR) -> dict[str, 
     return cast(dict[str, Any], value)
 
 
-def asks_for_pooling(modules: bytes, name: str) -> bool:
-    """Whether a modules.json lists a pooling module: vLLM then embeds, whatever the class.
+def pooling_since(modules: bytes, name: str) -> tuple[int, int, int] | None:
+    """The first release that embeds, whatever the class, by a modules.json; None for none.
 
     Source: vLLM 0.33 transformers_utils/config.py (get_pooling_config). Raises
     InvalidRequest when it is not JSON.
     """
     value = _parsed(modules, name, _REPAIR)
     entries = cast(list[object], value) if isinstance(value, list) else []
-    return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
+    kinds = (str(as_object(entry).get("type")) for entry in entries)
+    return min((_POOLING_SINCE[kind] for kind in kinds if kind in _POOLING_SINCE), default=None)
 
 
 def with_sentence_length(
@@ -131,9 +171,29 @@ def with_sentence_length(
         return architecture, ()
     note = f"The repository's sentence-transformers file sets texts of at most {length:,} tokens."
     limited = replace(
-        architecture, max_position=length, unasked_length=None, max_position_known=True
+        architecture,
+        max_position=length,
+        unasked_length=None,
+        max_position_known=True,
+        tokenizer_length=None,
     )
     return limited, (note,)
+
+
+def asks_tokenizer(config: Mapping[str, Any], architecture: Architecture) -> bool:
+    """Whether vLLM may take a length from the tokenizer's file: models that only embed do."""
+    return architecture.task == "embed" or "position_embedding_type" in config
+
+
+def with_tokenizer_length(architecture: Architecture, stated: Mapping[str, Any]) -> Architecture:
+    """The architecture with the `model_max_length` of a tokenizer_config.json.
+
+    `launch/lengths.py` says where vLLM minds it.
+    """
+    length = stated.get("model_max_length")
+    if isinstance(length, bool) or not isinstance(length, int | float) or length < 1:
+        return architecture
+    return replace(architecture, tokenizer_length=int(length))
 
 
 def _parsed(data: bytes, name: str, hint: str) -> object:

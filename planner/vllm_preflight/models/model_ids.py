@@ -15,6 +15,10 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,254}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+# repository:quantisation, as GGUF files are named.
+_GGUF_FILE = re.compile(r"[\w.-]+/[\w.-]+:[A-Z0-9_]+")
+
+
 def is_model_id(value: object) -> TypeGuard[str]:
     """Whether a value is an id the Hub could have given out."""
     return (
@@ -33,6 +37,16 @@ def is_commit(value: object) -> TypeGuard[str]:
 
 def check_model_id(model: str) -> None:
     """Refuse, with InvalidRequest, what is neither a folder here nor a possible id."""
+    if re.match(r"\w+://", model):
+        raise InvalidRequest(
+            f"{shown(model)} is an address, whose config.json is not read here.",
+            "Give the Hub id of the same model, or a folder that holds its config.json.",
+        )
+    if _GGUF_FILE.fullmatch(model):
+        raise InvalidRequest(
+            f"{shown(model)} names a GGUF file, and GGUF is not modelled here.",
+            "Ask with the original model in safetensors, or with another quantised checkpoint.",
+        )
     if not is_model_id(model):
         raise InvalidRequest(
             f"{shown(model)} is neither a folder here nor a model id.",

@@ -32,7 +32,7 @@ from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownMo
 from vllm_preflight.base.strangers import before_strangers, folders_are_read
 from vllm_preflight.base.text import is_clean
 from vllm_preflight.models import hub_reach
-from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, nearest_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalogued_id, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME
 from vllm_preflight.models.derived import derived_model, likely_base
@@ -85,15 +85,15 @@ def load_model(
     check_model_id(model)
     if revision is not None:
         check_revision(revision)
-    entry = catalog_entry(model) if source != "hub" and revision is None else None
+    known = catalogued_id(model) if source != "hub" and revision is None else None
     if source == "catalog":
-        if entry is None:
+        if known is None:
             raise UnknownModel(
                 f"The catalogue has no model {model}.", _nearest(model) or "See the catalogue."
             )
-        return _catalogued(entry)
+        return _catalogued(known)
     if revision is None and source == "auto":
-        return _from_hub_or_catalog(model, entry, notify)
+        return _from_hub_or_catalog(model, known, notify)
     return _from_hub(model, revision, source, notify)
 
 
@@ -152,23 +152,27 @@ def _named(text: str) -> str:
     return meaning.models[0] if meaning.models else text
 
 
-def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progress) -> Model:
-    """The Hub's word where it can be had, else what is known of the model without it."""
-    cached = _from_cache(model if entry is None else entry.id, None, progress)
+def _from_hub_or_catalog(model: str, catalogued: str | None, progress: Progress) -> Model:
+    """The Hub's word where it can be had, else what is known of the model without it.
+
+    `catalogued` is the model's id in the catalogue, if it is there.
+    """
+    cached = _from_cache(catalogued or model, None, progress)
     if cached is not None and cached.whole:
         return cached.model
     # A model the catalogue cannot answer is worth waiting for.
-    fallback = entry or _derived(model)
+    fallback = catalogued or _derived(model)
     known = cached is not None or fallback is not None
     reason = _why_not_asked(model, known)
     if reason is None:
         try:
-            return _asked(model, entry, progress, BUDGET_BEFORE_CATALOG_S if known else None)
+            budget = BUDGET_BEFORE_CATALOG_S if known else None
+            return _asked(catalogued or model, progress, budget)
         except (HubUnavailable, UnknownModel) as error:
             if isinstance(error, HubAway):
                 hub_reach.found_away()
             # What the Hub does not have is not made up from its name.
-            if not known or (entry is None and isinstance(error, UnknownModel)):
+            if not known or (catalogued is None and isinstance(error, UnknownModel)):
                 raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
             reason = error.message
             if not isinstance(error, HubAway):
@@ -196,12 +200,9 @@ def _why_not_asked(model: str, known: bool) -> str | None:
     return hub_reach.refusal(model)
 
 
-def _asked(
-    model: str, entry: CatalogEntry | None, progress: Progress, budget: float | None
-) -> Model:
+def _asked(name: str, progress: Progress, budget: float | None) -> Model:
     """The Hub's answer, kept by the address it came from."""
     before_strangers(asks_hub=True)
-    name = model if entry is None else entry.id
     key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
     return _MODELS.renewed(key, lambda kept: read_hub(name, None, progress, budget, kept), _FRESH_S)
 
@@ -212,8 +213,15 @@ def _derived(model: str) -> Model | None:
     return derived and _MODELS.get(("derived", model), lambda: derived)
 
 
-def _catalogued(entry: CatalogEntry) -> Model:
-    return _MODELS.get(("catalog", entry.id), lambda: catalog_model(entry))
+def _catalogued(identifier: str) -> Model:
+    """A model of the catalogue, whose entry is read when it is not kept."""
+
+    def read() -> Model:
+        entry = catalog_entry(identifier)
+        assert entry is not None
+        return catalog_model(entry)
+
+    return _MODELS.get(("catalog", identifier), read)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The checkpoints a model exists in: its own, the catalogue's, online FP8."""
+"""The checkpoints a model exists in: its own, the catalogue's, those known by name, online FP8."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.catalog.checkpoints import checkpoints_of
 from vllm_preflight.models.catalog.entries import catalog_ids
+from vllm_preflight.models.derived import derived_model
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization_requests import requested
 from vllm_preflight.models.sources import load_model
@@ -21,6 +23,9 @@ _STORAGE_WORDS = frozenset(
         *("pertensor", "block"),
     )
 )
+
+
+_FP8_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
 
     With a `quantization` other than "auto" there is no choice. Variants are models of
     the catalogue with the same name, but for words that say how weights are stored, the
-    same dimensions and another quantisation. A 16-bit checkpoint can also be quantised to
+    same dimensions and another quantisation; and checkpoints known by name alone, which are
+    the model with the scheme their name says. A 16-bit checkpoint can also be quantised to
     FP8 by vLLM itself.
     """
     if quantization != "auto":
@@ -69,8 +75,26 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
     return tuple(found)
 
 
+def coarser_checkpoints(model: Model) -> tuple[Checkpoint, ...]:
+    """Checkpoints with less precise weights that exist, and FP8 made while loading.
+
+    Of those known by name alone one for each number of bits that the catalogue has none of.
+    """
+    coarser = [item for item in checkpoints(model) if item.altered]
+    stored = [item for item in coarser if item.quantization == "auto"]
+    bits = {_bits(item.model) for item in stored if not item.model.assumed}
+    found: list[Checkpoint] = []
+    for item in stored:
+        if item.model.assumed and _bits(item.model) in bits:
+            continue
+        bits.add(_bits(item.model))
+        found.append(item)
+    online = [item for item in coarser if item.quantization != "auto" and _FP8_BITS not in bits]
+    return (*found, *online)
+
+
 def variants(model: Model) -> list[Model]:
-    """The catalogue's other checkpoints of a model: same name and dimensions."""
+    """Other checkpoints of a model that exist: same name and dimensions, the catalogue's first."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
     found: list[Model] = []
@@ -85,7 +109,8 @@ def variants(model: Model) -> list[Model]:
             continue
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
             found.append(variant)
-    return found
+    named = (derived_model(identifier) for identifier in checkpoints_of(model.id))
+    return [*found, *(variant for variant in named if variant is not None)]
 
 
 def storage_free_name(identifier: str) -> str:

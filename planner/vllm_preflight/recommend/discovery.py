@@ -65,7 +65,7 @@ def discover(
             continue
         name = storage_free_name(model.id)
         best = by_name.get(name)
-        if best is None or _precision(found) > _precision(best):
+        if best is None or _rank(found) > _rank(best):
             by_name[name] = found
         if progress is not None and judged % 50 == 0:
             progress(f"{judged} models judged")
@@ -78,8 +78,7 @@ def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
     for identifier in catalog_ids():
         if not all(word in identifier.lower() for word in words):
             continue
-        entry = catalog_entry(identifier)
-        stored = None if entry is None else entry.total_bytes
+        stored = _stored_bytes(identifier)
         if stored is not None and stored > room:
             continue
         try:
@@ -88,12 +87,18 @@ def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
         except PreflightError:
             # One the engine does not understand is no answer.
             continue
-        if request.task not in ("any", model.architecture.task):
+        if request.task not in ("any", "embed" if model.architecture.embeds else "generate"):
             continue
         if request.max_params_b is not None and params > request.max_params_b * _BILLION:
             continue
         if params * _FEWEST_BYTES_PER_PARAMETER <= room:
             yield model, params
+
+
+@functools.cache
+def _stored_bytes(identifier: str) -> int | None:
+    entry = catalog_entry(identifier)
+    return None if entry is None else entry.total_bytes
 
 
 @functools.cache
@@ -114,7 +119,12 @@ def _judge(model: Model, params: int, request: FindRequest, hardware: Hardware) 
     return Found(model, fitted, choice, params) if choice.serves else None
 
 
-def _precision(found: Found) -> tuple[bool, int]:
-    """What is better of two checkpoints of a model: carrying first, then more bits."""
-    scheme = found.model.quantization.default
-    return found.choice.carries, 16 if scheme is None else scheme.bits
+def _rank(found: Found) -> tuple[bool, int, int]:
+    """What is better of two checkpoints of a model, the larger first.
+
+    Of those that carry the workload the one with more bits; where requests wait, the one
+    that runs more of them at once.
+    """
+    scheme, choice = found.model.quantization.default, found.choice
+    bits = 16 if scheme is None else scheme.bits
+    return choice.carries, 0 if choice.carries else choice.held, bits

@@ -20,6 +20,8 @@ _MODULES: Mapping[str, str] = {
     "plan": "plan",
     "generate": "generate",
     "check": "check",
+    "diff": "diff",
+    "pack": "pack",
     "compare": "compare",
     "find": "find",
     "explain": "explain",
@@ -28,6 +30,7 @@ _MODULES: Mapping[str, str] = {
     "overhead": "facts",
     "call": "call",
     "serve": "serve",
+    "ui": "ui",
 }
 
 

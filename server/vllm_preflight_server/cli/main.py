@@ -18,14 +18,19 @@ commands:
   generate MODEL    write the files that run such a plan into a folder (-o DIR)
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+  diff --from 0.18.0 --to 0.33.0 -- vllm serve …
+                    what an upgrade of vLLM does to a launch, and what restores it
+  pack --gpu H100 -- 'vllm serve A' 'vllm serve B'
+                    do several servers share one GPU, and with which shares
   compare MODEL     which GPUs carry a workload, how many, and what each costs
   find              which models of the catalogue run on these GPUs
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
   inspect MODEL     what a model is made of, and where the facts come from
-  detect            this machine's NVIDIA GPUs
+  detect            this machine's GPUs
   overhead          the runtime overhead formula
   call TOOL JSON    one MCP tool, called in this process, its structured answer printed
   serve             the MCP server, on stdin and stdout or over HTTP
+  ui                a page in the browser that answers as you change the question
 
 options:
   -h, --help        this text; COMMAND --help lists the command's options
@@ -51,6 +56,8 @@ COMMANDS = (
     "plan",
     "generate",
     "check",
+    "diff",
+    "pack",
     "compare",
     "find",
     "explain",
@@ -59,6 +66,7 @@ COMMANDS = (
     "overhead",
     "call",
     "serve",
+    "ui",
 )
 
 

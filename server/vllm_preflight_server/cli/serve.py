@@ -92,7 +92,11 @@ def _parser() -> Parser:
     add("--tools", metavar="A,B", help="serve only these tools")
     add("--http", action="store_true", help="serve Streamable HTTP at /mcp")
     add("--host", help="address to bind (default: 127.0.0.1)")
-    add("--port", type=_between(0, 65535), help="port to bind, 0 for a free one (default: 8765)")
+    add(
+        "--port",
+        type=whole_number_between(0, 65535),
+        help="port to bind, 0 for a free one (default: 8765)",
+    )
     add(
         "--allow-host",
         action="append",
@@ -101,23 +105,30 @@ def _parser() -> Parser:
     )
     add("--auth-token", metavar="TOKEN", help="bearer token; others can see it in a process list")
     add("--auth-token-env", metavar="VARIABLE", help="environment variable that holds the token")
-    add("--workers", type=_between(1, 64), metavar="N", help="processes that answer (default: 1)")
+    add(
+        "--workers",
+        type=whole_number_between(1, 64),
+        metavar="N",
+        help="processes that answer (default: 1)",
+    )
     add(
         "--max-concurrency",
-        type=_between(1, 100_000),
+        type=whole_number_between(1, 100_000),
         metavar="N",
         help="requests in flight per worker before 503 (default: 256)",
     )
     add(
         "--max-per-client",
-        type=_between(1, 100_000),
+        type=whole_number_between(1, 100_000),
         metavar="N",
         help="of those, requests from one address (default: half)",
     )
     return parser
 
 
-def _between(least: int, most: int) -> Any:
+def whole_number_between(least: int, most: int) -> Any:
+    """What reads a whole number in that range from an option."""
+
     def whole_number(text: str) -> int:
         number = int(text) if text.isascii() and text.isdigit() else -1
         if not least <= number <= most:

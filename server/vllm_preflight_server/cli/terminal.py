@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vllm_preflight_server.mcp.text import scalar
+from vllm_preflight.contract.text import scalar
 
 Answer = Mapping[str, Any]
 
@@ -31,6 +31,7 @@ _PARTS = {
     "weights": ("W", "blue"),
     "kv_cache": ("K", "green"),
     "overhead": ("O", "magenta"),
+    "others": ("x", "yellow"),
     "free": (".", "bright_black"),
 }
 
@@ -74,7 +75,7 @@ def print_section(console: Console, title: str, lines: Sequence[str]) -> None:
 def print_tail(console: Console, answer: Answer) -> None:
     """Warnings, next steps and terms: how every answer ends."""
     warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
-    for section in ("startup", "performance"):
+    for section in ("startup", "performance", "pooling"):
         warnings += answer.get(section, {}).get("warnings", [])
     print_section(console, "Warnings", list(dict.fromkeys(warnings)))
     print_section(console, "Next", answer.get("next_steps", []))
@@ -116,6 +117,23 @@ def print_speed(console: Console, speed: Answer) -> None:
             f"{target['latency_ms']:,g} ms {reached}, {bound}",
         )
     _print_load(console, speed)
+
+
+def print_texts(console: Console, texts: Answer) -> None:
+    """What a model that pools reads, with the interval of each figure."""
+    flight = round(texts["concurrency"])
+    such = f"{flight:,} text{'s' * (flight != 1)} of {texts['prompt_tokens']:,} tokens"
+    print_line(console, f"Estimated speed, {such} in flight:", "bold")
+    table = Table.grid(padding=(0, 2))
+    for label, name, unit in (
+        ("texts answered", "texts_per_s", "per second"),
+        ("a text takes", "latency_ms", "ms"),
+    ):
+        low, high = texts["interval"][name]
+        table.add_row(
+            f"  {label}", f"{texts[name]:,g} {unit}", f"80 % between {low:,g} and {high:,g}"
+        )
+    console.print(table)
 
 
 def _print_load(console: Console, speed: Answer) -> None:
@@ -182,16 +200,20 @@ def print_memory(console: Console, answer: Answer) -> None:
     visible = answer["hardware"]["visible_gib_per_gpu"]
     outside = startup["cuda_graph_gib"]
     charged = startup.get("cuda_graph_charged")
+    # An encoder keeps nothing between requests.
+    caches = "kv_cache_tokens" in startup
     parts = {
         "weights": startup["weights_gib"],
         "overhead": startup["activation_peak_gib"]
         + startup["non_torch_gib"]
         + (outside if charged else 0),
-        "kv_cache": max(0.0, startup["available_kv_cache_gib"]),
+        "kv_cache" if caches else "free": max(0.0, startup["available_kv_cache_gib"]),
     }
     budget = sum(parts.values()) + min(0.0, startup["available_kv_cache_gib"])
+    free = answer["hardware"].get("free_gib_per_gpu")
+    others = 0.0 if free is None else visible - free
     console.print()
-    print_bar(console, parts, visible, budget)
+    print_bar(console, parts, visible, budget, others)
     interval = startup.get("interval", {}).get("available_kv_cache_gib")
     between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
     table = Table.grid(padding=(0, 2))
@@ -200,7 +222,8 @@ def print_memory(console: Console, answer: Answer) -> None:
         ("activations", startup["activation_peak_gib"], "peak of the profiling run"),
         ("non-torch", startup["non_torch_gib"], "CUDA context, NCCL, workspaces"),
         ("CUDA graphs", outside, "" if charged else "outside the budget"),
-        ("KV cache", startup["available_kv_cache_gib"], between),
+        ("KV cache" if caches else "left over", startup["available_kv_cache_gib"], between),
+        *([("others", others, "held by other processes")] if others else []),
     ]
     fill_rows(table, rows)
     console.print(table)
@@ -231,8 +254,13 @@ def fill_rows(table: Table, rows: Sequence[tuple[str, float, str]]) -> None:
         table.add_row(f"  {name}", f"{gib:.2f} GiB", note)
 
 
-def print_bar(console: Console, parts: Mapping[str, float], total: float, target: float) -> None:
-    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows."""
+def print_bar(
+    console: Console, parts: Mapping[str, float], total: float, target: float, others: float = 0.0
+) -> None:
+    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows.
+
+    What `others` hold stands at its end.
+    """
     bar = Text("  ")
     used = 0
     width = max(1, min(_BAR_WIDTH, console.width - 4))
@@ -242,8 +270,11 @@ def print_bar(console: Console, parts: Mapping[str, float], total: float, target
         cells = round(gib * scale)
         used += cells
         bar.append(letter * cells, style=f"{colour} reverse")
-    letter, colour = _PARTS["free"]
-    bar.append(letter * max(0, width - used), style=colour)
+    letter, colour = _PARTS["others"]
+    held = min(round(others * scale), max(0, width - used))
+    free, quiet = _PARTS["free"]
+    bar.append(free * max(0, width - used - held), style=quiet)
+    bar.append(letter * held, style=colour)
     console.print(bar)
     place = 2 + round(target * scale) - 1
     text = f"{target:.1f} of {total:.1f} GiB of each GPU may be used"
@@ -251,6 +282,30 @@ def print_bar(console: Console, parts: Mapping[str, float], total: float, target
         print_line(console, f"{text} ^".rjust(place + 1))
     else:
         print_line(console, " " * place + f"^ {text}")
+
+
+def print_rows(console: Console, columns: Mapping[str, str], rows: Sequence[Answer]) -> None:
+    """Rows as a table: `columns` are titles by field; one that no row has is left out.
+
+    Numbers stand to the right, and nothing is wrapped.
+    """
+    used = {key: title for key, title in columns.items() if any(key in row for row in rows)}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, title in used.items():
+        number = isinstance(next(row[key] for row in rows if key in row), int | float)
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row.get(key)) for key in used))
+    console.print()
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}" if value < 1_000 else f"{value:,.0f}"
+    return scalar(value)
 
 
 def show_report(answer: Answer) -> None:

@@ -74,7 +74,7 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
     try:
         request = validate_request(spec.request, question["arguments"])
         with nullcontext() if question["folders"] else without_folders():
-            answer, picture = answer_question(spec, request, progress)
+            answered = answer_question(spec, request, progress)
     except PreflightError as error:
         return {"refusal": str(error), **_state()}
     except MemoryError:
@@ -86,8 +86,9 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
         }
     except Exception:
         return {"bug": traceback.format_exc(), **_state()}
-    drawn = None if picture is None else base64.b64encode(picture).decode()
-    return {"answer": answer, "picture": drawn, **_state()}
+    picture = answered.picture and base64.b64encode(answered.picture).decode()
+    told = {"answer": answered.structured, "drawn": answered.drawn, "picture": picture}
+    return {**told, **_state()}
 
 
 def _state() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.web.settings import PATH, HttpSettings
@@ -17,8 +18,10 @@ from vllm_preflight_server.web.supervisor import Supervisor
 _BACKLOG = 1_024
 
 
-def serve_http(settings: HttpSettings) -> int:
+def serve_http(settings: HttpSettings, opened: Callable[[str], None] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; requests in flight are finished first. The exit code.
+
+    `opened` is told the address once clients may connect, in place of a line on stderr.
 
     Raises:
         InvalidRequest: the settings are not safe, or the address cannot be bound.
@@ -28,7 +31,11 @@ def serve_http(settings: HttpSettings) -> int:
     bound.listen(_BACKLOG)
     host, port = bound.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    print(f"vllm-preflight serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr, flush=True)
+    address = f"http://{shown}:{port}"
+    if opened is None:
+        print(f"vllm-preflight serves MCP at {address}{PATH}", file=sys.stderr, flush=True)
+    else:
+        opened(address)
     return Supervisor(settings, bound).run()
 
 

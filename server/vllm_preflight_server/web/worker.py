@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -20,11 +20,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vllm_preflight_server.mcp.app import build_server, start_collecting
+from vllm_preflight_server.mcp.app import build_server, make_tools, start_collecting
 from vllm_preflight_server.mcp.log import log_to_stderr
 from vllm_preflight_server.mcp.processes import Processes
+from vllm_preflight_server.mcp.tool import PlannerTool
+from vllm_preflight_server.web.api import LIVE_PATH, PREFIX, api_app
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.connections import Connections, most_connections, protocol_within
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, Admission
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 HEALTH_PATH = "/healthz"
 _OPEN_PATHS = frozenset({HEALTH_PATH})
+# The live page holds no secret; what it asks for wants the token.
+_TOKENLESS_PATHS = _OPEN_PATHS | {LIVE_PATH}
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Connections accepted in one turn of the loop: each takes a file before it is counted.
 _ACCEPTED_AT_ONCE = 64
@@ -58,28 +62,47 @@ def transport_security(allowed_hosts: tuple[str, ...]) -> TransportSecuritySetti
 
 
 def http_app(
-    server: MCPServer, settings: HttpSettings, processes: Processes
+    server: MCPServer,
+    settings: HttpSettings,
+    processes: Processes,
+    tools: Sequence[PlannerTool] = (),
 ) -> tuple[ASGIApp, Admission]:
-    """`server` as an ASGI application with `/mcp` and `/healthz`, and what lets requests in."""
+    """`server` as an ASGI application with `/mcp` and `/healthz`, and what lets requests in.
+
+    `tools` are also asked below `/api`, and by the live page at `/`.
+    """
 
     async def health(request: Request) -> Response:
         del request
         return JSONResponse({"status": "ok"})
 
     server.custom_route(HEALTH_PATH, methods=["GET"])(health)
+    security = transport_security(settings.allowed_hosts)
     inner = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
         max_request_body_size=MOST_BODY_BYTES,
-        transport_security=transport_security(settings.allowed_hosts),
+        transport_security=security,
     )
     _ends_with(inner, processes)
+    app = _with_api(inner, api_app(tools, security))
     per_client = settings.max_per_client or max(1, settings.max_concurrency // 2)
-    admission = Admission(inner, settings.max_concurrency, per_client, _OPEN_PATHS)
+    admission = Admission(app, settings.max_concurrency, per_client, _OPEN_PATHS)
     if settings.token is None:
         return admission, admission
     # Outermost: of who has no token nothing is read.
-    return BearerToken(admission, settings.token, _OPEN_PATHS), admission
+    return BearerToken(admission, settings.token, _TOKENLESS_PATHS), admission
+
+
+def _with_api(mcp: ASGIApp, api: ASGIApp) -> ASGIApp:
+    """The live page and paths below /api go to the one, all else and the life to the other."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        below = path == LIVE_PATH or path.startswith(f"{PREFIX}/")
+        await (api if below else mcp)(scope, receive, send)
+
+    return app
 
 
 def _ends_with(app: Starlette, processes: Processes) -> None:
@@ -163,8 +186,8 @@ def run_worker(settings: HttpSettings, bound: socket.socket, heart: Connection) 
     processes = Processes()
     # Who asks from elsewhere has no business with the folders of this machine.
     folders = is_loopback(settings.host)
-    server = build_server(settings.tools, folders=folders, processes=processes)
-    app, admission = http_app(server, settings, processes)
+    tools = make_tools(settings.tools, folders=folders, processes=processes)
+    app, admission = http_app(build_server(made=tools), settings, processes, tools)
     most = most_connections()
     config = uvicorn.Config(
         app,

@@ -12,15 +12,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vllm_preflight.base.units import SCALED_INT, scaled_int
 from vllm_preflight.launch.flags.configs import refusal_of_config
 from vllm_preflight.launch.flags.table import Argument
 from vllm_preflight.launch.launch import Version
 
 # vLLM writes "not given" so.
 _NOT_GIVEN = frozenset({"None", ""})
-_SCALED = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
 _INTEGER = re.compile(r"[+-]?\d(?:_?\d){0,18}")
-_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 # JSON inside an argument may hold 80m or 4k since then.
 _SCALED_JSON_SINCE: Version = (0, 20, 0)
 _STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")')
@@ -34,6 +33,7 @@ _READER_NAMES = {
     "length": "human_readable_int_or_auto",
     "json": "loads",
     "limits": "nullable_kvs",
+    "json_or_limits": "loads",
 }
 _LONGEST_SHOWN = 120
 
@@ -47,19 +47,17 @@ def human_readable_int(text: str) -> int:
 
     Decimals go with lower-case suffixes only. Raises ValueError with the rule.
     """
-    match = _SCALED.fullmatch(text.strip())
+    value = scaled_int(text)
+    if value is not None:
+        return value
+    match = SCALED_INT.fullmatch(text.strip())
     if match is None:
         return _integer(text)
     number, suffix = match.groups()
-    power = _POWERS[suffix.lower()]
-    if suffix.islower():
-        return int(float(number) * 1000**power)
-    if "." in number:
-        raise ValueRefused(
-            f"Decimals are not allowed with binary suffixes like {suffix}. Did you mean to use "
-            f"{number}{suffix.lower()} instead?"
-        )
-    return int(number) * 1024**power
+    raise ValueRefused(
+        f"Decimals are not allowed with binary suffixes like {suffix}. Did you mean to use "
+        f"{number}{suffix.lower()} instead?"
+    )
 
 
 def shortened(text: str) -> str:
@@ -167,6 +165,11 @@ def _limits(text: str) -> dict[str, int]:
     return {key.strip(): _integer(value) for key, value in pairs}
 
 
+def _json_or_limits(text: str) -> Any:
+    """A JSON object, or the pairs that 0.8.5 to 0.9 still took for any object."""
+    return _object(text) if _OBJECT.fullmatch(text) else _limits(text)
+
+
 def _boolean(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueRefused(f"Invalid boolean value: {shortened(text)}. Expected 'true' or 'false'.")
@@ -191,6 +194,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "json": _object,
     "json_or_text": _json_or_text,
     "limits": _limits,
+    "json_or_limits": _json_or_limits,
     "boolean": _boolean,
     "name": _name,
     "ids": _ids,

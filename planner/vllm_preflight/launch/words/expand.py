@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from vllm_preflight.launch.words.split import Piece, Word
+from vllm_preflight.launch.words.split import Piece, Span, Word
 
 _REFERENCE = re.compile(
     r"""
@@ -22,9 +22,13 @@ _REFERENCE = re.compile(
           (?: (?P<rule> :?[-+=?] ) (?P<word> (?: [^{}\n]++ | \{[^{}\n]*+\} )*+ ) )? \}
     | \$(?P<plain> [A-Za-z_]\w* | [0-9@*] )
     | (?P<other> \$\{ [^}\n]{0,300}+ \} )
+    | (?P<template> \{\{ [^{}\n]{0,100}+ \}\} | \{ (?: [A-Za-z_][\w.]* | \.\.\. ) \} )
+    | (?P<usage> (?<![^\s=]) \[ [A-Za-z_ -]+ \] (?![^\s]) )
     """,
     re.VERBOSE,
 )
+# What blanks leave together: the output of a command is not known, so it stays whole.
+_APART = re.compile(r"(?:\$\((?:[^()\n]++|\([^()\n]*+\))*+\)|`[^`\n]*+`|\S)+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
 _LONGEST_VALUE = 10_000
 # How deep a default may hold another variable.
@@ -40,28 +44,59 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """One word as a program gets it; `missing` names what the text does not say."""
+    """One word as a program gets it; `missing` names what the text does not say.
+
+    `span` is where the word that it came from is written, which several may share.
+    """
 
     text: str
     missing: tuple[str, ...] = ()
+    span: Span | None = None
 
 
 @dataclass
 class Variables:
-    """What the text has set so far: variables, arrays, and the words of `$@` it left out."""
+    """What the text has done so far: variables and arrays set, a vLLM installed.
+
+    Only what is exported reaches the programs that the text starts; `changed` had another
+    value before. `installed` is what
+    follows the name in `pip install vllm==0.19.0`, `built_for` the platform of that build.
+    """
 
     values: dict[str, Expanded] = field(default_factory=dict[str, Expanded])
     arrays: dict[str, list[Expanded]] = field(default_factory=dict[str, list[Expanded]])
+    exported: set[str] = field(default_factory=set[str])
+    exports_all: bool = False
+    changed: set[str] = field(default_factory=set[str])
+    installed: str | None = None
+    built_for: str | None = None
 
     def copy(self) -> Variables:
         """The same, to be changed apart."""
-        return Variables(dict(self.values), {k: list(v) for k, v in self.arrays.items()})
+        arrays = {name: list(items) for name, items in self.arrays.items()}
+        return replace(
+            self,
+            values=dict(self.values),
+            arrays=arrays,
+            exported=set(self.exported),
+            changed=set(self.changed),
+        )
+
+    def environment(self, handed: Collection[str] = ()) -> dict[str, str]:
+        """The variables a program sees: those exported, and those set before its name."""
+        return {
+            name: value.text
+            for name, value in self.values.items()
+            if self.exports_all or name in self.exported or name in handed
+        }
 
     def assign(self, name: str, value: Expanded, *, appended: bool = False) -> None:
         """Set a variable, or add to it."""
         if appended and name in self.values:
             before = self.values[name]
             value = Expanded(before.text + value.text, before.missing + value.missing)
+        elif name in self.values and self.values[name].text != value.text:
+            self.changed.add(name)
         # A value of that length is no setting, and doubling it would never end.
         self.values[name] = value if len(value.text) <= _LONGEST_VALUE else Expanded("")
 
@@ -95,7 +130,7 @@ def set_variable(word: Word, variables: Variables) -> bool:
     return True
 
 
-def expand(word: Word, variables: Variables) -> list[Expanded]:
+def expand(word: Word, variables: Variables, span: Span | None = None) -> list[Expanded]:
     """The words that one word becomes: none, one, or several where a variable splits."""
     fields: list[tuple[str, tuple[str, ...]]] = []
     started = False
@@ -114,8 +149,8 @@ def expand(word: Word, variables: Variables) -> list[Expanded]:
                 _append(fields, part.text, part.missing)
         started = started or piece.mode == "double"
     if not fields and started and not _is_empty_list(word, variables):
-        return [Expanded("")]
-    return [Expanded(text, missing) for text, missing in fields]
+        return [Expanded("", (), span)]
+    return [Expanded(text, missing, span) for text, missing in fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +169,7 @@ def _append(fields: list[tuple[str, tuple[str, ...]]], text: str, missing: tuple
 
 def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> None:
     """An unquoted variable's value: every blank in it ends a word."""
-    words = part.text.split()
+    words = _APART.findall(part.text)
     if not words:
         return
     if part.text[0].isspace() and fields:
@@ -142,7 +177,7 @@ def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> Non
     for index, word in enumerate(words):
         if index:
             fields.append(("", ()))
-        _append(fields, word, part.missing)
+        _append(fields, word, tuple(name for name in part.missing if name in word))
     if part.text[-1].isspace():
         fields.append(("", ()))
 
@@ -203,7 +238,10 @@ def _variable(match: re.Match[str], name: str, variables: Variables, depth: int)
     if given and value is not None:
         return _Part(value.text, value.missing, True)
     if rule.endswith(("-", "=")):
-        return _default(match["word"], variables, depth)
+        default = _default(match["word"], variables, depth)
+        if rule.endswith("="):
+            variables.assign(name, Expanded(default.text, default.missing))
+        return default
     return _Part("", (), True) if value is not None else _unknown(match[0])
 
 

@@ -15,6 +15,7 @@ from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     attention_sinks,
+    cohere_asr,
     decoder,
     dual_encoders,
     encoder_only,
@@ -45,6 +46,7 @@ TEXT_READERS: Mapping[str, Reader] = {
     **shared_query.READERS,
     **value_mixture.READERS,
     **whisper.READERS,
+    **cohere_asr.READERS,
     **mla.READERS,
     **molmo.READERS,
     **hybrid.READERS,
@@ -105,11 +107,17 @@ _TEXT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Text models that transformers 5 names after the wrapper, by the type of what they are.
+_TEXT_ALIASES: Mapping[str, str] = {
+    "minimax_m3_vl_text": "minimax_m3",
+    "unlimited_ocr_text": "deepseek_v2",
+}
 # Classes that load the text model of a multimodal checkpoint alone.
 _TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
     "adapter_config",
+    "adapter_hidden_size",
     "alignment_intermediate_size",
     "audio_merge_size",
     "connector_norm",
@@ -126,6 +134,7 @@ _PASSED_DOWN = (
     "window_size",
     "downsample_rate",
     "deepstack_layer_map",
+    "deepstack_num_inject_layers",
     "downsample_factor",
     "ffn_hidden_size",
     "kimia_adaptor_input_dim",
@@ -135,6 +144,7 @@ _PASSED_DOWN = (
     "sound_config",
     "spatial_conv_size",
     "stack_factor",
+    "subsample_factor",
     "temporal_conv_size",
     "text_config",
     "llm_config",
@@ -226,6 +236,7 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
     raw = dict(section.raw if section is not None else config.raw)
     if section is None or not section.model_type:
         raw["model_type"] = wrapper.text_type
+    raw["model_type"] = _TEXT_ALIASES.get(str(raw["model_type"]), raw["model_type"])
     if wrapper.text_class:
         raw["model_type"] = wrapper.text_class
     where = section.where if section is not None else config.where
