@@ -41,7 +41,7 @@ from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_questi
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
-_MOST_THREADS = 8
+_MOST_THREADS = 2
 logger = logging.getLogger(__name__)
 
 # Where the page looks for what it draws, beside the structured answer.
