@@ -6,9 +6,9 @@ import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.arguments import parse_command
+from vllm_preflight.launch.releases import release_allowed
 from vllm_preflight.launch.words.find import find_server_command
 from vllm_preflight.launch.words.images import platform_of_image
-from vllm_preflight.launch.words.packages import release_allowed
 
 IMAGE = "vllm/vllm-openai:v0.19.0"
 
