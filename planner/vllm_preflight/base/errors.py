@@ -36,6 +36,13 @@ class PreflightError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def error_of(code: str) -> type[PreflightError]:
+    """The kind of error that has a code; PreflightError itself for any other."""
+    return next(
+        (kind for kind in PreflightError.__subclasses__() if kind.code == code), PreflightError
+    )
+
+
 class InvalidRequest(PreflightError):
     """A field, flag or file has a value that cannot be used."""
 
