@@ -102,7 +102,7 @@ class PlannerTool(Tool):
     def problem(self, error: Exception) -> Problem:
         """What to tell whoever asked of a failure; one that is a bug is logged here."""
         if isinstance(error, PreflightError):
-            return Problem(error.code, f"{error}")
+            return Problem(error.code, presentable(str(error)))
         if isinstance(error, TimeoutError):
             return Problem(
                 "timeout",

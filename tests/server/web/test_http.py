@@ -55,7 +55,7 @@ class Server:
                 "Accept": "application/json, text/event-stream",
             }
         given = usual | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         try:
             connection.request(method, path, body, given)
             response = connection.getresponse()
