@@ -37,10 +37,9 @@ class PreflightError(Exception):
 
 
 def error_of(code: str) -> type[PreflightError]:
-    """The kind of error that has a code; PreflightError itself for any other."""
-    return next(
-        (kind for kind in PreflightError.__subclasses__() if kind.code == code), PreflightError
-    )
+    """The kind of error with that code; PreflightError itself for a code nobody has."""
+    kinds = (kind for kind in PreflightError.__subclasses__() if kind.code == code)
+    return next(kinds, PreflightError)
 
 
 class InvalidRequest(PreflightError):

@@ -74,7 +74,7 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
     try:
         request = validate_request(spec.request, question["arguments"])
         with nullcontext() if question["folders"] else without_folders():
-            answered = answer_question(spec, request, progress)
+            answered = answer_question(spec, request, progress, whole=question["whole"])
     except PreflightError as error:
         return {"refusal": str(error), "code": error.code, **_state()}
     except MemoryError:

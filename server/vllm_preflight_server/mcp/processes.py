@@ -56,6 +56,7 @@ class Question:
     arguments: Mapping[str, Any]
     folders: bool
     limit_s: float
+    whole: bool = False
 
 
 class Process:
@@ -82,6 +83,7 @@ class Process:
         frame = {
             "tool": question.tool,
             "arguments": dict(question.arguments),
+            "whole": question.whole,
             "folders": question.folders,
             "limit_s": question.limit_s,
             "hub": hub_reach.known(),
