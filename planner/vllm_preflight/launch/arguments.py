@@ -101,8 +101,17 @@ def parse_command(
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
-    command = find_server_command(text)
-    warnings: list[str] = []
+    return parse_server(find_server_command(text), version, model=model)
+
+
+def parse_server(
+    command: ServerCommand, version: str | None = None, *, model: str | None = None
+) -> ParsedCommand:
+    """The arguments of a server that was found, as `version` reads them; see parse_command."""
+    warnings = [
+        f"The text sets {name} only on a condition that is not known here; it is left out."
+        for name in command.left_out
+    ]
     tagged = None if version else _tagged_version(command, warnings)
     parser = parser_of(parse_version(version or tagged))
     reader = _Reader(command, parser, model, warnings)

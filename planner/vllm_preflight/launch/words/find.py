@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.launch.words.branches import Branches
 from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, read_container
 from vllm_preflight.launch.words.expand import Expanded, Variables, assignment, expand, set_variable
 from vllm_preflight.launch.words.prepare import CURLY_QUOTES, readings
 from vllm_preflight.launch.words.split import SimpleCommand, split_commands
+from vllm_preflight.launch.words.wrappers import MODULES, engine_words
 
 _MOST_WORDS = 2_000
 # How often a command may hold another in `bash -c`, a container or a here-document.
@@ -26,6 +28,7 @@ _SERVER_MODULES = frozenset(
         "vllm.entrypoints.openai.api_server",
         "vllm.entrypoints.api_server",
         "vllm.entrypoints.cli.main",
+        *MODULES,
     }
 )
 SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh"})
@@ -51,7 +54,8 @@ class ServerCommand:
     """The words after `vllm serve`, the variables set for it and the image it runs in.
 
     `entry` is how it is started: `vllm serve`, the older server module, or an image's own
-    entry point. `assigned` are the variables written right before the command.
+    entry point. `assigned` are the variables written right before the command, `left_out`
+    those set where only the running machine knows whether.
     """
 
     words: tuple[Expanded, ...]
@@ -59,6 +63,7 @@ class ServerCommand:
     assigned: tuple[str, ...] = ()
     entry: Entry = "serve"
     image: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def find_server_command(text: str) -> ServerCommand:
@@ -90,6 +95,17 @@ def find_server_command(text: str) -> ServerCommand:
     return command
 
 
+def find_in_words(
+    words: Sequence[Expanded], variables: Mapping[str, Expanded]
+) -> ServerCommand | None:
+    """The vLLM server that a program's words start with these variables set; None for none.
+
+    No shell has read the words; a shell among them reads the one after its -c.
+    Raises InvalidRequest as find_server_command.
+    """
+    return _server_in(words, Variables(dict(variables)), _DEEPEST_NESTING) if words else None
+
+
 def _nothing_found(text: str) -> InvalidRequest:
     shown = text.strip()[:60]
     other = _OTHER_COMMANDS.search(text)
@@ -112,13 +128,22 @@ def _nothing_found(text: str) -> InvalidRequest:
 def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     known = variables.copy()
     documents: list[str] = []
-    for simple in split_commands(text):
-        words, assigned = _expanded(simple, known)
+    branches = Branches()
+    left_out: list[str] = []
+    for whole in split_commands(text):
+        simple = branches.enter(whole, known)
+        if simple is None:
+            continue
+        certain = branches.certain
+        words, assigned = _expanded(simple, known if certain else known.copy())
+        if not certain and not words:
+            left_out += _left_open(simple, known)
         if words:
             command = _server_in(words, known, depth)
             command = command or _fed(simple, words, known, depth)
             if command is not None:
-                return replace(command, assigned=(*assigned, *command.assigned))
+                out = tuple(dict.fromkeys((*left_out, *command.left_out)))
+                return replace(command, assigned=(*assigned, *command.assigned), left_out=out)
         documents += simple.documents
     # A script that the text only writes is what it is about, where nothing else is.
     for document in documents if depth else ():
@@ -126,6 +151,16 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
         if command is not None:
             return command
     return None
+
+
+def _left_open(simple: SimpleCommand, known: Variables) -> list[str]:
+    """The variables that a command may set; those never set before are empty without it."""
+    names = [found[0] for word in simple.words if (found := assignment(word))]
+    for name in names:
+        if name not in known.values and name not in known.arrays:
+            known.assign(name, Expanded(""))
+            known.arrays[name] = []
+    return names
 
 
 def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], tuple[str, ...]]:
@@ -198,6 +233,8 @@ def _started(words: Sequence[Expanded], index: int, variables: Variables) -> Ser
     if is_module and rest and rest[0].text == "serve":
         # `-m vllm.entrypoints.cli.main serve` says it once more.
         rest, serve = rest[1:], True
+    if is_module:
+        rest = list(engine_words(words[index + 1].text, rest))
     environment = {name: value.text for name, value in variables.values.items()}
     return ServerCommand(tuple(rest), environment, entry="serve" if serve else "module")
 
@@ -212,7 +249,7 @@ def _starts_server(word: str, after: Sequence[str]) -> bool:
 def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in the text after `bash … -c …`."""
     runs = named = False
-    for word in words:
+    for index, word in enumerate(words):
         if named:
             # The option that `-o` sets: `bash -euo pipefail -c …`.
             named = False
@@ -220,10 +257,19 @@ def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> Se
             runs = runs or bool(_RUN_TEXT.fullmatch(word.text))
             named = word.text.endswith("o") and not word.text.startswith("--")
         elif runs:
-            return _find(word.text, variables, depth)
+            return _find(word.text, _with_arguments(variables, words[index + 1 :]), depth)
         else:
             return None
     return None
+
+
+def _with_arguments(variables: Variables, words: Sequence[Expanded]) -> Variables:
+    """The variables with the words after `-c TEXT` as $0, $1, … and $@."""
+    known = variables.copy()
+    for index, word in enumerate(words):
+        known.assign(str(index), word)
+    known.arrays["@"] = list(words[1:])
+    return known
 
 
 def _run_text(texts: Sequence[str], variables: Variables, depth: int) -> ServerCommand | None:

@@ -56,10 +56,14 @@ Word = tuple[Piece, ...]
 
 @dataclass(frozen=True, slots=True)
 class SimpleCommand:
-    """The words of one command and the here-documents it is given."""
+    """The words of one command and the here-documents it is given.
+
+    `joined` is the operator before it: "&&", "||", "|", ";" and so on, "" for the first.
+    """
 
     words: tuple[Word, ...]
     documents: tuple[str, ...] = ()
+    joined: str = ""
 
 
 @dataclass
@@ -70,6 +74,7 @@ class _Splitter:
     position: int = 0
     commands: list[list[Word]] = field(default_factory=lambda: [[]])
     documents: list[list[str]] = field(default_factory=lambda: [[]])
+    operators: list[str] = field(default_factory=lambda: [""])
     pending: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     word: list[Piece] | None = None
     redirecting: bool = False
@@ -101,6 +106,7 @@ class _Splitter:
         if not redirection:
             self.commands.append([])
             self.documents.append([])
+            self.operators.append(text.strip())
         if "\n" in text:
             self._read_documents(text)
 
@@ -133,8 +139,8 @@ def split_commands(text: str) -> list[SimpleCommand]:
     while splitter.position < len(text):
         _step(splitter)
     splitter.end_word()
-    found = zip(splitter.commands, splitter.documents, strict=True)
-    return [SimpleCommand(tuple(words), tuple(docs)) for words, docs in found if words]
+    found = zip(splitter.commands, splitter.documents, splitter.operators, strict=True)
+    return [SimpleCommand(tuple(words), tuple(docs), op) for words, docs, op in found if words]
 
 
 def _unmatched() -> InvalidRequest:
