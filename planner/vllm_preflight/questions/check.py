@@ -59,11 +59,13 @@ def predict_startup(
     *,
     model: Model | None = None,
     hardware: Hardware | None = None,
+    parsed: ParsedCommand | None = None,
     progress: Progress | None = None,
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
-    `model` and `hardware` save reading them again when the caller has them. A command that
+    `model`, `hardware` and `parsed`, the command as it was read, save reading them again when
+    the caller has them. A command that
     the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
     is an architecture that is not understood ("not_modelled").
 
@@ -71,7 +73,7 @@ def predict_startup(
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
     request = _with_vllm_args(request)
-    parsed = _parsed(request)
+    parsed = parsed or _parsed(request)
     request = with_command(request, parsed)
     hardware = hardware or select_hardware(request)
     if parsed.refusal is not None:
