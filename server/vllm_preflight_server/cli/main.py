@@ -18,6 +18,7 @@ commands:
   generate MODEL    write the files that run such a plan into a folder (-o DIR)
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+                    check -f FILE|DIR|-  (manifests, compose, Helm values, unit files)
   compare MODEL     which GPUs carry a workload, how many, and what each costs
   find              which models of the catalogue run on these GPUs
   explain LOG       what happened in a vLLM log (a file, or - for standard input)
