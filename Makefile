@@ -27,6 +27,7 @@ lint:  ## style, types, import contracts
 generate:  ## every generated file, written again
 	$(BIN)/python scripts/build_architecture.py
 	$(BIN)/python scripts/build_client_configs.py
+	$(BIN)/python scripts/build_library.py
 	$(BIN)/python scripts/write_snapshots.py
 	$(BIN)/python scripts/build_readme.py
 

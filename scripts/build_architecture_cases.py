@@ -5,7 +5,8 @@
 Each MEASURED file maps a label to a config with its source, the bytes vLLM 0.33's class holds
 on rank 0 for each tensor-parallel size (parameters and buffers, built on PyTorch's meta
 device) and the KV-cache specs of its layers. Of several configs of a class the first that
-could be built is kept, checkpoints before defaults before made-up shapes.
+could be built is kept, checkpoints before defaults before made-up shapes. A class that no
+MEASURED file has keeps its committed case.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _CATEGORIES = {
 # What is not set beside ours, and why.
 _WITHOUT_CACHES = {
     "DeepseekV4ForCausalLM": "its caches have names of their own on either side",
+    "DeepseekV4ForConditionalGeneration": "the same",
     "MiniMaxM3SparseForCausalLM": "its indexer's cache has a name of its own on either side",
     "MiniMaxM3SparseForConditionalGeneration": "the same",
     "Gemma3nForCausalLM": "layers that share an earlier layer's cache are counted there",
@@ -67,17 +69,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in json.loads(path.read_text(encoding="utf-8")).values():
             found.setdefault(row["class"], []).append(row)
     categories = json.loads(options.registry.read_text(encoding="utf-8"))["categories"]
+    kept = _committed()
     lines = [_header()]
     for key, name in _CATEGORIES.items():
         done: set[str] = set()
         for architecture in sorted(categories[key]):
             if name != "drafts" and architecture not in done:
                 done.add(architecture)
-                lines.append(_case(architecture, name, found.get(architecture, [])))
+                rows = found.get(architecture, [])
+                before = None if rows else kept.get((architecture, name))
+                lines.append(before or _case(architecture, name, rows))
     unique = list(dict.fromkeys(json.dumps(line, separators=(",", ":")) for line in lines))
     CASES.write_text("\n".join(unique) + "\n", encoding="utf-8")
     print(f"{len(unique) - 1} classes, {CASES.stat().st_size:,} bytes")
     return 0
+
+
+def _committed() -> dict[tuple[str, str], dict[str, Any]]:
+    """The cases there are, by class and category."""
+    if not CASES.exists():
+        return {}
+    rows = map(json.loads, CASES.read_text(encoding="utf-8").splitlines()[1:])
+    return {(row["class"], row["category"]): row for row in rows if "config" in row}
 
 
 def _header() -> dict[str, Any]:

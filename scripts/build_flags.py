@@ -134,6 +134,7 @@ def _value_type(text: str, reader: ParserReader) -> dict[str, Any]:
     optional = text.startswith("optional_type(")
     if optional:
         text = text.removeprefix("optional_type(").removesuffix(")")
+    parsed = optional or text.startswith("parse_type(")
     text = text.removeprefix("parse_type(").removesuffix(")") if "parse_type" in text else text
     if optional or text == "nullable_str":
         result["optional"] = True
@@ -150,6 +151,8 @@ def _value_type(text: str, reader: ParserReader) -> dict[str, Any]:
             result["levels"] = True
         return result
     kind = "ids" if text.startswith("lambda [") else _TYPES.get(text, "text")
+    if kind == "json" and parsed and reader.takes_pairs:
+        kind = "json_or_limits"
     if kind != "text":
         result["type"] = kind
     return result

@@ -37,6 +37,10 @@ class ParserReader:
         self.rule = ast.unparse(node) if node else ""
         literals = self.engine.names.get("literal_to_kwargs")
         self.open_literals = literals is not None and "metavar" in ast.unparse(literals)
+        # Some releases read key=value pairs where an argument's JSON is no object.
+        readers = [self.engine.names.get(name) for name in ("parse_type", "optional_type")]
+        texts = [ast.unparse(node) for node in readers if isinstance(node, ast.AST)]
+        self.takes_pairs = any("nullable_kvs" in text for text in texts)
         self.scaled = set(re.findall(r"'([a-z_]+)'", self._scaled_text()))
 
     def _scaled_text(self) -> str:
@@ -266,7 +270,8 @@ class ParserReader:
             kwargs["type"] = Symbol("float")
         elif "dict" in builtins:
             open_text = ("str" in builtins or others) and "union_dict_and_str" in self.rule
-            kwargs["type"] = Symbol("union_dict_and_str" if open_text else "json.loads")
+            text = "union_dict_and_str" if open_text else "parse_type(json.loads)"
+            kwargs["type"] = Symbol(text)
         else:
             kwargs["type"] = Symbol("str")
         # A boolean is left to argparse, None or not.

@@ -90,6 +90,22 @@ def test_the_library_answers_what_the_command_does(tmp_path: Path) -> None:
     assert serve in printed
 
 
+@pytest.mark.parametrize(
+    ("number", "printed"),
+    [
+        (0, "starts, and holds all 16 requests"),
+        (1, "unknown_gpu No GPU called"),
+        (2, "H100 SXM5 80GB carries"),
+    ],
+)
+def test_a_program_of_the_library_page_runs(number: int, printed: str, tmp_path: Path) -> None:
+    programs = PYTHON.findall((ROOT / "docs/library.md").read_text(encoding="utf-8"))
+    assert len(programs) == 3
+    done = run(tmp_path, sys.executable, "-W", "error", "-c", programs[number])
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))

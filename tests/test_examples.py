@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
-PROGRAMS = (".py", ".ts", ".sh")
+PROGRAMS = (".py", ".ts", ".sh", ".ipynb")
 NODE_CLIENTS = ROOT / "tests" / "node" / "node_modules"
 
 
@@ -74,9 +75,39 @@ def test_shell() -> None:
     assert lines[-1].startswith("vllm serve Qwen/Qwen3-32B ")
 
 
+def test_a_controller_is_told_how_many_gpus() -> None:
+    found = json.loads(run(sys.executable, EXAMPLES / "provision.py", "Qwen/Qwen3-32B", "L40S"))
+    assert (found["gpus"], found["gpu"]) == (2, "L40S")
+    assert found["args"][0] == "Qwen/Qwen3-32B"
+
+
+def test_a_sweep_becomes_a_table() -> None:
+    lines = run(sys.executable, EXAMPLES / "sweep_pandas.py").splitlines()
+    assert lines[0].split()[1:] == ["RTX", "4090", "L40S", "H100"]
+    assert lines[-1].split()[0] == "openai/gpt-oss-120b"
+    assert lines[-1].split()[-1] == "carries"
+
+
+def test_the_notebook_runs_and_shows_its_answers() -> None:
+    program = (
+        "import json, nbformat, nbclient, sys\n"
+        "notebook = nbformat.read(sys.argv[1], as_version=4)\n"
+        "nbclient.NotebookClient(notebook, timeout=60).execute()\n"
+        "print(json.dumps([cell.get('outputs', []) for cell in notebook.cells]))\n"
+    )
+    printed = run(sys.executable, "-c", program, EXAMPLES / "notebook.ipynb")
+    outputs = [output for cell in json.loads(printed) for output in cell]
+    shown = [output["data"] for output in outputs if "data" in output]
+    assert any("<table>" in data.get("text/html", "") for data in shown)
+    assert "starts, and holds all 16 requests" in printed
+
+
 def test_every_example_is_tried() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in PROGRAMS} == {
+        "notebook.ipynb",
         "plan.py",
         "plan.ts",
+        "provision.py",
         "smallest_gpu.sh",
+        "sweep_pandas.py",
     }

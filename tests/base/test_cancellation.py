@@ -56,5 +56,5 @@ def test_waiting_for_the_hub_stops(monkeypatch: pytest.MonkeyPatch) -> None:
         started = time.monotonic()
         with stoppable(stop), pytest.raises(Stopped):
             load_model("nobody/nothing", source="hub")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 15
     close_session()

@@ -117,6 +117,9 @@ def test_two_gpus_are_described_in_full(run: Run) -> None:
         "process_mib": 20,
         "unified": False,
         "shows_total": first["shows_total"],
+        "vendor": "NVIDIA",
+        "architecture": None,
+        "partition": None,
     }
     assert (second["index"], second["nvlink_peers"], second["process_mib"]) == (1, [0], 0)
 

@@ -48,6 +48,46 @@ def test_a_longer_length_is_refused_and_scaling_the_rope_is_the_remedy() -> None
     assert check(command).startup.starts
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+
+
+def yarn(key: str = "rope_scaling", **more: int) -> str:
+    overrides = json.dumps({key: YARN, **more})
+    return f"vllm serve Qwen/Qwen3-8B --hf-overrides '{overrides}'"
+
+
+@pytest.mark.parametrize(
+    ("line", "release", "length"),
+    [
+        (f"vllm serve Qwen/Qwen3-8B --rope-scaling '{json.dumps(YARN)}'", "0.8.5", 131072),
+        (yarn(), "0.9.2", 131072),
+        (yarn(), "0.29.0", 131072),
+        (yarn("rope_parameters"), "0.12.0", 131072),
+        # Not read under that key yet.
+        (yarn("rope_parameters"), "0.11.0", 40960),
+        # The stated positions count since.
+        (yarn(), "0.30.0", 40960),
+        (yarn(max_position_embeddings=131072), "0.33.0", 131072),
+    ],
+)
+def test_up_to_0_29_yarn_scales_the_length_by_itself(line: str, release: str, length: int) -> None:
+    request = {"gpu": "H100", "vllm_version": release}
+    for asked, starts in ((length, True), (length + 1, False)):
+        command = f"{line} --max-model-len {asked}"
+        answer = predict_startup(validate_request(StartupRequest, {**request, "command": command}))
+        assert answer.startup.starts is starts
+    unasked = predict_startup(validate_request(StartupRequest, {**request, "command": line}))
+    assert unasked.startup.max_model_len == length
+
+
+def test_a_yarn_of_an_older_release_is_completed_for_the_newest() -> None:
+    failure = check(f"{yarn()} --max-model-len 131072").startup.failure
+    assert failure is not None
+    flag, overrides = shlex.split(failure.remedies[1])
+    completed = {"rope_scaling": YARN, "max_position_embeddings": 131072}
+    assert flag == "--hf-overrides" and json.loads(overrides) == completed
+
+
 def test_beyond_four_times_the_length_there_is_no_scaling_to_name() -> None:
     failure = check("vllm serve Qwen/Qwen3-8B --max-model-len 1000000").startup.failure
     assert failure is not None and failure.remedies == ["--max-model-len 40960"]

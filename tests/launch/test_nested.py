@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.nested import read_mm_limits
 
@@ -36,3 +37,14 @@ def test_limits_are_read_in_every_form(text: str, limits: dict[str, int]) -> Non
 def test_limits_that_are_no_counts_are_invalid(text: str) -> None:
     with pytest.raises(InvalidRequest, match="limit_mm_per_prompt"):
         read_mm_limits(text)
+
+
+@pytest.mark.parametrize(
+    ("release", "taken"),
+    [("0.8.4", True), ("0.8.5", True), ("0.9.2", True), ("0.10.0", False), ("0.33.0", False)],
+)
+def test_pairs_for_json_were_taken_until_0_10(release: str, taken: bool) -> None:
+    parsed = parse_command("vllm serve m --limit-mm-per-prompt image=2,video=0", release)
+    assert (parsed.refusal is None) is taken
+    if taken:
+        assert read_mm_limits(parsed.fields["limit_mm_per_prompt"]) == {"image": 2, "video": 0}

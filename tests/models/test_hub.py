@@ -374,7 +374,7 @@ def test_a_hub_that_never_answers_costs_the_budget_and_no_more(
     started = time.monotonic()
     with pytest.raises(HubUnavailable, match=r"127\.0\.0\.1 did not answer in time") as caught:
         read_hub("org/llama", None, silent)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10
     assert "local folder" in caught.value.hint
 
 

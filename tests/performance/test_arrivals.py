@@ -133,5 +133,5 @@ def test_tails_and_simulations_are_quick(served: Served) -> None:
     middle = time.process_time()
     simulate(replica, requests=2000, seed=0, rate=rate)
     # Several times the limits of the benchmark: a busy machine, and lines that are counted.
-    assert (middle - began) / 5 < 0.2
-    assert time.process_time() - middle < 10
+    assert (middle - began) / 5 < 1
+    assert time.process_time() - middle < 30

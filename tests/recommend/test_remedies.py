@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Remedy
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
+from vllm_preflight.models.catalog.entries import catalog_entry
+from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.questions.plan import plan_deployment
+from vllm_preflight.recommend import checkpoints
 
 
 def plan(model: str = "Qwen/Qwen3-32B", gpu: str = "H100", **fields: Any) -> PlanResponse:
@@ -21,6 +26,12 @@ def plan(model: str = "Qwen/Qwen3-32B", gpu: str = "H100", **fields: Any) -> Pla
 
 def remedies(**fields: Any) -> list[Remedy]:
     return plan(**fields).remedies or []
+
+
+def check_line(command: str, gpu: str = "H100", **fields: Any) -> StartupResponse:
+    return predict_startup(
+        validate_request(StartupRequest, {"command": command, "gpu": gpu, **fields})
+    )
 
 
 def check(model: str, gpu: str = "H100", **fields: Any) -> StartupResponse:
@@ -45,6 +56,51 @@ def test_a_checkpoint_that_exists_is_named() -> None:
     assert found[0].command is not None
     assert found[0].command.startswith("vllm serve Qwen/Qwen3-32B-AWQ")
     assert found[0].gives_up
+
+
+def test_a_checkpoint_known_by_its_name_is_named() -> None:
+    found = remedies(model="meta-llama/Llama-3.3-70B-Instruct", gpu="RTX 3090", gpus=2)
+    assert found[0].set["model"] == "casperhansen/llama-3.3-70b-instruct-awq"
+    changed: dict[str, Any] = {"gpu": "RTX 3090", "gpus": 2, **found[0].set}
+    again = plan(**changed)
+    assert again.verdict.outcome == "carries"
+    assert again.artifacts.serve_command == found[0].command
+
+
+def test_ids_of_checkpoints_have_a_source_and_a_storage() -> None:
+    path = Path(checkpoints.__file__).with_name("checkpoint_ids.json")
+    table = json.loads(path.read_text(encoding="utf-8"))
+    assert table["date"] and table["source"] and table["unit"]
+    for base, items in table["models"].items():
+        assert catalog_entry(base) is not None
+        for item in items:
+            assert item["source"]
+            assert read_name(item["id"]).precision not in (None, "16-bit")
+
+
+def test_with_several_machines_a_remedy_has_the_line_of_each() -> None:
+    found = remedies(
+        model="deepseek-ai/DeepSeek-V3.1", gpus=8, concurrency=16, prompt_tokens=4000,
+        gen_tokens=1000,
+    )  # fmt: skip
+    (two,) = [item for item in found if item.set.get("nodes") == 2]
+    head, worker = two.node_commands or ["", ""]
+    assert head == two.command and "--headless" in worker
+    assert all(item.node_commands is None for item in found if item is not two)
+
+
+def test_what_a_refusal_proposes_is_planned_before_it_is_said_to_help() -> None:
+    short, scaled = remedies(max_model_len=131_072)
+    assert short.set == {"max_model_len": 40_960} and short.gives_up
+    assert "YaRN" in (scaled.gives_up or "")
+    for item in (short, scaled):
+        changed: dict[str, Any] = {"max_model_len": 131_072, **item.set}
+        again = plan(**changed)
+        assert again.verdict.outcome == "carries"
+        assert again.artifacts.serve_command == item.command
+    alone = plan(gpus=1, max_model_len=131_072)
+    assert not alone.remedies
+    assert any("nothing that starts comes of it" in step for step in alone.next_steps)
 
 
 def test_what_the_card_cannot_do_is_not_proposed() -> None:
@@ -94,6 +150,49 @@ def test_what_makes_a_launch_start_is_safe(length: int) -> None:
         fields: dict[str, Any] = {"max_model_len": length}
         fields |= {flag[2:].replace("-", "_"): value for flag, value in pairs}
         again = check("Qwen/Qwen3-32B", **fields)
+        assert (again.verdict.start_probability or 0) >= 0.95, text
+
+
+def told_by(answer: StartupResponse) -> list[str]:
+    return answer.startup.failure.remedies if answer.startup.failure else []
+
+
+def test_what_was_said_of_a_launch_is_changed_last() -> None:
+    kinds = [text.split()[0] for text in told_by(check("Qwen/Qwen3-32B", max_model_len=34_000))]
+    assert kinds[0] == "--max-num-seqs"
+    assert kinds.index("--max-model-len") > kinds.index("--kv-cache-dtype")
+    assert kinds[-1] == "--tensor-parallel-size"
+
+
+def test_a_small_share_gets_two_settings_before_the_share_is_changed() -> None:
+    line = "vllm serve meta-llama/Llama-3.1-8B-Instruct --gpu-memory-utilization 0.4"
+    answer = check_line(line, "A100 40GB")
+    told = told_by(answer)
+    assert told[0].startswith("--quantization fp8 --max-model-len ")
+    shares = [float(text.split()[1]) for text in told if text.startswith("--gpu-memory-util")]
+    # A little more with shorter requests, then enough for the model's own length.
+    assert shares == sorted(shares) and shares[0] <= 0.5 and shares[-1] < 0.95
+    for text in told:
+        head = line if "utilization" not in text else line.rpartition(" --gpu")[0]
+        again = check_line(f"{head} {text}", "A100 40GB")
+        assert (again.verdict.start_probability or 0) >= 0.95, text
+
+
+def test_memory_that_others_hold_is_said_and_no_cache_is_predicted() -> None:
+    answer = check("Qwen/Qwen3-8B", free_vram_gb=40)
+    assert answer.startup.available_kv_cache_gib is None and answer.startup.terms is None
+    assert answer.startup.weights_gib is not None
+    assert answer.hardware.free_gib_per_gpu == 40
+    assert answer.verdict.because is not None
+    assert "others hold 39.19 of 79.19 GiB" in answer.verdict.because
+
+
+@pytest.mark.parametrize("free_gb", [20.5, 16.0])
+def test_a_small_free_share_gets_a_second_setting(free_gb: float) -> None:
+    told = told_by(check("Qwen/Qwen3-8B", free_vram_gb=free_gb))
+    assert told
+    for text in told:
+        again = check_line(f"vllm serve Qwen/Qwen3-8B {text}", free_vram_gb=free_gb)
         assert (again.verdict.start_probability or 0) >= 0.95, text
 
 

@@ -7,15 +7,15 @@ plan_deployment's arguments, as tools are called with; it is migrated when read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from vllm_preflight.artifacts.documents import yaml_text
 from vllm_preflight.artifacts.request import GenerateRequest
+from vllm_preflight.base.documents import parse_yaml
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
@@ -127,15 +127,9 @@ def _document(text: str) -> dict[str, Any]:
     if len(text) > _LONGEST:
         raise InvalidRequest(f"The profile has more than {_LONGEST:,} characters.", _HINT)
     try:
-        tokens = cast(Iterable[object], cast(Any, yaml).scan(text, Loader=yaml.SafeLoader))
-        # Aliases can make a small file enormous, and nothing here repeats.
-        if any(isinstance(token, yaml.AliasToken) for token in tokens):
-            raise InvalidRequest("The profile has a YAML alias (*name).", "Write the value out.")
-        document = cast(object, yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" near line {where.line + 1}" if where is not None else ""
-        raise InvalidRequest(f"The profile is no YAML or JSON{line}.", _HINT) from error
+        document = parse_yaml(text)
+    except ValueError as error:
+        raise InvalidRequest(f"The profile {error}.", _HINT) from error
     return _mapping(document, "The profile")
 
 

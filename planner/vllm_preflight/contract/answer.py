@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vllm_preflight.base.terms import Basis, Term
 from vllm_preflight.base.units import bytes_to_gib
+from vllm_preflight.contract.text import as_html, as_markdown
 
 
 class Report(BaseModel):
@@ -23,6 +24,14 @@ class Report(BaseModel):
     def to_json_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values, empty optional fields left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def to_text(self) -> str:
+        """The answer as short Markdown, every figure with its name."""
+        return as_markdown(self.to_json_dict())
+
+    def _repr_html_(self) -> str:
+        """The answer as a notebook shows it."""
+        return as_html(self.concise().to_json_dict())
 
     def concise(self) -> Self:
         """The answer without the terms behind its figures, at any depth."""

@@ -33,6 +33,9 @@ class GPUInfo(Report):
     compute_capability: str | None = Field(default=None, description="Such as 9.0.")
     driver_version: str | None = Field(default=None, description="NVIDIA driver.")
     cuda_version: str | None = Field(default=None, description="CUDA version of the driver.")
+    vendor: str | None = Field(default=None, description="Where it is not NVIDIA.")
+    architecture: str | None = Field(default=None, description="AMD's, such as gfx942.")
+    partition: str | None = Field(default=None, description="How an AMD card is split.")
     index: int | None = Field(default=None, description="Index on this machine.")
     uuid: str | None = Field(default=None, description="Only when asked for.")
     catalog_name: str | None = Field(default=None, description="Matching catalogue entry.")
@@ -74,6 +77,9 @@ class HardwareReport(Report):
     gpus_available: int | None = Field(default=None, description="GPUs there are.")
     visible_gib_per_gpu: float = Field(description="GiB CUDA shows per GPU.")
     visible_basis: str = Field(description="Whether that is measured, derived or given.")
+    free_gib_per_gpu: float | None = Field(
+        default=None, description="GiB free per GPU, where others hold the rest."
+    )
     compute_capability: str | None = Field(default=None, description="Such as 9.0.")
     memory_bandwidth_gb_s: float | None = Field(default=None, description="GB/s per GPU.")
     interconnect: str = Field(description="Link between GPUs.")

@@ -5,9 +5,10 @@ Field names follow vLLM's arguments. `*_gb` inputs are GiB, as vLLM users write 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
 
@@ -42,6 +43,10 @@ KvCacheDtype = Literal[
     "int8_per_token_head",
     "fp8_per_token_head",
 ]
+
+
+# Words for --max-model-len with which vLLM chooses the longest that fits.
+_LEFT_TO_VLLM = frozenset({"auto", "-1"})
 
 
 PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
@@ -264,3 +269,16 @@ class EngineInput(RequestModel, frozen=True):
         default=None,
         description="JSON that explain_startup_log returned.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_to_vllm(cls, data: Any) -> Any:
+        """`max_model_len` auto (or -1), which no number can say, as the flag it is."""
+        if not isinstance(data, Mapping):
+            return data
+        given = cast(Mapping[str, Any], data)
+        if str(given.get("max_model_len", "")).strip().lower() not in _LEFT_TO_VLLM:
+            return given
+        others = {name: value for name, value in given.items() if name != "max_model_len"}
+        words = ["--max-model-len auto", *filter(None, [given.get("vllm_args")])]
+        return {**others, "vllm_args": " ".join(map(str, words))}

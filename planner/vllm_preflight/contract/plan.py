@@ -101,6 +101,9 @@ class Remedy(Report):
     tool: str = Field(description="The tool to call again.")
     set: dict[str, Any] = Field(description="Arguments to change in that call.")
     command: str | None = Field(default=None, description="The vllm serve line that results.")
+    node_commands: list[str] | None = Field(
+        default=None, description="With several nodes: the line of each."
+    )
 
 
 class Artifacts(Report):

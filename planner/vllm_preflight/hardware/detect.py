@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vllm_preflight.base.errors import NoGpuDetected
+from vllm_preflight.base.errors import NoGpuDetected, UnknownGpu
 from vllm_preflight.base.units import BYTES_TO_MIB
+from vllm_preflight.hardware.amd import read_amd_gpus
+from vllm_preflight.hardware.cards import find_card
 from vllm_preflight.hardware.catalog import gpus_with_nvml_name
 from vllm_preflight.hardware.detected import DetectedGpu, Detection
 from vllm_preflight.hardware.gpu import Gpu
@@ -23,13 +25,15 @@ RULE = "NVML's total less the driver's reserve"
 
 
 def detect_gpus(*, include_uuid: bool = False) -> Detection:
-    """The NVIDIA GPUs a CUDA process started here would see, in its order.
+    """The GPUs a process started here would see, in its order: NVIDIA's, else AMD's.
 
-    Honours CUDA_VISIBLE_DEVICES. UUIDs are left out unless `include_uuid`. Never raises:
-    without a driver, a GPU or a permission the list is empty or partial and `reason` says
-    why in a sentence.
+    Honours CUDA_VISIBLE_DEVICES, and ROCm's variables for AMD. UUIDs are left out unless
+    `include_uuid`. Never raises: without a driver, a GPU or a permission the list is empty
+    or partial and `reason` says why in a sentence.
     """
     found = read_gpus()
+    if not found.gpus and ((amd := read_amd_gpus()).gpus or amd.reason):
+        return _amd_gpus(amd, include_uuid=include_uuid)
     gpus, hidden = visible_gpus(found.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     reasons = [found.reason, hidden if found.gpus else "", _order_remark(found.gpus)]
     usable: list[DetectedGpu] = []
@@ -47,6 +51,23 @@ def detect_gpus(*, include_uuid: bool = False) -> Detection:
     return replace(found, gpus=tuple(usable), reason=reason or None)
 
 
+def _amd_gpus(found: Detection, *, include_uuid: bool) -> Detection:
+    """What ROCm's variables leave: first the runtime's list, then HIP's over what is left."""
+    gpus, reasons = found.gpus, [found.reason]
+    if (value := os.environ.get("ROCR_VISIBLE_DEVICES")) is not None:
+        gpus, hidden = visible_gpus(gpus, value, "ROCR_VISIBLE_DEVICES")
+        gpus = tuple(replace(gpu, index=place) for place, gpu in enumerate(gpus))
+        reasons.append(hidden)
+    for variable in ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
+        if (value := os.environ.get(variable)) is not None:
+            gpus, hidden = visible_gpus(gpus, value, variable)
+            reasons.append(hidden)
+            break
+    shown = gpus if include_uuid else tuple(map(_without_uuid, gpus))
+    reason = " ".join(sentence for sentence in reasons if sentence)
+    return replace(found, gpus=shown, reason=reason or None)
+
+
 def as_gpu(detected: DetectedGpu) -> Gpu:
     """The planner's facts of a detected GPU; what is free now stays in `detected`.
 
@@ -55,6 +76,8 @@ def as_gpu(detected: DetectedGpu) -> Gpu:
     memory where it is unified, NVML's total under WSL, and else
     `visible_bytes_from_total`. Of a GPU split by MIG it is the first instance.
     """
+    if detected.vendor == "AMD":
+        return _as_amd(detected)
     if detected.mig_instances:
         first = detected.mig_instances[0]
         part = _bare(first.name, first.total_mib, detected)
@@ -82,6 +105,8 @@ def catalog_match(detected: DetectedGpu) -> Gpu | None:
     None too when the total is so far off that only the name is shared, and for an
     instance of a GPU split by MIG.
     """
+    if detected.vendor == "AMD":
+        return _amd_entry(detected)
     named = gpus_with_nvml_name(detected.name)
     if not named or detected.mig_enabled:
         return None
@@ -89,6 +114,29 @@ def catalog_match(detected: DetectedGpu) -> Gpu | None:
         return named[0]
     best = min(named, key=lambda gpu: _difference(gpu, detected))
     return best if _difference(best, detected) <= SAME_CARD else None
+
+
+def _amd_entry(detected: DetectedGpu) -> Gpu | None:
+    """The catalogue's card of that name and memory; None for a partition of one."""
+    try:
+        gpu = find_card(detected.name)
+    except UnknownGpu:
+        return None
+    same = gpu.vendor == "AMD" and _difference(gpu, detected) <= SAME_CARD
+    return gpu if same or (gpu.vendor == "AMD" and gpu.unified) else None
+
+
+def _as_amd(detected: DetectedGpu) -> Gpu:
+    """HIP shows the whole of what AMD SMI calls total, but for what was measured less."""
+    match = _amd_entry(detected)
+    total = detected.total_mib * BYTES_TO_MIB
+    if match is None:
+        bare = _bare(detected.name, detected.total_mib, detected)
+        return _showing(replace(bare, vendor="AMD"), total, "AMD SMI's total")
+    gpu = replace(match, architecture=detected.architecture or match.architecture)
+    if match.visible_basis == "measured" and _is_same_memory(match, detected):
+        return gpu
+    return _showing(replace(gpu, vram_mib=detected.total_mib), total, "AMD SMI's total")
 
 
 def smallest(gpus: Sequence[DetectedGpu]) -> DetectedGpu:

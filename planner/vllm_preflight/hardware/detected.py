@@ -24,11 +24,12 @@ class MigInstance:
 
 @dataclass(frozen=True)
 class DetectedGpu:
-    """One GPU as NVML describes it now.
+    """One GPU as NVML, or AMD SMI, describes it now.
 
     Attributes:
-        index: NVML's index, in PCI order.
-        name: NVML's name.
+        index: NVML's index, in PCI order; HIP's where AMD SMI tells it.
+        name: the driver's name.
+        vendor: "NVIDIA" or "AMD".
         total_mib: NVML's total in MiB; the system's memory where it is unified.
         free_mib: free now, in MiB.
         used_mib: used now, in MiB, without the driver's reserve where NVML tells them apart.
@@ -39,10 +40,12 @@ class DetectedGpu:
         uuid: only when it was asked for.
         mig_enabled: split by MIG; then only `mig_instances` run anything.
         mig_instances: the instances a process may use, in CUDA's order.
-        nvlink_peers: indices of the GPUs it reaches over NVLink.
+        nvlink_peers: indices of the GPUs it reaches over NVLink, or xGMI of AMD.
         process_mib: memory of the processes NVML sees, in MiB; None when it does not say.
         unified: it shares the system's memory and has none of its own.
         shows_total: CUDA shows NVML's whole total, as under WSL.
+        architecture: AMD's name of the instruction set, such as "gfx942".
+        partition: how an AMD card is split, such as "CPX, NPS4".
     """
 
     index: int
@@ -61,6 +64,9 @@ class DetectedGpu:
     process_mib: int | None = None
     unified: bool = False
     shows_total: bool = False
+    vendor: str = "NVIDIA"
+    architecture: str | None = None
+    partition: str | None = None
 
     @property
     def usable_free_mib(self) -> int:

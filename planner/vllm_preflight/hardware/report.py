@@ -24,6 +24,11 @@ def detect_report(detection: Detection) -> DetectReport:
     """What this machine has, why anything is missing, and what to do next."""
     if detection.gpus:
         steps = ['Plan for these GPUs with gpu="auto".']
+        if any(gpu.vendor == "AMD" for gpu in detection.gpus):
+            steps.append(
+                "vLLM's own rules on ROCm are not modelled: weights and KV cache are, a start is "
+                "neither promised nor denied."
+            )
         if busy := [gpu.index for gpu in detection.gpus if gpu.process_mib]:
             steps.append(
                 f"Processes hold memory on GPU {', '.join(map(str, busy))}: vLLM refuses to "
@@ -73,6 +78,9 @@ def to_gpu_info(detected: DetectedGpu) -> GPUInfo:
         compute_capability=f"{capability[0]}.{capability[1]}" if capability else None,
         driver_version=detected.driver_version,
         cuda_version=detected.cuda_version,
+        vendor=None if detected.vendor == "NVIDIA" else detected.vendor,
+        architecture=detected.architecture,
+        partition=detected.partition,
         index=detected.index,
         uuid=detected.uuid,
         catalog_name=match.name if match else None,

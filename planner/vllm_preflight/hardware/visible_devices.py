@@ -17,9 +17,9 @@ Choice = tuple[DetectedGpu, MigInstance | None]
 
 
 def visible_gpus(
-    gpus: Sequence[DetectedGpu], value: str | None
+    gpus: Sequence[DetectedGpu], value: str | None, variable: str = "CUDA_VISIBLE_DEVICES"
 ) -> tuple[tuple[DetectedGpu, ...], str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES=`value` leaves, in its order, and a remark.
+    """The GPUs that `variable`=`value` leaves, in its order, and a remark.
 
     `gpus` must carry their UUIDs. None means the variable is not set. The remark is a
     sentence when something is hidden or wrong, else empty; it quotes no UUID.
@@ -28,7 +28,7 @@ def visible_gpus(
         return tuple(gpus), ""
     entries = [entry.strip() for entry in value.split(",")]
     if not any(entries):
-        return (), "CUDA_VISIBLE_DEVICES is empty, which hides every GPU."
+        return (), f"{variable} is empty, which hides every GPU."
     find = _finder(entries[0])
     chosen: list[Choice] = []
     remark = ""
@@ -36,17 +36,17 @@ def visible_gpus(
         choice = find(entry, gpus)
         if choice is None:
             remark = (
-                f"Entry {position} of CUDA_VISIBLE_DEVICES names no usable GPU of this machine: "
-                "CUDA ignores it and what follows."
+                f"Entry {position} of {variable} names no usable GPU of this machine: it and what "
+                "follows are ignored."
             )
             break
         if choice in chosen:
-            return (), "CUDA_VISIBLE_DEVICES names a GPU twice, which hides every GPU."
+            return (), f"{variable} names a GPU twice, which hides every GPU."
         chosen.append(choice)
     visible = _joined(chosen)
     hidden = len(gpus) - len(visible)
     if hidden and not remark:
-        remark = f"CUDA_VISIBLE_DEVICES hides {hidden} of {len(gpus)} GPUs."
+        remark = f"{variable} hides {hidden} of {len(gpus)} GPUs."
     return visible, remark
 
 

@@ -6,7 +6,7 @@ The text is never executed; of the files it names only that of --config is read.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,20 +25,34 @@ from vllm_preflight.launch.flags.refusals import (
     refuse_model,
 )
 from vllm_preflight.launch.flags.table import Parser, parser_of
-from vllm_preflight.launch.line import written_line
+from vllm_preflight.launch.line import changed_line, is_secret
 from vllm_preflight.launch.meanings import bearing_values, refuse_values
 from vllm_preflight.launch.versions import parse_version
-from vllm_preflight.launch.words.containers import release_of
+from vllm_preflight.launch.words.devices import Visible, by_environment
 from vllm_preflight.launch.words.expand import Expanded
-from vllm_preflight.launch.words.find import ServerCommand, find_server_command
+from vllm_preflight.launch.words.find import find_server_command
+from vllm_preflight.launch.words.images import platform_of_image, release_of
+from vllm_preflight.launch.words.packages import release_allowed
+from vllm_preflight.launch.words.prepare import CURLY_QUOTES
+from vllm_preflight.launch.words.server import ServerCommand
 
 _UNNAMED = "unnamed"
+_CURLY = frozenset(CURLY_QUOTES)
 # Keys of older releases' flags in the model's config.
 _ROPE_ARGUMENTS = ("rope_scaling", "rope_theta")
 _VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 # The release from which vLLM's images start `vllm serve` and not the older module.
 _IMAGES_SERVE_SINCE = (0, 11, 1)
+# Back ends and arguments of launches that one machine does not hold.
+_CLUSTER_BACKENDS = frozenset({"ray", "external_launcher"})
+_PARTIAL = frozenset(
+    {
+        *("data_parallel_rank", "data_parallel_start_rank", "data_parallel_size_local"),
+        *("data_parallel_hybrid_lb", "data_parallel_external_lb", "headless"),
+    }
+)
+# Variables that only other builds of vLLM read.
+_OTHER_BUILDS = {"VLLM_CPU_KVCACHE_SPACE": "cpu", "VLLM_CPU_OMP_THREADS_BIND": "cpu"}
 # How often a correction may need another one.
 _MOST_CORRECTIONS = 8
 
@@ -56,7 +70,11 @@ class ParsedCommand:
         refusal: why vLLM does not take the command; `fields` then hold only the model.
         default_model: what vLLM serves where the command names no model.
         words: the user's words after `vllm serve`, as a program gets them.
-        assigned: variables written right before the command, secrets by name only.
+        visible: the least number of GPUs that the text lets the launch see.
+        platform: what the image is built for ("rocm", "cpu", …) where that is not CUDA.
+        spread: over several machines or a cluster: what one machine shows does not decide.
+        unread: files whose arguments are not known here.
+        command: where the words were found.
     """
 
     fields: Mapping[str, Any]
@@ -66,7 +84,11 @@ class ParsedCommand:
     refusal: Refusal | None = None
     default_model: str | None = None
     words: tuple[str, ...] = ()
-    assigned: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    visible: Visible | None = None
+    platform: str | None = None
+    spread: bool = False
+    unread: tuple[str, ...] = ()
+    command: ServerCommand | None = None
 
     @property
     def config_overrides(self) -> dict[str, Any]:
@@ -76,17 +98,19 @@ class ParsedCommand:
         return {**ropes, **(overrides if isinstance(overrides, Mapping) else {})}
 
     def line(self, changes: Sequence[str] = (), *, model: str | None = None) -> str:
-        """The user's whole line as `vllm serve …`, with flags added or given another value.
+        """The user's whole text, with flags added or given another value.
 
-        `model` is the one that the line does not name.
+        Of a refused command it is the text that vLLM would take, where a correction is
+        known. `model` is the one that the line does not name.
         """
-        words = self.words if model is None else (model, *self.words)
-        return written_line(words, self.assigned, changes)
-
-    def corrected(self) -> ParsedCommand:
-        """The same with the words that vLLM would take, where a refusal names them."""
-        words = self.refusal.corrected if self.refusal is not None else None
-        return self if words is None else replace(self, words=words)
+        if self.command is None:
+            return ""
+        words = list(self.words)
+        if self.refusal is not None and self.refusal.corrected is not None:
+            words = list(self.refusal.corrected)
+        if model is not None:
+            words = [*(() if self.command.entry == "serve" else ("--model",)), model, *words]
+        return changed_line(self.command, words, changes)
 
 
 def parse_command(
@@ -94,8 +118,9 @@ def parse_command(
 ) -> ParsedCommand:
     """The arguments of the vLLM server that `text` starts, as `version` reads them.
 
-    Without a version the image's tag decides, else the newest known release. `model` is
-    the one named beside the command. What vLLM's parser would not take is in `refusal`.
+    Without a version the text decides (the image's tag, what it installs), else the newest
+    known release. `model` is the one named beside the command. What vLLM's parser would not
+    take is in `refusal`.
 
     Raises:
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
@@ -108,11 +133,8 @@ def parse_server(
     command: ServerCommand, version: str | None = None, *, model: str | None = None
 ) -> ParsedCommand:
     """The arguments of a server that was found, as `version` reads them; see parse_command."""
-    warnings = [
-        f"The text sets {name} only on a condition that is not known here; it is left out."
-        for name in command.left_out
-    ]
-    tagged = None if version else _tagged_version(command, warnings)
+    warnings = [*command.notes, *_unexported(command), *_curly(command)]
+    tagged = _named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
     reader = _Reader(command, parser, model, warnings)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
@@ -129,6 +151,12 @@ def parse_server(
     fields |= values
     if reading.model is not None and reading.model.origin and not reading.model.missing:
         fields["model"] = reading.model.text
+    elif reading.model is None and "model" not in fields and model is None and reader.unread:
+        raise InvalidRequest(
+            f"The command names no model, and the file {reader.unread[0]!r} of its --config is not "
+            "here.",
+            "Name the model in the command, or put the file where it can be read.",
+        )
     elif reading.model is None and "model" not in fields and model is None:
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
@@ -141,7 +169,7 @@ def parse_server(
     if refusal is None:
         # A request may name the model beside a command that does not.
         validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    return reader.parsed(fields, extra, refusal)
+    return replace(reader.parsed(fields, extra, refusal), spread=_spread(reading))
 
 
 class _Refused(Exception):
@@ -161,6 +189,14 @@ def _named_model(words: Sequence[str]) -> str | None:
     return None
 
 
+def _spread(reading: Reading) -> bool:
+    """Whether the launch may have workers on other machines, or only a part of its replicas."""
+    given = {item.argument.dest: item.value for item in reading.given}
+    ray = {given.get("distributed_executor_backend"), given.get("data_parallel_backend")}
+    nodes = given.get("nnodes", 1)
+    return nodes != 1 or not ray.isdisjoint(_CLUSTER_BACKENDS) or not _PARTIAL.isdisjoint(given)
+
+
 def _refuse_tools(reading: Reading) -> Refusal | None:
     """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
     given = {item.argument.dest: item.value for item in reading.given}
@@ -177,6 +213,7 @@ class _Reader:
     parser: Parser
     model: str | None
     warnings: list[str]
+    unread: list[str] = field(default_factory=list[str])
 
     @property
     def _serves(self) -> bool:
@@ -205,10 +242,8 @@ class _Reader:
 
     def _read_config(self, name: str) -> Mapping[str, Any] | None:
         content = read_config_file(name)
-        if content is None:
-            sentence = f"The file {name!r} of --config is not here: what it says is not counted."
-            if sentence not in self.warnings:
-                self.warnings.append(sentence)
+        if content is None and name not in self.unread:
+            self.unread.append(name)
         return content
 
     def tried(self, refusal: Refusal, words: Sequence[str]) -> Refusal:
@@ -234,6 +269,7 @@ class _Reader:
     ) -> ParsedCommand:
         """Everything the command says."""
         environment = self.command.environment
+        limits = [*self.command.visible, *by_environment(environment)]
         return ParsedCommand(
             fields=fields,
             extra=extra,
@@ -242,10 +278,10 @@ class _Reader:
             refusal=refusal,
             default_model=self.parser.default_model,
             words=tuple(word.text for word in self.command.words),
-            assigned={
-                name: None if _is_secret(name) else environment.get(name, "")
-                for name in (*_bearing(environment), *self.command.assigned)
-            },
+            visible=min(limits, key=lambda limit: limit.count, default=None),
+            platform=_platform(self.command),
+            unread=tuple(self.unread),
+            command=self.command,
         )
 
 
@@ -284,19 +320,63 @@ def _decides(given: Given) -> bool:
     return flag is not None and flag.reckoned
 
 
-def _tagged_version(command: ServerCommand, warnings: list[str]) -> str | None:
-    """The version that the image's tag names; None, with a warning, where it names none."""
-    if command.image is None:
+def _named_release(command: ServerCommand, given: str | None, warnings: list[str]) -> str | None:
+    """The version that the text names; None, with a warning, where it leaves it open.
+
+    None too where one is `given` beside the text, which then holds.
+    """
+    image, installed = command.image, command.installed
+    release, sure = None, True
+    if installed:
+        release, sure = release_allowed(installed)
+        said = f"vllm{installed}" if installed[0] in "=<>~!" else f"vLLM's {installed} build"
+    elif image is not None:
+        release = release_of(image)
+        said = f"The image {image[:80]!r}"
+    else:
         return None
-    release = release_of(command.image)
+    if given is not None:
+        if release is not None and sure and parse_version(release) != parse_version(given):
+            warnings.append(f"{said} holds vLLM {release}; {given} is taken, as was given.")
+        return None
     if release is None:
         warnings.append(
-            f"The image {command.image[:80]!r} does not say which vLLM it holds; the newest "
-            "known release is assumed."
+            f"{said} does not say which release it is; the newest known one is assumed."
+            if installed
+            else f"{said} does not say which vLLM it holds; the newest known release is assumed."
         )
         return None
     parse_version(release)
+    if not sure:
+        warnings.append(f"{said} leaves the release open; {release}, the newest, is assumed.")
     return release
+
+
+def _curly(command: ServerCommand) -> Iterator[str]:
+    """Words that a word processor has quoted: a shell takes such quotes for letters."""
+    quoted = [word.text for word in command.words if not _CURLY.isdisjoint(word.text)]
+    if quoted:
+        yield (
+            f"Curly quotes are none to a shell: vLLM gets {quoted[0][:60]!r} as it stands. Write "
+            "straight ones."
+        )
+
+
+def _unexported(command: ServerCommand) -> Iterator[str]:
+    """Variables that bear on vLLM and do not reach it."""
+    names = [name for name in command.unexported if name.startswith(_VARIABLES)]
+    if names:
+        yield (
+            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} set but not exported: the "
+            "server does not see it. Write export before it."
+        )
+
+
+def _platform(command: ServerCommand) -> str | None:
+    """What vLLM is built for, where the image or a variable of another build says so."""
+    if command.image is not None and (found := platform_of_image(command.image)):
+        return found
+    return next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
 
 
 def _bearing(environment: Mapping[str, str]) -> dict[str, str]:
@@ -304,9 +384,5 @@ def _bearing(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(_VARIABLES) and not _is_secret(name)
+        if name.startswith(_VARIABLES) and not is_secret(name)
     }
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.upper() for word in _SECRETS)

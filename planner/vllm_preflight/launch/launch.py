@@ -76,7 +76,8 @@ class Launch:
     `max_model_len` is then the model's maximum, to be lowered to what the KV cache holds.
     `pooling` marks embedding, scoring and classifying: no logits, no sampler.
     `compile_cache` says whether it is a first start: those compile, and take more.
-    `cudagraph_sizes` and `max_cudagraph_capture_size` are only set when the user gave them.
+    `version_assumed` says that nobody named a release. `cudagraph_sizes` and
+    `max_cudagraph_capture_size` are only set when the user gave them.
     """
 
     version: Version
@@ -116,6 +117,7 @@ class Launch:
     cudagraph_sizes: tuple[int, ...] | None = None
     max_cudagraph_capture_size: int | None = None
     cudagraph_memory_charged: bool = True
+    version_assumed: bool = False
     num_gpu_blocks_override: int | None = None
     free_bytes: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -7,6 +7,8 @@ releases in `defaults.json`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Version
@@ -17,14 +19,21 @@ from vllm_preflight.models.parts.common import rope_sections
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
+# Since then the tokenizer's length counts for pooling, later with absolute positions alone.
+_TOKENIZER_SINCE: Version = (0, 9, 2)
+_ABSOLUTE_ONLY_SINCE: Version = (0, 10, 0)
 # The first release on transformers 5, whose configs keep ropes under another key.
 _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
+# Until then YaRN's original length × factor is the model's own, whatever positions it states.
+_YARN_COUNTS_UNTIL: Version = (0, 30, 0)
+# Until then only the key rope_scaling is read.
+_SCALING_ONLY_UNTIL: Version = (0, 12, 0)
 
 
 def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request in tokens, and whether vLLM is to lower it to what fits."""
     architecture, notes = inputs.architecture, inputs.notes
-    limit = longest = architecture.max_position
+    limit = longest = _own_length(inputs)
     asked = inputs.request.max_model_len
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
         if not notes.versioned("max_model_len_auto"):
@@ -34,7 +43,7 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
             )
         notes.given("max_model_len")
         return longest, True
-    known = architecture.max_position_known
+    known = architecture.max_position_known or limit != architecture.max_position
     if asked is None:
         unasked = architecture.unasked_length
         if unasked is not None and notes.versioned("long_rope_unasked_length"):
@@ -46,6 +55,38 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     if known and asked > limit:
         _check_length(inputs, asked, limit)
     return asked, False
+
+
+def _own_length(inputs: LaunchInputs) -> int:
+    """The model's own maximum, as the release derives it."""
+    scaled = inputs.architecture.yarn_length
+    if scaled is None or inputs.notes.version >= _YARN_COUNTS_UNTIL or not _reads_rope(inputs):
+        return _within_tokenizer(inputs)
+    return scaled
+
+
+def _reads_rope(inputs: LaunchInputs) -> bool:
+    """Whether the release reads the rope under the key that the config gives it."""
+    outer = ConfigView(inputs.config)
+    text = outer.section("text_config") or outer
+    scaling = text.section("rope_scaling")
+    return inputs.notes.version >= _SCALING_ONLY_UNTIL or scaling is not None
+
+
+def _within_tokenizer(inputs: LaunchInputs) -> int:
+    """The model's own length, cut to its tokenizer's where vLLM looks at that."""
+    architecture, version = inputs.architecture, inputs.notes.version
+    said = architecture.tokenizer_length
+    if said is None or said >= architecture.max_position or not inputs.pooling:
+        return architecture.max_position
+    if version < _TOKENIZER_SINCE:
+        return architecture.max_position
+    kind = inputs.config.get("position_embedding_type")
+    if kind is None and version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+        # What the config classes of transformers 4 said of themselves.
+        kind = "absolute"
+    minded = kind == "absolute" or version < _ABSOLUTE_ONLY_SINCE
+    return said if minded else architecture.max_position
 
 
 def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
@@ -78,6 +119,14 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
 
     Only for a model with one plain rope: what another scaling means is its maker's.
     """
+    overrides = inputs.extra.get("hf_overrides")
+    scaled = inputs.architecture.yarn_length
+    if scaled is not None and not _reads_rope(inputs):
+        return ()
+    if isinstance(overrides, Mapping) and scaled is not None and asked <= scaled:
+        # The user scales already; only the positions are not stated.
+        stated = {**cast(Mapping[str, object], overrides), "max_position_embeddings": scaled}
+        return (f"--hf-overrides '{json.dumps(stated)}'",)
     outer = ConfigView(inputs.config)
     ropes = rope_sections(outer)
     plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)

@@ -1,44 +1,106 @@
-"""The user's own line, written again: every word kept, changes put where they belong."""
+"""The user's own line, written again: nothing dropped, changes put where they belong."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 from vllm_preflight.launch.flags.table import Argument, parser_of
 from vllm_preflight.launch.versions import NEWEST_KNOWN
+from vllm_preflight.launch.words.server import ServerCommand
 
 # Flags whose value is a secret; the line names the variable that would hold it.
-_SECRET_FLAGS = {"--api-key": "$VLLM_API_KEY", "--hf-token": "$HF_TOKEN"}
+_SECRET_FLAGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN"}
+_SECRET_NAME = re.compile(r"KEY|TOKEN(?!IZER)|SECRET|PASSWORD")
+# NAME=value and --flag value as they stand in shell text, whatever quotes the value.
+_VALUE = r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'`;&|]+)"
+_NAME = rf"(?<![\w.-])(?P<name>[A-Z0-9_]*(?:{_SECRET_NAME.pattern})[A-Z0-9_]*)"
+_SET = re.compile(rf"{_NAME}=(?!=){_VALUE}")
+_QUOTED_SET = re.compile(rf"'{_NAME}=[^'\s$<]+'")
+_FLAGGED = re.compile(rf"(?P<flag>--(?:api[-_]key|hf[-_]token|token))(?P<by>[ \t=]+){_VALUE}")
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
 
 
-def written_line(
-    words: Sequence[str], assigned: Mapping[str, str | None], changes: Sequence[str] = ()
-) -> str:
-    """`vllm serve` with the words, quoted for a POSIX shell.
+def is_secret(name: str) -> bool:
+    """Whether a variable of that name holds what nobody should see again."""
+    return _SECRET_NAME.search(name.upper()) is not None
 
-    `changes` are flags as written ("--max-model-len 8192"): an equal one of the line gets
-    the new value, others are added at its end; NAME=value is put before the command and
-    "no --flag" takes one out. A change in other words than these leaves the line as it is.
+
+def changed_line(command: ServerCommand, words: Sequence[str], changes: Sequence[str] = ()) -> str:
+    """The whole text that the command was read from, with `words` after `vllm serve`.
+
+    Flags are then set, added or taken out. `changes` are as written ("--max-model-len
+    8192"): an equal one of the line gets the new value, others are added at its end;
+    NAME=value is set for the command and "no --flag" takes one out. A change in other words
+    than these leaves the line as it is.
+
+    What is not written in the text by itself (it comes from a variable) is overridden by a
+    flag at the end; where that is not possible the line is written as `vllm serve …`.
     Secrets are written as references to variables.
     """
+    wanted, variables = _changed(words, changes)
+    text = command.rewritten(wanted, variables)
+    if text is None and all(change.startswith("--") for change in changes):
+        added = [part for change in changes for part in shlex.split(change)]
+        text = command.rewritten([*words, *added], variables)
+    return without_secrets(text) if text is not None else _from_words(command, wanted, variables)
+
+
+def with_flags(command: ServerCommand, flags: str) -> str:
+    """The whole text with further flags, as they would be typed, behind the server's words."""
+    text = command.followed_by(flags)
+    return (
+        text
+        if text is not None
+        else f"{_from_words(command, [word.text for word in command.words], {})} {flags}"
+    )
+
+
+def without_secrets(text: str) -> str:
+    """Shell text with each key, token or password named and not shown."""
+    # Inside single quotes a shell would not look the variable up.
+    text = _QUOTED_SET.sub(lambda found: f'"{found["name"]}=${found["name"]}"', text)
+    text = _SET.sub(lambda found: _named(found, f"{found['name']}=", found["name"]), text)
+    text = _FLAGGED.sub(
+        lambda found: _named(
+            found,
+            found["flag"] + found["by"],
+            _SECRET_FLAGS.get(found["flag"].replace("_", "-"), "HF_TOKEN"),
+        ),
+        text,
+    )
+    return _TOKEN.sub("$HF_TOKEN", text)
+
+
+def _named(found: re.Match[str], before: str, variable: str) -> str:
+    value = found["value"]
+    # What only refers to a secret shows none.
+    if value.strip("\"'").startswith(("$", "<")):
+        return found[0]
+    return f"{before}${variable}"
+
+
+def _from_words(command: ServerCommand, words: Sequence[str], variables: Mapping[str, str]) -> str:
+    set_before = {name: command.environment.get(name, "") for name in command.assigned}
+    before = [f"{name}={shlex.quote(value)}" for name, value in {**set_before, **variables}.items()]
+    return without_secrets(" ".join([*before, "vllm", "serve", *map(shlex.quote, words)]))
+
+
+def _changed(words: Sequence[str], changes: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The words with the changes in them, and the variables that they set."""
     line = list(words)
-    before = dict(assigned)
+    variables: dict[str, str] = {}
     for change in changes:
         parts = shlex.split(change)
         if parts[:1] == ["no"] and len(parts) == 2:
             line = _without(line, parts[1])
-            continue
-        if parts and not parts[0].startswith("-") and "=" in parts[0]:
+        elif parts and not parts[0].startswith("-") and "=" in parts[0]:
             name, _, value = parts[0].partition("=")
-            before[name] = value
+            variables[name] = value
         elif parts and parts[0].startswith("--"):
             line = _with_flags(line, parts)
-    assignments = [
-        f'{name}="${name}"' if value is None else f"{name}={shlex.quote(value)}"
-        for name, value in before.items()
-    ]
-    return " ".join([*assignments, "vllm", "serve", *_quoted(line)])
+    return line, variables
 
 
 def _with_flags(line: list[str], parts: Sequence[str]) -> list[str]:
@@ -83,17 +145,3 @@ def _argument(word: str) -> Argument | None:
     name = word.partition("=")[0].partition(".")[0]
     dashed = name.replace("_", "-") if name.startswith("--") else name
     return parser_of(NEWEST_KNOWN).by_spelling.get(dashed)
-
-
-def _quoted(line: Sequence[str]) -> list[str]:
-    quoted: list[str] = []
-    hidden: str | None = None
-    for word in line:
-        name, equals, _ = word.partition("=")
-        if word.startswith("-"):
-            hidden = _SECRET_FLAGS.get(name.replace("_", "-"))
-            shown = f'{name}="{hidden}"' if hidden and equals else shlex.quote(word)
-        else:
-            shown = f'"{hidden}"' if hidden else shlex.quote(word)
-        quoted.append(shown)
-    return quoted

@@ -106,6 +106,11 @@ def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusa
     kept = extra.get("max_cpu_loras")
     if fields.get("enable_lora") and kept is not None and kept < adapters:
         return Refusal(f"max_cpu_loras ({kept}) must be >= max_loras ({adapters})")
+    overrides = extra.get("hf_overrides")
+    if isinstance(overrides, str):
+        # The parser takes any text, the config only an object (config/model.py).
+        said = f"Input should be a valid dictionary [input_value={overrides!r}]"
+        return Refusal(f"1 validation error for ModelConfig: hf_overrides\n  {said}")
     level = extra.get("optimization_level")
     if level is not None and level not in _LEVELS:
         return Refusal(

@@ -137,6 +137,7 @@ def resolve_launch(
     eager, graph_mode = cudagraph_mode(inputs)
     launch = Launch(
         version=notes.version,
+        version_assumed=request.vllm_version is None,
         dtype=dtype,
         kv_cache_dtype=resolve_kv_cache_dtype(
             request.kv_cache_dtype,

@@ -7,7 +7,7 @@ it happened, which its stack frames tell. A kind is only given on such evidence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vllm_preflight.logs.scrub import scrub
@@ -85,6 +85,7 @@ SENTENCES = (
 USAGE_ERROR = re.compile(
     r"(?:^|\s)(?:vllm(?: \w{1,20})?|api_server\.py|__main__\.py|\w{1,40}\.py): error: (.{1,400})"
 )
+_MOST_FOUND = 1_000
 _KILLED = re.compile(r"\bOOMKilled\b|\bexit(?:ed)?(?: with)?(?: \w{1,10})? code:? 137\b|^Killed$")
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w{0,60}\.){0,8}([A-Z]\w{0,60}(?:Error|Exception)|Exception)(?:: (.*))?\Z", re.S
@@ -156,7 +157,7 @@ class Failures:
             if words in content:
                 figures = reader(content)
                 kind: FailureKind = _KINDS[words]
-                self.found.append(LogFailure(kind, scrub(content), figures=figures))
+                self._add(kind, content, figures)
                 return
 
     def add_exception(self, content: str) -> None:
@@ -168,7 +169,7 @@ class Failures:
             kind = "unsupported"
         elif _INVALID.search(content):
             kind = "invalid_arguments"
-        self.found.append(LogFailure(kind, scrub(content)))
+        self._add(kind, content)
 
     def add_value_error(self, content: str) -> None:
         """Take in the line of a validation error that says what is wrong."""
@@ -179,12 +180,19 @@ class Failures:
             kind = "unsupported"
         elif _INVALID.search(sentence) or _INVALID_SETTING.search(sentence):
             kind = "invalid_arguments"
-        self.found.append(LogFailure(kind, scrub(sentence)))
+        self._add(kind, sentence)
 
     def add_usage_error(self, message: str) -> None:
         """Take in argparse's last word; the process ends with it."""
         self.found.insert(0, LogFailure("invalid_arguments", scrub(message)))
         self.fatal = self.fatal or scrub(message)
+
+    def _add(
+        self, kind: FailureKind, sentence: str, figures: Mapping[str, float] | None = None
+    ) -> None:
+        # What explains a failure comes early, once for each worker.
+        if len(self.found) < _MOST_FOUND:
+            self.found.append(LogFailure(kind, scrub(sentence), figures=figures or {}))
 
     def add_kill(self, content: str) -> None:
         """Take in a line if it says that the process was killed."""

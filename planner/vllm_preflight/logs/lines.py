@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from vllm_preflight.base.cancellation import check_stop
+
 # A line longer than this is read in a window around the words that matter.
 MAX_LINE = 24_000
 BEFORE = 2_000
@@ -96,7 +98,9 @@ def find_lines(text: str, words: tuple[str, ...]) -> Iterator[Line]:
                 end = min(end, start + MAX_LINE)
             windows[start] = max(end, windows.get(start, 0))
             position = text.find(word, end)
+            check_stop()
     for start in sorted(windows):
+        check_stop()
         end = windows[start]
         yield from _unwrap(text[start:end], ended=end < len(text))
 

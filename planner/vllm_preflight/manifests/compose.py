@@ -111,7 +111,7 @@ def _server(file: Compose, service: Fields) -> ManifestServer | None:
             image=str(image) if image else None,
             own_entry=not entry and serves(image, whole),
             # Kubernetes' references mean nothing here.
-            replace=lambda text, _: text,
+            expand=lambda text, _: text,
         )
     except InvalidRequest as error:
         if not any("vllm" in word for word in (*whole, image or "")):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.words.find import ServerCommand
+from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.manifests.accelerators import pod_gpus
 from vllm_preflight.manifests.environment import ConfigMaps, container_environment
 from vllm_preflight.manifests.groups import Group, group_of, object_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vllm_preflight.launch.words.containers import release_of
+from vllm_preflight.launch.words.images import release_of
 
 # Deep-learning containers of AWS, named vllm with the release first.
 _AMAZON = re.compile(r"(?:public\.ecr\.aws|\.dkr\.ecr\.)[^:]*/vllm:v?(\d+\.\d+\.\d+)-")

@@ -61,7 +61,7 @@ def read_dockerfile(text: str, name: str, given: Mapping[str, str]) -> Iterator[
         values,
         image=str(image) if image else None,
         own_entry=not entry and serves(image, whole),
-        replace=lambda value, _: value,
+        expand=lambda value, _: value,
     )
     if command is None or is_worker(command):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vllm_preflight.launch.words.find import ServerCommand
+from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.manifests.nodes import Text
 
 

@@ -123,7 +123,7 @@ def _of_service(
         words = list(_replaced(_words(start), values))
         if words:
             words[0] = words[0].moved(_SPECIAL.sub("", words[0]))
-        command = read_command(words, values, replace=lambda text, _: text)
+        command = read_command(words, values, expand=lambda text, _: text)
         if command is None or is_worker(command):
             continue
         visible = values.get("CUDA_VISIBLE_DEVICES", "")
@@ -154,7 +154,7 @@ def _of_container(
         values,
         image=str(image) if image else None,
         own_entry=not start and serves(image, words),
-        replace=lambda text, _: text,
+        expand=lambda text, _: text,
     )
     if command is None or is_worker(command):
         return

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.expand import Expanded
-from vllm_preflight.launch.words.find import ServerCommand, find_in_words, find_server_command
+from vllm_preflight.launch.words.find import find_in_words
+from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.manifests.nodes import Items, Node, Text
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
@@ -72,14 +74,14 @@ def read_command(
     *,
     image: str | None = None,
     own_entry: bool = False,
-    replace: Callable[[str, Values], str] = replaced_in_pod,
+    expand: Callable[[str, Values], str] = replaced_in_pod,
 ) -> ServerCommand | None:
     """The server that a container's words start; None where they start none.
 
     `own_entry`: the words are arguments of the image's own entry point. `values` are the
     container's variables.
     """
-    texts = [replace(str(word), values) for word in words]
+    texts = [expand(str(word), values) for word in words]
     expanded = [as_expanded(text) for text in texts]
     variables = {name: as_expanded(value) for name, value in values.items()}
     found = find_in_words(expanded, variables)
@@ -98,24 +100,21 @@ def read_script(text: str, values: Values, *, image: str | None = None) -> Serve
     return None if found is None else _unmarked(found, image)
 
 
-def read_pasted(text: str) -> ServerCommand:
-    """The first server of text as people paste it."""
-    return find_server_command(text)
-
-
 def _unmarked(command: ServerCommand, image: str | None) -> ServerCommand:
     words: list[Expanded] = []
     for word in command.words:
         shown = as_expanded(word.text)
         words.append(Expanded(shown.text, (*word.missing, *shown.missing)))
     environment = {name: value for name, value in command.environment.items() if _OPEN not in value}
-    return ServerCommand(
-        tuple(words),
-        environment,
-        command.assigned,
-        command.entry,
-        command.image or image,
-        command.left_out,
+    # Where the words stood in a shell's text is no place in the manifest.
+    return replace(
+        command,
+        words=tuple(words),
+        environment=environment,
+        image=command.image or image,
+        levels=(),
+        head=None,
+        program=None,
     )
 
 

@@ -40,7 +40,7 @@ def late_failure_warnings(
     comes later (graphs, workspaces, one warm-up pass as large as the profile pass), and
     compares it with all the GPU has. `weights_bytes` are of the fullest rank.
     """
-    held = _context_bytes(launch, gpu) + weights_bytes + runtime.non_torch_bytes + kv_bytes
+    held = context_bytes(launch, gpu) + weights_bytes + runtime.non_torch_bytes + kv_bytes
     held += runtime.outside_bytes
     left = gpu.visible_bytes - held
     warm_up = runtime.activation_bytes + _WARM_UP_MIB * BYTES_TO_MIB
@@ -54,7 +54,21 @@ def late_failure_warnings(
     return []
 
 
-def _context_bytes(launch: Launch, gpu: Gpu) -> int:
+def beside_budget_bytes(launch: Launch, gpu: Gpu, runtime: RuntimeMemory) -> int:
+    """What a running server holds of a GPU beside the share that it asked for, with a margin.
+
+    The CUDA context and communicators, what the release charges to nothing, graphs that are
+    not charged, workspaces that are created after the cache was sized, and vLLM's own
+    margin for its warm-up.
+    """
+    unlucky = round(_ONE_IN_THREE * runtime.cuda_graph_spread_bytes)
+    graphs = unlucky + (0 if runtime.cuda_graph_charged else runtime.cuda_graph_bytes)
+    context = context_bytes(launch, gpu) + runtime.outside_bytes
+    return context + graphs + _workspace_bytes(gpu) + _WARM_UP_MIB * BYTES_TO_MIB
+
+
+def context_bytes(launch: Launch, gpu: Gpu) -> int:
+    """What a process holds of a GPU before vLLM looks how much of it is free."""
     context = _CONTEXT_GIB
     if launch.world_size > 1 and launch.version >= _COMMUNICATORS_BEFORE_COUNTING:
         linked = gpu.nvlink_gb_s is not None

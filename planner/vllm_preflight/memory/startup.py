@@ -321,7 +321,9 @@ def _start_probability(
     """
     if failure is not None and failure.kind in _CERTAIN:
         return 0.0
-    margin = available - max(kv.admission_bytes, 1)
+    # A length that vLLM chooses itself is one that fits, if any does.
+    least = kv.pool.bytes_per_block if launch.max_model_len_auto else kv.admission_bytes
+    margin = available - max(least, 1)
     if failure is not None and margin > 0:
         return 0.0
     # A cache whose size is given does not hang on what is predicted.

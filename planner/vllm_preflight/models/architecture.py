@@ -238,9 +238,12 @@ class Architecture:
 
     `max_position` is the length vLLM derives as the model's own maximum;
     `unasked_length` is the length vLLM takes where none is asked for and it is not the
-    longest one (LongRoPE).
+    longest one (LongRoPE). `yarn_length` is the length that a YaRN rope scales to, which
+    releases before 0.30 take for `max_position`.
     `max_position_known` is false where only part of the config is at hand and that part is
     silent about it: it is then the class's default, which the whole config may override.
+    `tokenizer_length` is the `model_max_length` of the tokenizer, None where it is not known
+    or does not matter;
     `sentence_transformer` marks a checkpoint whose modules.json asks for pooling.
     `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
     objects, so callers can compute per distinct layer. `predictor_layers` are
@@ -275,6 +278,8 @@ class Architecture:
     drafts: str = ""
     max_position_known: bool = True
     unasked_length: int | None = None
+    yarn_length: int | None = None
+    tokenizer_length: int | None = None
     sentence_transformer: bool = False
     family_notes: tuple[str, ...] = field(default=())
 

@@ -18,6 +18,12 @@ from vllm_preflight.models.architecture import Architecture
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
+# What AutoAWQ and AutoGPTQ wrote beside a config that does not name them; vLLM takes the
+# first that is there. Source: vLLM layers/quantization (get_config_filenames).
+PACKED_NAMES: Mapping[str, str] = {"quant_config.json": "awq", "quantize_config.json": "gptq"}
+# Where a quantisation that stands only in such a file says so.
+PACKED_FILE = "stated_in"
+TOKENIZER_NAME = "tokenizer_config.json"
 # What sentence-transformers writes beside a checkpoint made to embed.
 MODULES_NAME = "modules.json"
 # Where it writes how long a text may be; vLLM takes the first that is there.
@@ -28,6 +34,11 @@ SENTENCE_NAMES = tuple(
 # The largest published config.json we know, with one entry per expert, has 2.4 MB.
 CONFIG_CAP = 16 * BYTES_TO_MIB
 MODULES_CAP = BYTES_TO_MIB
+# What is parsed takes up to forty times the memory of its text.
+_MOST_PARTS = 400_000
+_MOST_VALUES = 2_000_000
+# Those of 2**63, and a sign.
+_MOST_DIGITS = 20
 _REPAIR = "Download the file again, or repair it."
 _JSON_KINDS: Mapping[type, str] = {
     list: "a list",
@@ -48,6 +59,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     modelopt_path = folder / MODELOPT_NAME
     if modelopt_path.is_file():
         config = with_modelopt(config, read_json_object(modelopt_path, CONFIG_CAP))
+    packed = next((name for name in PACKED_NAMES if (folder / name).is_file()), None)
+    if packed is not None:
+        config = with_packed(config, packed, read_json_object(folder / packed, CONFIG_CAP))
     return config
 
 
@@ -61,6 +75,22 @@ def with_modelopt(config: Mapping[str, Any], modelopt: Mapping[str, Any]) -> dic
     if config.get("quantization_config") is not None or not isinstance(quantization, Mapping):
         return dict(config)
     scheme = {"quant_method": "modelopt", **cast(Mapping[str, Any], quantization)}
+    return {**config, "quantization_config": scheme}
+
+
+def with_packed(config: Mapping[str, Any], name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with the content of one of PACKED_NAMES as its `quantization_config`.
+
+    Marked with the file's name, for vLLM reads it only where its method is asked for.
+    """
+    if any(config.get(key) for key in ("quantization_config", "compression_config")):
+        return dict(config)
+    method = str(stated.get("quant_method") or PACKED_NAMES[name])
+    scheme = {**stated, "quant_method": method, PACKED_FILE: name}
+    # AutoAWQ's own names of what transformers calls otherwise.
+    for own, usual in (("w_bit", "bits"), ("q_group_size", "group_size")):
+        if own in stated:
+            scheme.setdefault(usual, stated[own])
     return {**config, "quantization_config": scheme}
 
 
@@ -126,18 +156,49 @@ def with_sentence_length(
         return architecture, ()
     note = f"The repository's sentence-transformers file sets texts of at most {length:,} tokens."
     limited = replace(
-        architecture, max_position=length, unasked_length=None, max_position_known=True
+        architecture,
+        max_position=length,
+        unasked_length=None,
+        max_position_known=True,
+        tokenizer_length=None,
     )
     return limited, (note,)
 
 
+def asks_tokenizer(config: Mapping[str, Any], architecture: Architecture) -> bool:
+    """Whether vLLM may take a length from the tokenizer's file: models that only embed do."""
+    return architecture.task == "embed" or "position_embedding_type" in config
+
+
+def with_tokenizer_length(architecture: Architecture, stated: Mapping[str, Any]) -> Architecture:
+    """The architecture with the `model_max_length` of a tokenizer_config.json.
+
+    `launch/lengths.py` says where vLLM minds it.
+    """
+    length = stated.get("model_max_length")
+    if isinstance(length, bool) or not isinstance(length, int | float) or length < 1:
+        return architecture
+    return replace(architecture, tokenizer_length=int(length))
+
+
 def _parsed(data: bytes, name: str, hint: str) -> object:
     try:
-        return json.loads(data)
+        # As transformers and vLLM open it: UTF-8, without a byte order mark.
+        text = data.decode("utf-8")
+        if max(data.count(b"["), data.count(b"{")) > _MOST_PARTS or data.count(b",") > _MOST_VALUES:
+            raise ValueError(f"it has more than {_MOST_PARTS:,} lists or {_MOST_VALUES:,} values")
+        return json.loads(text, parse_int=whole_number)
     except (ValueError, RecursionError) as error:
         # Bad UTF-8 and numbers of thousands of digits are ValueErrors too.
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise InvalidRequest(f"{name} is not valid JSON: {reason}.", hint) from error
+
+
+def whole_number(digits: str) -> int:
+    """A whole number of JSON; raises ValueError for one that no count or size can be."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"it has a whole number of {len(digits):,} digits")
+    return int(digits)
 
 
 def as_object(value: object) -> Mapping[str, Any]:

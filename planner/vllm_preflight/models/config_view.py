@@ -7,14 +7,30 @@ an `UnsupportedArchitecture` naming the aliases; nothing is ever guessed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any, cast
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 
-# Above these a value is a typing error or an attack, not a model.
+# Above these a value is a typing error or an attack, not a model: no published config comes
+# near them, and work grows with these numbers.
 _LARGEST_INTEGER = 2**40
+_LARGEST_BY_KEY = (
+    (re.compile(r"(?:layers?|depth|blocks?|times)$"), 1_024),
+    (re.compile(r"(?:heads?|experts)$"), 65_536),
+    (re.compile(r"bits$"), 64),
+    (re.compile(r"vocab_size"), 2**28),
+    (re.compile(r"(?:size|dim|width|channels|rank)$"), 2**24),
+)
+# Lists and texts that are walked entry by entry; lists of modules have a limit of their own.
+_MOST_ENTRIES = 4_096
+_LONGEST_TEXT = 4_096
+_MOST_CLASSES = 16
+_LONGEST_CLASS = 60
+_CLASS_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 class ConfigView:
@@ -43,7 +59,7 @@ class ConfigView:
         names = self.raw.get("architectures")
         if not isinstance(names, list | tuple):
             return ()
-        return tuple(str(name) for name in cast(list[object], names))
+        return tuple(_class_name(name) for name in cast(list[object], names)[:_MOST_CLASSES])
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> ConfigView:
         """The same config with other class defaults behind it."""
@@ -81,8 +97,9 @@ class ConfigView:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(keys, value, "a whole number")
-        if not 0 <= value <= _LARGEST_INTEGER:
-            raise self._wrong(keys, value, "a whole number of a plausible size")
+        most = _largest(keys[0])
+        if not 0 <= value <= most:
+            raise self._wrong(keys, value, f"a whole number from 0 to {most:,}")
         return value
 
     def integer_at(self, index: int, *keys: str, default: int | None = None) -> int:
@@ -114,14 +131,26 @@ class ConfigView:
         return default if value is None else bool(value)
 
     def text(self, *keys: str, default: str = "") -> str:
-        """A string, `default` when absent."""
+        """A string, `default` when absent; raises UnsupportedArchitecture when overlong."""
         value = self.get(*keys)
-        return value if isinstance(value, str) else default
+        if not isinstance(value, str):
+            return default
+        if len(value) > _LONGEST_TEXT:
+            raise self._wrong(keys, value, f"a text of at most {_LONGEST_TEXT:,} characters")
+        return value
 
-    def items(self, *keys: str) -> list[Any]:
-        """A list, empty when absent or not a list."""
+    def items(self, *keys: str, most: int = _MOST_ENTRIES) -> list[Any]:
+        """A list, empty when absent or not a list.
+
+        Raises UnsupportedArchitecture when it has more than `most` entries.
+        """
         value = self.get(*keys)
-        return list(cast(list[Any], value)) if isinstance(value, list | tuple) else []
+        if not isinstance(value, list | tuple):
+            return []
+        entries = cast(list[Any], value)
+        if len(entries) > most:
+            raise self._wrong(keys, entries[:8], f"a list of at most {most:,} entries")
+        return list(entries)
 
     def section(self, *keys: str) -> ConfigView | None:
         """A nested object as a view of its own, None when absent."""
@@ -141,9 +170,22 @@ class ConfigView:
         )
 
     def _wrong(self, keys: tuple[str, ...], value: object, wanted: str) -> UnsupportedArchitecture:
-        shown = repr(value)[:60]
+        key = next((key for key in keys if self.raw.get(key) is not None), keys[0])
+        shown = ascii(value[:60] if isinstance(value, str) else value)[:60]
         return UnsupportedArchitecture(
-            f"The config's {self.where}{keys[0]} is {shown}, not {wanted}.",
+            f"The config's {self.where}{key} is {shown}, not {wanted}.",
             "Correct the config.json.",
             keys=keys,
         )
+
+
+@lru_cache(maxsize=1024)
+def _largest(key: str) -> int:
+    """The largest plausible value under a key."""
+    return next((most for name, most in _LARGEST_BY_KEY if name.search(key)), _LARGEST_INTEGER)
+
+
+def _class_name(name: object) -> str:
+    """A class's name; what can be none is quoted and cut, for sentences that name it."""
+    text = str(name) if isinstance(name, str | int) else type(name).__name__
+    return text if _CLASS_NAME.fullmatch(text) else ascii(text[:_LONGEST_CLASS])

@@ -23,11 +23,16 @@ from vllm_preflight.models.config_files import (
     MODELOPT_NAME,
     MODULES_CAP,
     MODULES_NAME,
+    PACKED_NAMES,
     SENTENCE_NAMES,
+    TOKENIZER_NAME,
     as_object,
     asks_for_pooling,
+    asks_tokenizer,
     with_modelopt,
+    with_packed,
     with_sentence_length,
+    with_tokenizer_length,
 )
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.hub_client import HubClient, HubRefusal
@@ -83,6 +88,9 @@ def read_hub(
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    if TOKENIZER_NAME in listing.sizes and asks_tokenizer(config, architecture):
+        tokenizer = _json_file(client, listing, TOKENIZER_NAME)
+        architecture = with_tokenizer_length(architecture, tokenizer)
     architecture, said = with_sentence_length(architecture, sentence)
     stored, notes = _stored(client, listing, progress)
     quantization = read_quantization(config)
@@ -159,6 +167,9 @@ def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
     config = _json_file(client, listing, CONFIG_NAME)
     if MODELOPT_NAME in listing.sizes:
         config = with_modelopt(config, _json_file(client, listing, MODELOPT_NAME))
+    packed = next((name for name in PACKED_NAMES if name in listing.sizes), None)
+    if packed is not None:
+        config = with_packed(config, packed, _json_file(client, listing, packed))
     return config
 
 

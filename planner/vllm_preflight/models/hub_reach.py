@@ -14,11 +14,16 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
+
+from vllm_preflight.base.strangers import before_strangers
 
 # Twice the round trips of a far continent; name resolution included.
 CONNECT_S = 1.5
 AWAY_S = 300.0
+_MOST_REFUSED = 100
 _PUBLIC = "https://huggingface.co"
 
 _AWAY_UNTIL: dict[str, float] = {}
@@ -31,6 +36,7 @@ def answers() -> bool:
     endpoint = _endpoint()
     if time.monotonic() < _AWAY_UNTIL.get(endpoint, 0.0):
         return False
+    before_strangers(asks_hub=True)
     found = _connects(endpoint)
     if not found:
         found_away()
@@ -44,13 +50,29 @@ def found_away() -> None:
 
 def found_refused(model: str, reason: str) -> None:
     """Remember that the Hub refuses a model, and why."""
-    _REFUSED[_endpoint(), model] = (time.monotonic() + AWAY_S, reason)
+    _refuse((_endpoint(), model), time.monotonic() + AWAY_S, reason)
 
 
 def refusal(model: str) -> str | None:
     """Why the Hub refused a model a moment ago, None where it did not."""
     until, reason = _REFUSED.get((_endpoint(), model), (0.0, ""))
     return reason if time.monotonic() < until else None
+
+
+def known() -> dict[str, Any]:
+    """What is remembered, as JSON values, for another process of this machine."""
+    return {
+        "away": [[endpoint, until] for endpoint, until in list(_AWAY_UNTIL.items())],
+        "refused": [[*key, *why] for key, why in list(_REFUSED.items())],
+    }
+
+
+def restore(state: Mapping[str, Any]) -> None:
+    """Take over what another process of this machine remembers."""
+    for endpoint, until in state["away"]:
+        _AWAY_UNTIL[endpoint] = max(until, _AWAY_UNTIL.get(endpoint, 0.0))
+    for endpoint, model, until, reason in state["refused"]:
+        _refuse((endpoint, model), until, reason)
 
 
 def forget_away() -> None:
@@ -61,6 +83,14 @@ def forget_away() -> None:
 
 def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT") or _PUBLIC
+
+
+def _refuse(key: tuple[str, str], until: float, reason: str) -> None:
+    # The oldest make room: models are strangers' names.
+    _REFUSED.pop(key, None)
+    _REFUSED[key] = (until, reason)
+    while len(_REFUSED) > _MOST_REFUSED:
+        _REFUSED.pop(next(iter(_REFUSED)), None)
 
 
 def _connects(endpoint: str) -> bool:

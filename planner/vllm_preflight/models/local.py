@@ -15,16 +15,21 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.config_files import (
+    CONFIG_CAP,
     CONFIG_NAME,
     MODELOPT_NAME,
     MODULES_CAP,
     MODULES_NAME,
+    PACKED_NAMES,
     SENTENCE_NAMES,
+    TOKENIZER_NAME,
     asks_for_pooling,
+    asks_tokenizer,
     read_bounded,
     read_config,
     read_json_object,
     with_sentence_length,
+    with_tokenizer_length,
 )
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.model import Model
@@ -45,7 +50,10 @@ from vllm_preflight.models.stored_bytes import contradiction
 
 Progress = Callable[[str], None]
 
-_READ = (CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME, *SENTENCE_NAMES)
+_READ = (
+    *(CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME, TOKENIZER_NAME),
+    *(*SENTENCE_NAMES, *PACKED_NAMES),
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,9 @@ def read_folder(folder: Path) -> FolderFacts:
         read_bounded(modules, MODULES_CAP), str(modules)
     )
     architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    if TOKENIZER_NAME in names and asks_tokenizer(config, architecture):
+        tokenizer = read_json_object(folder / TOKENIZER_NAME, CONFIG_CAP)
+        architecture = with_tokenizer_length(architecture, tokenizer)
     sentence = next((name for name in SENTENCE_NAMES if name in names), None)
     said: tuple[str, ...] = ()
     if sentence is not None:

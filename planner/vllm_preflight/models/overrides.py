@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
+from vllm_preflight.base.strangers import before_strangers
 from vllm_preflight.models.config_reader import read_architecture, states_length
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.parameters import count_parameters
@@ -24,6 +25,7 @@ def override_config(model: Model, overrides: Mapping[str, Any]) -> Model:
     """
     if not overrides:
         return model
+    before_strangers()
     config = _merged(model.config, overrides)
     keys = ", ".join(sorted(overrides))
     before = model.architecture

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.weight_scheme import WeightScheme
 
+# Checkpoints of mixtures list their experts one by one.
+_MOST_MODULES = 200_000
+# No row is longer.
+_LARGEST_GROUP = 2**24
 # ModelOpt's names of number formats (hf_quant_config.json, quant_algo).
 _ALGORITHMS: Mapping[str, WeightScheme] = {
     "FP8": WeightScheme("fp8_tensor", static_inputs=True),
@@ -25,7 +29,8 @@ def patterns(section: ConfigView, *keys: str) -> list[str]:
     """The module patterns under any of `keys`, in order; non-strings are dropped."""
     found: list[str] = []
     for key in keys:
-        found += [item for item in section.items(key) if isinstance(item, str) and item]
+        entries = section.items(key, most=_MOST_MODULES)
+        found += [item for item in entries if isinstance(item, str) and item]
     return found
 
 
@@ -49,7 +54,7 @@ def block_shape(section: ConfigView, key: str) -> tuple[int, int] | None:
     values = section.items(key)
     if not values:
         return None
-    if len(values) != 2 or not all(type(value) is int and value > 0 for value in values):
+    if len(values) != 2 or not all(map(_is_size, values)):
         raise UnsupportedArchitecture(
             f"The quantisation's {key} is {str(values)[:40]}, not two whole numbers.",
             "Correct the config.json.",
@@ -61,7 +66,11 @@ def block_shape(section: ConfigView, key: str) -> tuple[int, int] | None:
 def group_size(section: ConfigView, *keys: str) -> int:
     """Inputs that share a scale, 0 for a whole row (written as null, 0 or -1)."""
     value = section.get(*keys)
-    return value if type(value) is int and value > 0 else 0
+    return value if _is_size(value) else 0
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 < value <= _LARGEST_GROUP
 
 
 def group_scheme(group: ConfigView, storage: str) -> WeightScheme | None:

@@ -16,7 +16,7 @@ from vllm_preflight.models.config_files import as_object
 
 INDEX_NAME = "model.safetensors.index.json"
 # The largest published index, of a thousand billion parameters in experts, has 28 MB.
-INDEX_CAP = 64 * BYTES_TO_MIB
+INDEX_CAP = 32 * BYTES_TO_MIB
 SAFETENSORS = ".safetensors"
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _FILE_NAME = re.compile(r"[\w.-]+", re.ASCII)

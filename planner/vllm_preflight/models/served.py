@@ -17,13 +17,14 @@ from vllm_preflight.base.errors import (
     UnknownModel,
     UnsupportedArchitecture,
 )
+from vllm_preflight.base.strangers import without_folders
 from vllm_preflight.models.drafts.derived import derived_head
 from vllm_preflight.models.drafts.formats import HeadMethod, head_method, verifier
 from vllm_preflight.models.drafts.heads import read_head
 from vllm_preflight.models.drafts.in_target import dspark_stages
 from vllm_preflight.models.local import Progress
 from vllm_preflight.models.model import Model
-from vllm_preflight.models.sources import load_model, without_folders
+from vllm_preflight.models.sources import load_model
 
 # Seconds for which a draft that was not found is not looked for again: a search asks for
 # the same one at every candidate.

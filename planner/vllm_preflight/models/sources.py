@@ -24,14 +24,12 @@ an answer of the Hub by id and revision.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
+from vllm_preflight.base.strangers import before_strangers, folders_are_read
 from vllm_preflight.models import hub_reach
 from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
@@ -49,8 +47,6 @@ from vllm_preflight.models.nicknames import meant_by
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_NAMED = 6
-# A server that others reach does not read its own machine for them.
-_FOLDERS: ContextVar[bool] = ContextVar("vllm_preflight_folders", default=True)
 
 
 def load_model(
@@ -75,9 +71,10 @@ def load_model(
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
     notify = progress or _silent
-    if source == "auto" and _FOLDERS.get():
+    if source == "auto" and folders_are_read():
         folder = _local_folder(model)
         if folder is not None:
+            before_strangers()
             key = ("local", folder, fingerprint(folder))
             return _MODELS.get(key, lambda: load_folder(folder, notify))
     if source != "hub" and revision is None:
@@ -95,16 +92,6 @@ def load_model(
     if revision is None and source == "auto":
         return _from_hub_or_catalog(model, entry, notify)
     return _from_hub(model, revision, source, notify)
-
-
-@contextmanager
-def without_folders() -> Generator[None]:
-    """Take every model named inside as an id, never as a path of this machine."""
-    token = _FOLDERS.set(False)
-    try:
-        yield
-    finally:
-        _FOLDERS.reset(token)
 
 
 def forget_models() -> None:
@@ -203,6 +190,7 @@ def _asked(
     model: str, entry: CatalogEntry | None, progress: Progress, budget: float | None
 ) -> Model:
     """The Hub's answer, kept by the address it came from."""
+    before_strangers(asks_hub=True)
     name = model if entry is None else entry.id
     key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
     return _MODELS.get(key, lambda: read_hub(name, None, progress, budget))
@@ -230,6 +218,7 @@ def _from_cache(model: str, revision: str | None, progress: Progress) -> _Cached
     snapshot = find_cached(model, revision)
     if snapshot is None:
         return None
+    before_strangers()
     progress(f"reading {model} from the Hub's cache on this machine")
     key = ("cache", snapshot, fingerprint(snapshot.folder))
     cached = _MODELS.get(key, lambda: cached_model(snapshot))
@@ -246,6 +235,7 @@ def _from_hub(model: str, revision: str | None, source: Source, progress: Progre
         if cached is None:
             raise _unknown_offline(model, revision, source)
         return _incomplete(cached.model, "HF_HUB_OFFLINE is set.")
+    before_strangers(asks_hub=True)
     key = ("hub", os.environ.get("HF_ENDPOINT"), model, revision)
     try:
         return _MODELS.get(key, lambda: read_hub(model, revision, progress))

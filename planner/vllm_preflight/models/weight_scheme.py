@@ -11,9 +11,12 @@ import fnmatch
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
+from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.patterns import LONGEST_PATTERN, Pattern, compile_pattern
 
 SchemeKind = Literal[
     "fp8_tensor",
@@ -41,8 +44,13 @@ _ALIASES = (
     (re.compile(r"(?<=experts\.)w2(?=\.|$)"), "down_proj"),
     (re.compile(r"(?<=experts\.)w3(?=\.|$)"), "up_proj"),
 )
-# A rule that names modules inside an encoder, or all of them by a pattern.
-_INSIDE_ENCODER = re.compile(r"(?:visual|vision\w*|audio\w*|encoder)(?:[.\\]+\w+|.*[*])")
+_ENCODER = re.compile("visual|vision|audio|encoder")
+_SEPARATORS = re.compile(r"[.\\]+")
+# A published checkpoint names some hundred patterns and, expert by expert, 70,000 paths.
+_MOST_PATTERNS = 2_000
+_MOST_RULES = 200_000
+# A pattern is tried with each module that no path names.
+_MOST_TRIES = 500_000
 _LAYER_NUMBER = re.compile(r"layers\.\d")
 _LABELS = {
     "fp8_tensor": "FP8 per tensor",
@@ -160,7 +168,7 @@ class Quantization:
         checkpoint excludes one by one, so it quantises an encoder that is excluded as a
         whole ("model.vision_tower") or not at all (vLLM 0.33 quantization/fp8.py).
         """
-        if self.method != "fp8" or any(_INSIDE_ENCODER.search(rule) for rule, _ in self.rules):
+        if self.method != "fp8" or any(_inside_encoder(rule) for rule, _ in self.rules):
             return None
         return self.default
 
@@ -180,13 +188,18 @@ class _Rules:
 
     def __init__(self, rules: tuple[tuple[str, WeightScheme | None], ...]) -> None:
         self._paths: dict[str, WeightScheme | None] = {}
-        self._expressions: list[tuple[re.Pattern[str], bool, WeightScheme | None]] = []
+        self._expressions: list[tuple[Pattern, bool, WeightScheme | None]] = []
+        self._tries = 0
+        _check_number(len(rules), _MOST_RULES, "rules")
         for pattern, scheme in rules:
+            check_stop()
+            _check_number(len(self._expressions), _MOST_PATTERNS, "patterns")
             if pattern.startswith("re:"):
                 self._expressions.append((_compiled(pattern), True, scheme))
                 continue
             name = normal_path(pattern)
             if any(letter in name for letter in "*?["):
+                _check_length(name)
                 # A glob that names a block covers what is inside it.
                 for glob in (name, f"{name}.*"):
                     expression = re.compile(fnmatch.translate(glob))
@@ -196,6 +209,7 @@ class _Rules:
 
     def find(self, name: str, path: str) -> tuple[bool, WeightScheme | None]:
         """Whether a rule names the module, and the scheme it gives."""
+        check_stop()
         parts = name.split(".")
         # The longest path wins: a rule for a projection beats one for its block.
         for end in range(len(parts), 0, -1):
@@ -205,21 +219,59 @@ class _Rules:
         for part in parts:
             if part in self._paths:
                 return True, self._paths[part]
+        self._tries += len(self._expressions)
+        _check_number(self._tries, _MOST_TRIES, "tries of a pattern on a module")
         for expression, raw, scheme in self._expressions:
             if expression.match(path if raw else name):
                 return True, scheme
         return False, None
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> Pattern:
     try:
-        return re.compile(pattern[3:])
-    except (re.error, RecursionError, OverflowError) as error:
-        raise UnsupportedArchitecture(
-            f"The quantisation names modules by {pattern[:60]!r}, which is no regular expression.",
-            "Correct the quantization_config of the config.json.",
-            keys=("quantization_config.ignore",),
-        ) from error
+        return compile_pattern(pattern[3:])
+    except ValueError as error:
+        raise _refused_rule(f"by {pattern[:60]!r}, which {error}") from error
+
+
+def _check_length(pattern: str) -> None:
+    if len(pattern) > LONGEST_PATTERN:
+        raise _refused_rule(
+            f"by {pattern[:60]!r}…, which is longer than {LONGEST_PATTERN} characters"
+        )
+
+
+def _check_number(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise _refused_rule(f"by more than {most:,} {what}")
+
+
+def _refused_rule(how: str) -> UnsupportedArchitecture:
+    return UnsupportedArchitecture(
+        f"The quantisation names modules {how}.",
+        "Correct the quantization_config of the config.json.",
+        keys=("quantization_config.ignore",),
+    )
+
+
+def _inside_encoder(rule: str) -> bool:
+    """Whether a rule names modules inside an encoder, or all of them by a pattern."""
+    first = _ENCODER.search(rule)
+    if first is None:
+        return False
+    if "*" in rule[first.end() :]:
+        return True
+    blocks = _SEPARATORS.split(rule)
+    return any(
+        _is_encoder(block) and re.match(r"\w", inside) is not None
+        for block, inside in pairwise(blocks)
+    )
+
+
+def _is_encoder(block: str) -> bool:
+    """Whether a block of a path ("vision_tower", "re:.*visual") is an encoder's by its name."""
+    name = re.split(r"\W+", block)[-1]
+    return name.endswith(("visual", "encoder")) or "vision" in name or "audio" in name
 
 
 def without_expert_number(path: str) -> str:

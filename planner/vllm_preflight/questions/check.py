@@ -6,6 +6,7 @@ import functools
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
@@ -17,24 +18,27 @@ from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.line import with_flags
 from vllm_preflight.launch.render import render_command, render_flags
+from vllm_preflight.launch.surroundings import visible_gpus
 from vllm_preflight.launch.versions import format_version, parse_version
-from vllm_preflight.memory.runtime.calibration import parse_calibration
-from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.launch.words.find import find_server_command
+from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
-from vllm_preflight.recommend.launches import resolve_for
+from vllm_preflight.recommend.launches import simulate_parsed
 from vllm_preflight.recommend.start_remedies import start_fixes
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.startup import startup_report
-from vllm_preflight.reports.verdict import start_verdict
+from vllm_preflight.reports.verdict import refusal_sentence, start_verdict
 
 Progress = Callable[[str], None]
 
 # What a remedy says behind its flags.
 _REMARK = re.compile(r" \([^()]*\)$")
 
+_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 # What the answer lists of a launch, in vLLM's names.
 _ARGUMENTS = (
     "dtype",
@@ -75,14 +79,14 @@ def predict_startup(
     request = _with_vllm_args(request)
     parsed = parsed or _parsed(request)
     request = with_command(request, parsed)
-    hardware = hardware or select_hardware(request)
+    hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
     if parsed.refusal is not None:
         return _refused(request, parsed, parsed.refusal, hardware)
     try:
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
         model = override_config(model, parsed.config_overrides)
-        simulate = functools.partial(_simulate, model, hardware, parsed)
+        simulate = functools.partial(simulate_parsed, model, hardware, parsed)
         startup = simulate(request)
     except UnsupportedArchitecture as error:
         return _unsupported(request, parsed, hardware, error)
@@ -126,7 +130,7 @@ def _starts_with(
         changed = parse_command(_command(request, parsed, [flags]), request.vllm_version)
         beside = request.model_copy(update={"command": None, **changed.fields})
         tried = override_config(model, changed.config_overrides)
-        return start_verdict(_simulate(tried, hardware, changed, beside)).good
+        return start_verdict(simulate_parsed(tried, hardware, changed, beside)).good
     except PreflightError:
         return False
 
@@ -136,7 +140,7 @@ def _with_vllm_args(request: StartupRequest) -> StartupRequest:
     if request.vllm_args is None:
         return request
     head = request.command or f"vllm serve {shlex.quote(request.model)}"
-    command = f"{head} {request.vllm_args}"
+    command = with_flags(find_server_command(head), request.vllm_args)
     return request.model_copy(update={"command": command, "vllm_args": None})
 
 
@@ -179,18 +183,18 @@ def _given(request: StartupRequest) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _simulate(
-    model: Model, hardware: Hardware, parsed: ParsedCommand, request: StartupRequest
-) -> Startup:
-    if request.free_vram_gb is None and hardware.free_bytes is not None:
-        request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
-    launch = resolve_for(
-        model, hardware, request, extra=parsed.extra, environment=parsed.environment
-    )
-    calibration = parse_calibration(request.calibration)
-    return simulate_startup(
-        model, hardware.gpu, hardware.capability, launch, calibration=calibration
-    )
+def _without_sizes(request: StartupRequest) -> StartupRequest:
+    """The request without its parallel sizes: too large ones are vLLM's to refuse."""
+    if (request.nodes or 1) > 1:
+        return request
+    return request.model_copy(update=dict.fromkeys(_SIZES))
+
+
+def _seen(hardware: Hardware, parsed: ParsedCommand) -> Hardware:
+    """The hardware with no more GPUs than the command lets the launch see."""
+    if parsed.visible is None or hardware.nodes > 1:
+        return hardware
+    return replace(hardware, gpus=visible_gpus(parsed, hardware.gpus))
 
 
 def _attempt(
@@ -256,29 +260,30 @@ def _refused(
 ) -> StartupResponse:
     """The answer where vLLM's parser stops: its words, and the line that it would take."""
     message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
+    version = parse_version(request.vllm_version)
     return StartupResponse(
         verdict=Verdict(
             outcome="refused",
-            sentence=f"refused: vLLM stops before it loads anything: {message}",
+            sentence=refusal_sentence(version, message, assumed=request.vllm_version is None),
             start_probability=0.0,
         ),
         hardware=hardware_report(hardware, None),
         arguments={"model": request.model},
         startup=StartupReport(
-            vllm_version=format_version(parse_version(request.vllm_version)),
+            vllm_version=format_version(version),
             starts=False,
             failure=Failure(
                 kind="invalid_arguments", message=message, remedies=list(refusal.remedies)
             ),
         ),
-        command=_command(request, parsed.corrected()) if refusal.remedies else None,
+        command=_command(request, parsed) if refusal.remedies else None,
         warnings=list(parsed.warnings),
         next_steps=[],
     )
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
-    if verdict.good:
+    if verdict.good or verdict.outcome == "not_modelled":
         return []
     if remedies:
         return [f"Start with {remedies[0]}."]
@@ -304,7 +309,8 @@ def _unsupported(
     )
     if refused is not None:
         outcome = "refused"
-        sentence = f"refused: vLLM stops before it loads anything: {refused.message}"
+        assumed = request.vllm_version is None
+        sentence = refusal_sentence(version, refused.message, assumed=assumed)
         failure = Failure(
             kind=refused.kind, message=refused.message, remedies=list(refused.remedies)
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.base.errors import PreflightError, UnknownModel
+from vllm_preflight.base.strangers import before_strangers
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.explain import Calibration, LogExplanationReport, LogFailureReport
@@ -23,6 +24,8 @@ from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.recommend.settings import LENGTH_STEP
 
+# What takes some milliseconds to read, whatever it says.
+_SHORT_LOG = 50_000
 Progress = Callable[[str], None]
 
 _MEMORY_KINDS = frozenset(
@@ -62,6 +65,8 @@ def explain_startup_log(
     Raises:
         InvalidRequest: an override is no field or has no such value.
     """
+    if len(text) > _SHORT_LOG:
+        before_strangers()
     log = parse_log(text)
     wanted = request_from_log(log, overrides)
     warnings = list(wanted.notes)

@@ -21,6 +21,8 @@ from vllm_preflight.hardware.mig import find_profile
 from vllm_preflight.launch.arguments import ParsedCommand, parse_server
 from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.versions import NEWEST_KNOWN
+from vllm_preflight.launch.words.expand import Expanded
+from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.logs.scrub import scrub
 from vllm_preflight.manifests.places import argument_places
 from vllm_preflight.manifests.read import Loaded, load_manifest, read_loaded
@@ -161,7 +163,9 @@ def _answered(
     release = str(beside.fields.get("vllm_version") or server.release or "")
     release = "" if release == "latest" else release
     try:
-        parsed = parse_server(replace(server.command, image=None), release or None)
+        # What is left open and decides is an error; what does not decide is left out.
+        parse_server(server.command, release or None)
+        parsed = parse_server(_known_only(server.command), release or None)
     except InvalidRequest as error:
         return row.model_copy(update={"error": _error(_asking(error, server))})
     row = row.model_copy(update={"model": _model_of(parsed), "args": _arguments(parsed)})
@@ -200,6 +204,18 @@ def _predicted(
     ]
     worst = min(answers, key=lambda answer: _rank(answer.verdict))
     return row.model_copy(update={"answers": answers, "verdict": worst.verdict})
+
+
+def _known_only(command: ServerCommand) -> ServerCommand:
+    """The command without the flags whose values nobody knows."""
+    kept: list[Expanded] = []
+    for word in command.words:
+        if word.missing:
+            if kept and kept[-1].text.startswith("-") and not word.text.startswith("-"):
+                kept.pop()
+            continue
+        kept.append(word)
+    return replace(command, words=tuple(kept))
 
 
 def _decides(row: ServerReport) -> int:

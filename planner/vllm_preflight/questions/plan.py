@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,8 @@ from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.further import with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
-from vllm_preflight.models.overrides import override_parameters
+from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
-from vllm_preflight.performance.estimate import Performance
 from vllm_preflight.recommend.arguments import written_arguments
 from vllm_preflight.recommend.choose import Choice, choose
 from vllm_preflight.recommend.demand import demand_of, fit_workload
@@ -33,20 +31,18 @@ from vllm_preflight.reports.plan import plan_response
 
 Progress = Callable[[str], None]
 
-# Requests in flight follow from a rate and the time each takes; twice settles it.
-_LITTLE_ROUNDS = 2
-
 
 @dataclass(frozen=True)
 class Plan:
     """A plan as the engine knows it: what was asked, of which model, and what was chosen.
 
-    `request` has the lengths and the concurrency that were planned for; `arguments` are
-    those of `vllm serve` beside the model.
+    `request` has the lengths and the concurrency that were planned for, `hardware` the GPUs
+    as they were asked for; `arguments` are those of `vllm serve` beside the model.
     """
 
     request: PlanRequest
     model: Model
+    hardware: Hardware
     choice: Choice
     arguments: Mapping[str, Any]
 
@@ -74,7 +70,7 @@ def plan_deployment(
 def answer_plan(plan: Plan, *, explain: bool = False) -> PlanResponse:
     """The plan as it is answered, with remedies where the workload is not carried."""
     request, model, choice = plan.request, plan.model, plan.choice
-    remedies = [] if choice.carries else find_remedies(model, request, choice)
+    remedies = [] if choice.carries else find_remedies(model, request, choice, plan.hardware)
     response = plan_response(
         request,
         model,
@@ -103,25 +99,14 @@ def make_plan(
     model = model or load_served(request.model, revision=request.revision, progress=progress)
     model = override_parameters(model, request.params_b)
     model, request = planned_checkpoint(model, request)
-    fitted, choice = _choose(model, hardware, fit_workload(model, request))
+    request, further = with_further(request, model.id)
+    model = override_config(model, further.parsed.config_overrides)
+    fitted = fit_workload(model, request)
+    choice = choose(model, hardware, fitted, demand_of(model, fitted))
+    if choice.demand.rate is not None:
+        fitted = fitted.model_copy(update={"concurrency": choice.demand.concurrency})
     arguments = written_arguments(fitted, model, choice)
-    return Plan(fitted, model, choice, arguments)
-
-
-def _choose(model: Model, hardware: Hardware, request: PlanRequest) -> tuple[PlanRequest, Choice]:
-    """The choice; with a rate and no concurrency, for the requests that are then in flight."""
-    choice = choose(model, hardware, request, demand_of(model, request))
-    if request.request_rate is None or "concurrency" in request.model_fields_set:
-        return request, choice
-    for _ in range(_LITTLE_ROUNDS):
-        if not isinstance(choice.speed, Performance):
-            break
-        flight = max(1, math.ceil(choice.speed.speed.concurrency))
-        if flight == request.concurrency:
-            break
-        request = request.model_copy(update={"concurrency": flight})
-        choice = choose(model, hardware, request, demand_of(model, request))
-    return request, choice
+    return Plan(fitted, model, hardware, choice, arguments)
 
 
 def _weigh(plan: Plan, config: VLLMConfig) -> list[Tradeoff] | None:

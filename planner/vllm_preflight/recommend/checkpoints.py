@@ -1,13 +1,18 @@
-"""The checkpoints a model exists in: its own, the catalogue's, online FP8."""
+"""The checkpoints a model exists in: its own, the catalogue's, online FP8, those known by name."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.catalog.entries import catalog_ids
+from vllm_preflight.models.derived import derived_model
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization_requests import requested
 from vllm_preflight.models.sources import load_model
@@ -67,6 +72,40 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
     if own.method == "none":
         found.append(Checkpoint(model, "fp8", altered=True))
     return tuple(found)
+
+
+def coarser_checkpoints(model: Model) -> tuple[Checkpoint, ...]:
+    """Checkpoints with less precise weights that exist, and FP8 made while loading.
+
+    Of those the catalogue has not, the ones that are known by name are read as their names
+    say (`models/derived.py`), one for each number of bits that the catalogue has none of.
+    """
+    found = [item for item in checkpoints(model) if item.altered]
+    stored = [item for item in found if item.quantization == "auto"]
+    named = list(_known_by_name(model, {_bits(item.model) for item in stored}))
+    eight = any(_bits(item.model) == 8 for item in (*stored, *named))
+    online = [item for item in found if item.quantization != "auto" and not eight]
+    return (*stored, *named, *online)
+
+
+def _known_by_name(model: Model, bits: set[int]) -> Iterator[Checkpoint]:
+    for identifier in _named_checkpoints().get(model.id, ()):
+        try:
+            derived = derived_model(identifier)
+        except PreflightError:
+            continue
+        if derived is None or _bits(derived) in bits or not _is_coarser(derived, model):
+            continue
+        bits.add(_bits(derived))
+        yield Checkpoint(derived, altered=True)
+
+
+@cache
+def _named_checkpoints() -> Mapping[str, Sequence[str]]:
+    """Quantised checkpoints on the Hub by the catalogued model they are of."""
+    path = Path(__file__).with_name("checkpoint_ids.json")
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return {base: [item["id"] for item in items] for base, items in table["models"].items()}
 
 
 def variants(model: Model) -> list[Model]:

@@ -6,6 +6,7 @@ An open number means as few as needed, in numbers people can rent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,13 +25,18 @@ from vllm_preflight.recommend.demand import Demand
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.layouts import Layout, layouts
 from vllm_preflight.recommend.outcome import outcome_of
-from vllm_preflight.recommend.settings import Settings, Settled, settle
+from vllm_preflight.recommend.settings import Settings, settle
 from vllm_preflight.recommend.speed import estimate_speed
 
 # Numbers of GPUs that machines are rented with, and then whole machines.
 PRACTICAL_COUNTS = (1, 2, 4, 8, 16, 32)
 # Values this near to each other are equal: the estimate is no finer.
 NEAR = 0.05
+# Of layouts that let requests wait, those with less than this share of the most that run at
+# once are out: what memory holds is known, speed is estimated to a third at best.
+_FEW = 0.5
+# Requests in flight follow from a rate and the time each takes, which follows from them.
+_LITTLE_ROUNDS = 4
 _TIERS: dict[Outcome, int] = {
     "carries": 3,
     "queues": 2,
@@ -48,6 +54,8 @@ class Choice:
 
     Attributes:
         bench: the model, the GPUs, their number settled, and the request it was chosen for.
+        demand: what it has to carry; where requests arrive at a rate, with the number of
+            them that this layout has in flight.
         held: requests of the demand's length that run at once, over all replicas.
     """
 
@@ -57,7 +65,6 @@ class Choice:
     settings: Settings
     startup: Startup
     held: int
-    outcome: Outcome
 
     @property
     def hardware(self) -> Hardware:
@@ -70,10 +77,23 @@ class Choice:
         return self.bench.further
 
     @cached_property
+    def outcome(self) -> Outcome:
+        """What becomes of it; a queue that grows without end outgrows any cache."""
+        outcome = outcome_of(self.startup, self.held, self.demand.concurrency)
+        return "queues" if outcome == "carries" and not self.keeps_up else outcome
+
+    @cached_property
     def speed(self) -> Performance | Missing:
         """The estimate for the workload, or what is missing for one."""
         bench = self.bench
         return estimate_speed(bench.model, bench.hardware, bench.request, self.startup)
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether requests are served as fast as they arrive; as far as anyone can say."""
+        if self.bench.request.request_rate is None or isinstance(self.speed, Missing):
+            return True
+        return not self.speed.speed.saturated
 
     @property
     def gpus(self) -> int:
@@ -155,6 +175,8 @@ def best_of(choices: Sequence[Choice], request: PlanRequest) -> Choice:
     if len(equals) == 1:
         return equals[0]
     reaching = [choice for choice in equals if choice.reaches_target] or equals
+    if tier == _TIERS["queues"]:
+        reaching = _waiting_least(reaching, request)
     values = [_value(choice, request) for choice in reaching]
     top = max(values)
     near = [
@@ -163,6 +185,18 @@ def best_of(choices: Sequence[Choice], request: PlanRequest) -> Choice:
         if value >= top - abs(top) * NEAR
     ]
     return min(near, key=lambda choice: (choice.layout.replica_gpus, choice.layout))
+
+
+def _waiting_least(choices: Sequence[Choice], request: PlanRequest) -> list[Choice]:
+    """Of layouts that let requests wait, those worth comparing by speed.
+
+    With a rate those that keep up with it, else those that run most requests at once.
+    """
+    if request.request_rate is not None:
+        return [choice for choice in choices if choice.keeps_up] or list(choices)
+    running = [min(choice.held, choice.demand.concurrency) for choice in choices]
+    most = max(running)
+    return [choice for choice, held in zip(choices, running, strict=True) if held >= most * _FEW]
 
 
 def with_gpus(hardware: Hardware, count: int) -> Hardware:
@@ -174,20 +208,48 @@ def with_gpus(hardware: Hardware, count: int) -> Hardware:
 def _judge_all(bench: Bench, demand: Demand, found: Iterable[Layout]) -> Iterator[Choice]:
     for layout in found:
         check_stop()
-        yield judge(bench, demand, settle(bench, layout, demand))
+        yield judge(bench, layout, demand)
 
 
-def judge(bench: Bench, demand: Demand, settled: Settled) -> Choice:
-    """`settled` with its outcome."""
-    startup = settled.startup
+def judge(bench: Bench, layout: Layout, demand: Demand) -> Choice:
+    """`layout` with its settings and its outcome, for what it has in flight itself."""
+    if demand.rate is None:
+        return _settled(bench, layout, demand)
+    choice = _settled(bench, layout, replace(demand, concurrency=1))
+    for _ in range(_LITTLE_ROUNDS):
+        flight = _in_flight(choice)
+        if flight == choice.demand.concurrency:
+            return choice
+        if _is_limited(choice):
+            # vLLM's own limit is in the way: more sequences may keep up.
+            flight *= 2
+        choice = _settled(bench, layout, replace(demand, concurrency=flight))
+    return replace(choice, demand=replace(demand, concurrency=_in_flight(choice)))
+
+
+def _in_flight(choice: Choice) -> int:
+    """Requests in flight at the demand's rate, by Little's law."""
+    if not choice.serves or isinstance(choice.speed, Missing):
+        return choice.demand.concurrency
+    return max(1, math.ceil(choice.speed.speed.concurrency))
+
+
+def _is_limited(choice: Choice) -> bool:
+    """Whether it falls behind for the number of sequences that it may run at once."""
+    if choice.keeps_up or isinstance(choice.speed, Missing):
+        return False
+    return choice.speed.replica.most_running >= choice.startup.launch.max_num_seqs
+
+
+def _settled(bench: Bench, layout: Layout, demand: Demand) -> Choice:
+    settled = settle(bench, layout, demand)
     return Choice(
         bench=bench,
         demand=demand,
         layout=settled.layout,
         settings=settled.settings,
-        startup=startup,
+        startup=settled.startup,
         held=settled.held,
-        outcome=outcome_of(startup, settled.held, demand.concurrency),
     )
 
 
@@ -212,7 +274,9 @@ def _value(choice: Choice, request: PlanRequest) -> float:
         spread = choice.layout.replicas if choice.demand.concurrency > 1 else choice.layout.tensor
         return float(min(choice.held, choice.demand.concurrency) * spread)
     speed = choice.speed.speed
-    if request.batching_mode == "latency":
+    # All that keep up with a rate serve the same number of requests.
+    by_rate = request.request_rate is not None and choice.keeps_up
+    if request.batching_mode == "latency" or by_rate:
         return 1e3 / speed.latency_ms
     return speed.requests_per_s
 
@@ -241,4 +305,6 @@ def _betters(found: Choice, best: Choice) -> bool:
         return found.reaches_target and not best.reaches_target
     if found.gpus > USUAL_NODE_SIZE:
         return False
+    if found.keeps_up != best.keeps_up:
+        return found.keeps_up
     return found.held > best.held or found.outcome in ("does_not_start", "borderline")

@@ -19,6 +19,8 @@ class Demand:
     Attributes:
         typical: prompt and output of one request together.
         longest: the longest request asked for; None leaves the length to the model.
+        rate: requests that arrive per second, where they and not a number in flight were
+            asked for: `concurrency` is then what a layout has in flight.
         assumed: what the request did not say and was filled in, for people.
     """
 
@@ -26,6 +28,7 @@ class Demand:
     gen_tokens: int
     concurrency: int
     longest: int | None = None
+    rate: float | None = None
     assumed: tuple[str, ...] = ()
 
     @property
@@ -70,16 +73,19 @@ def fit_workload(model: Model, request: PlanRequest) -> PlanRequest:
 def demand_of(model: Model, request: PlanRequest) -> Demand:
     """What `request`, whose lengths fit the model, has to carry."""
     given = request.model_fields_set
+    by_rate = request.request_rate is not None and "concurrency" not in given
+    assumable = _LENGTHS if by_rate else (*_LENGTHS, "concurrency")
     assumed = [
         f"{name} {getattr(request, name):,}"
         for name in WorkloadInput.model_fields
-        if name in (*_LENGTHS, "concurrency") and name not in given
+        if name in assumable and name not in given
     ]
     return Demand(
         prompt_tokens=request.prompt_tokens,
         gen_tokens=request.gen_tokens,
         concurrency=request.concurrency,
         longest=request.max_model_len,
+        rate=request.request_rate if by_rate else None,
         assumed=tuple(assumed),
     )
 

@@ -65,7 +65,7 @@ def discover(
             continue
         name = storage_free_name(model.id)
         best = by_name.get(name)
-        if best is None or _precision(found) > _precision(best):
+        if best is None or _rank(found) > _rank(best):
             by_name[name] = found
         if progress is not None and judged % 50 == 0:
             progress(f"{judged} models judged")
@@ -114,7 +114,12 @@ def _judge(model: Model, params: int, request: FindRequest, hardware: Hardware) 
     return Found(model, fitted, choice, params) if choice.serves else None
 
 
-def _precision(found: Found) -> tuple[bool, int]:
-    """What is better of two checkpoints of a model: carrying first, then more bits."""
-    scheme = found.model.quantization.default
-    return found.choice.carries, 16 if scheme is None else scheme.bits
+def _rank(found: Found) -> tuple[bool, int, int]:
+    """What is better of two checkpoints of a model, the larger first.
+
+    Of those that carry the workload the one with more bits; where requests wait, the one
+    that runs more of them at once.
+    """
+    scheme, choice = found.model.quantization.default, found.choice
+    bits = 16 if scheme is None else scheme.bits
+    return choice.carries, 0 if choice.carries else choice.held, bits

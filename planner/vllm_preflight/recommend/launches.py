@@ -9,10 +9,12 @@ from typing import Any
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.select import Hardware
+from vllm_preflight.launch.arguments import ParsedCommand
 from vllm_preflight.launch.further import NOTHING_FURTHER, Further
 from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.speculation.drafting import find_drafting
+from vllm_preflight.launch.surroundings import surrounding_problems
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup, simulate_startup
 from vllm_preflight.models.model import Model
@@ -45,6 +47,28 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
     )
     found = precision_problems(model, launch, hardware.capability)
     return replace(launch, problems=(*launch.problems, *found)) if found else launch
+
+
+def simulate_parsed(
+    model: Model, hardware: Hardware, parsed: ParsedCommand, request: StartupRequest
+) -> Startup:
+    """The start-up of a request that holds the fields of a command that was read.
+
+    Raises:
+        PreflightError: a value that no launch has, or a model that is not understood.
+    """
+    if request.free_vram_gb is None and hardware.free_bytes is not None:
+        request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
+    launch = resolve_for(
+        model, hardware, request, extra=parsed.extra, environment=parsed.environment
+    )
+    there = None if hardware.nodes > 1 else hardware.gpus
+    around = surrounding_problems(parsed, launch, model.architecture, hardware.gpu, there)
+    launch = replace(launch, problems=(*launch.problems, *around))
+    calibration = parse_calibration(request.calibration)
+    return simulate_startup(
+        model, hardware.gpu, hardware.capability, launch, calibration=calibration
+    )
 
 
 @dataclass(frozen=True)

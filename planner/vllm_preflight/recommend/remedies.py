@@ -16,8 +16,10 @@ from vllm_preflight.contract.plan import PlanRequest, Remedy
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.further import with_further
 from vllm_preflight.models.model import Model
-from vllm_preflight.recommend.checkpoints import Checkpoint, checkpoints
+from vllm_preflight.models.overrides import override_config
+from vllm_preflight.recommend.checkpoints import Checkpoint, coarser_checkpoints
 from vllm_preflight.recommend.choose import (
     PRACTICAL_COUNTS,
     Choice,
@@ -25,7 +27,7 @@ from vllm_preflight.recommend.choose import (
     choose_on,
     with_gpus,
 )
-from vllm_preflight.recommend.demand import Demand
+from vllm_preflight.recommend.demand import Demand, demand_of, fit_workload
 from vllm_preflight.recommend.lines import serve_lines
 
 TOOL = "plan_deployment"
@@ -47,11 +49,15 @@ class Change:
 
 @dataclass
 class Search:
-    """The question whose remedies are sought, and what it came to without any."""
+    """The question whose remedies are sought, and what it came to without any.
+
+    `asked` are the GPUs as they were asked for, their number open or not.
+    """
 
     model: Model
     request: PlanRequest
     choice: Choice
+    asked: Hardware
     found: list[Remedy] = field(default_factory=list[Remedy])
 
     @property
@@ -60,11 +66,17 @@ class Search:
         return self.choice.demand
 
 
-def find_remedies(model: Model, request: PlanRequest, choice: Choice) -> list[Remedy]:
-    """Changes after which the workload is carried, then at most one that only helps."""
+def find_remedies(
+    model: Model, request: PlanRequest, choice: Choice, asked: Hardware
+) -> list[Remedy]:
+    """Changes after which the workload is carried, then at most one that only helps.
+
+    `asked` are the GPUs as they were asked for, their number open or not.
+    """
+    search = Search(model, request, choice, asked)
     if choice.outcome in ("refused", "not_modelled"):
-        return []
-    search = Search(model, request, choice)
+        tried = (_try(search, change) for change in _of_refusal(search))
+        return [remedy for remedy, _ in tried if remedy is not None]
     partly: list[Remedy] = []
     settings = list(_settings(search))
     stored = list(_checkpoints(search))
@@ -93,7 +105,7 @@ def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> lis
     if request.gpus is not None or choice.gpus == 1 or not choice.carries:
         return []
     fewer = [count for count in PRACTICAL_COUNTS if count < choice.gpus]
-    search = Search(model, request, choice)
+    search = Search(model, request, choice, choice.hardware)
     for change in _checkpoints(search):
         for count in fewer:
             fields = {**change.fields, "gpus": count}
@@ -103,6 +115,23 @@ def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> lis
             if remedy is not None and carries:
                 return [remedy]
     return []
+
+
+def _of_refusal(search: Search) -> Iterator[Change]:
+    """What vLLM's own refusal proposes, which has to be planned before it is said to help."""
+    failure = search.choice.startup.failure
+    for proposed in failure.remedies if failure is not None else ():
+        flags, _, remark = proposed.partition(" (")
+        words = flags.split(" ", 1)
+        if len(words) != 2 or not words[0].startswith("--"):
+            continue
+        if words[0] == "--max-model-len" and words[1].isdigit():
+            gives_up = "the length that was asked for"
+            yield Change(flags, {"max_model_len": int(words[1])}, gives_up)
+            continue
+        given = search.request.vllm_args
+        fields = {"vllm_args": f"{given} {flags}" if given else flags}
+        yield Change(flags, fields, remark.rstrip(")") or None)
 
 
 def _settings(search: Search) -> Iterator[Change]:
@@ -116,9 +145,7 @@ def _checkpoints(search: Search) -> Iterator[Change]:
     """Coarser checkpoints of the model that exist, then FP8 made of this one while loading."""
     if search.request.quantization not in ("auto", "none"):
         return
-    for stored in checkpoints(search.model):
-        if not stored.altered:
-            continue
+    for stored in coarser_checkpoints(search.model):
         yield _change_to(stored)
 
 
@@ -180,10 +207,11 @@ def _try(search: Search, change: Change) -> tuple[Remedy | None, bool]:
     except PreflightError:
         return None, False
     before = search.choice
-    if choice.outcome not in ("carries", "queues"):
+    if not choice.serves:
         return None, False
     if not choice.carries and choice.held <= before.held:
         return None, False
+    lines = serve_lines(request, model, choice)
     return (
         Remedy(
             change=change.text,
@@ -191,26 +219,37 @@ def _try(search: Search, change: Change) -> tuple[Remedy | None, bool]:
             gives_up=change.gives_up,
             tool=TOOL,
             set=dict(change.fields),
-            command=serve_lines(request, model, choice)[0],
+            command=lines[0],
+            node_commands=list(lines) if len(lines) > 1 else None,
         ),
         choice.carries,
     )
 
 
 def _planned(search: Search, model: Model, request: PlanRequest, change: Change) -> Choice:
-    hardware: Hardware = search.choice.hardware
+    # What is refused was tried with one number of GPUs only.
+    refused = search.choice.outcome == "refused"
+    hardware = search.asked if refused else search.choice.hardware
     if "gpu" in change.fields:
         hardware = select_hardware(request)
     elif request.gpus is not None:
         hardware = with_gpus(hardware, request.gpus)
+    demand = search.demand
+    if refused:
+        # Another length is another question: it says what it gives up.
+        request, further = with_further(request, model.id)
+        model = override_config(model, further.parsed.config_overrides)
+        request = fit_workload(model, request)
+        demand = demand_of(model, request)
     if hardware.gpus is None:
-        return choose(model, hardware, request, search.demand)
-    return choose_on(model, hardware, request, search.demand)
+        return choose(model, hardware, request, demand)
+    return choose_on(model, hardware, request, demand)
 
 
 def _effect(choice: Choice) -> str:
     wanted = choice.demand.concurrency
     where = f"on {choice.gpus} × {choice.hardware.gpu.name}"
     if choice.carries:
-        return f"carries the workload {where}, with room for {choice.held:,} such requests"
+        such = "such request" + "s" * (choice.held != 1)
+        return f"carries the workload {where}, with room for {choice.held:,} {such}"
     return f"helps, not enough: {choice.held:,} of {wanted:,} run at once {where}"

@@ -24,6 +24,10 @@ LENGTH_STEP = 1024
 SHORTENED = (0.0, 0.03, 0.08, 0.2, 0.4)
 # A limit is worth writing when it frees more than this share of the cache's tokens.
 _WORTH = 0.05
+# Where only shorter requests than these start, longer ones are worth a limit on their number,
+# when they are longer by this share.
+_SHORT_LENGTH = 8192
+_MUCH_LONGER = 0.25
 # Sequences that serve a burst of chats; vLLM's own default on smaller cards.
 _USUAL_SEQUENCES = 256
 _FEW_SEQUENCES = (128, 64, 32, 16, 8)
@@ -98,7 +102,7 @@ class _Trial:
             return best
         best = self.shorter(best)
         if best.is_sure:
-            return best
+            return self.longer(best)
         for settings in self.tighter(best.settings):
             tried = self.shorter(self.settled(settings))
             if tried.is_sure:
@@ -218,6 +222,33 @@ class _Trial:
             tried = self.settled(base.settings.with_field("max_model_len", length, reason))
             if tried.is_sure:
                 return tried
+        return base
+
+    def longer(self, base: Settled) -> Settled:
+        """A shortened `base` with fewer sequences, where that lets longer requests in.
+
+        Never fewer than the cache holds requests of the demand: more would wait anyway.
+        """
+        length = base.startup.launch.max_model_len
+        if self.request.max_num_seqs is not None or length >= _SHORT_LENGTH:
+            return base
+        fields = {**base.settings.fields}
+        fields.pop("max_model_len", None)
+        for sequences in _FEW_SEQUENCES:
+            if sequences < self.each or sequences >= base.startup.launch.max_num_seqs:
+                continue
+            settings = Settings(fields, base.settings.reasons).with_field(
+                "max_num_seqs",
+                sequences,
+                f"the cache holds no more requests of {self.demand.context:,} tokens, and longer "
+                "ones fit",
+            )
+            tried = self.shorter(self.settled(settings))
+            held = tried.held // self.layout.replicas
+            gain = tried.startup.launch.max_model_len / base.startup.launch.max_model_len
+            if not tried.is_sure or held > sequences or gain <= 1 + _MUCH_LONGER:
+                break
+            base = tried
         return base
 
     def surely_admitted(self, startup: Startup) -> int:

@@ -69,7 +69,7 @@ def _verdict(request: CompareRequest, cards: int, comparison: Comparison) -> Ver
             f"request{several} of {tokens:,} tokens with at most {request.max_gpus} of them",
         )
     best = rows[0]
-    found = plan_verdict(best.choice.startup, best.choice.demand, best.choice.held)
+    found = plan_verdict(best.choice)
     more = f"; {len(rows)} of {cards} kinds of GPU do"
     if len(rows) > 1:
         more += f", next {describe(rows[1])}"

@@ -104,12 +104,14 @@ def hardware_report(hardware: Hardware, launch: Launch | None) -> HardwareReport
     gpu = hardware.gpu
     used = 1 if launch is None else launch.world_size * launch.data_parallel_size
     capability = gpu.compute_capability
+    free = None if launch is None else launch.free_bytes
     return HardwareReport(
         gpu=gpu.name,
         gpus=used,
         gpus_available=hardware.gpus,
         visible_gib_per_gpu=bytes_to_gib(gpu.visible_bytes),
         visible_basis=gpu.visible_basis,
+        free_gib_per_gpu=None if free is None or free >= gpu.visible_bytes else bytes_to_gib(free),
         compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
         memory_bandwidth_gb_s=gpu.memory_bandwidth_gb_s,
         interconnect=hardware.interconnect,

@@ -44,7 +44,7 @@ def plan_response(
     `arguments` are what the command gives beside the model.
     """
     hardware, startup = choice.hardware, choice.startup
-    verdict = plan_verdict(startup, choice.demand, choice.held)
+    verdict = plan_verdict(choice)
     report, terms = feasibility(request, model, choice)
     family = flags_of_family(request, model, choice)
     speed = choice.speed
@@ -125,7 +125,11 @@ def _reasons(
             reasons[name] = _ASKED
         else:
             reasons[name] = layout
+    further = choice.further.parsed
     for name in ("max_model_len", "max_num_seqs", "gpu_memory_utilization"):
+        if name in further.fields or name in further.extra:
+            reasons[name] = _ASKED
+            continue
         value = getattr(launch, name)
         own = "the model's own" if name == "max_model_len" else "vLLM's default"
         reasons.setdefault(name, f"{own}, {value:,}; not written")
@@ -173,8 +177,11 @@ def _next_steps(
         if remedies:
             steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
         elif failure is not None and failure.remedies:
+            # What is a flag was tried; the rest is left to whoever asked.
             steps += [
-                f"vLLM would take {remedy}; plan or check whether that fits."
+                f"vLLM would take {remedy}, but nothing that starts comes of it on these GPUs."
+                if remedy.startswith("--")
+                else f"vLLM would take {remedy}; plan or check whether that fits."
                 for remedy in failure.remedies
             ]
         elif verdict.outcome == "does_not_start":

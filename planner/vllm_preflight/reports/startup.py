@@ -16,12 +16,15 @@ from vllm_preflight.memory.weights.weights import DRAFT_PART
 from vllm_preflight.models.model import Model
 
 _STOPPED_EARLY = frozenset({"invalid_arguments", "unsupported"})
+# What is known of a launch that gets no further than its weights, if so far.
+_WEIGHTS_ALONE = frozenset({"not_modelled", "free_memory_below_request"})
 
 
 def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ()) -> StartupReport:
     """The figures vLLM would print, rounded as it prints them, with their terms.
 
-    After a refusal of the arguments themselves there are no figures.
+    After a refusal of the arguments themselves there are no figures; where vLLM stops before
+    it loads anything, those that would be predicted of another launch are not given.
     """
     launch, failure = startup.launch, startup.failure
     reported = failure and Failure(
@@ -29,10 +32,12 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
         message=failure.message,
         remedies=[*failure.remedies, *remedies],
     )
-    if failure is not None and failure.kind == "not_modelled":
+    if failure is not None and failure.kind in _WEIGHTS_ALONE:
+        known = failure.kind != "not_modelled"
         return StartupReport(
             vllm_version=format_version(launch.version),
             starts=False,
+            start_probability=startup.start_probability if known else None,
             weights_gib=bytes_to_gib(startup.weights.fullest.allocated),
             kv_bytes_per_token=round(startup.kv.pool.bytes_per_token),
             max_model_len=launch.max_model_len,

@@ -4,36 +4,65 @@ from __future__ import annotations
 
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.verdict import Outcome, Verdict
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.startup import Startup
+from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.demand import Demand
-from vllm_preflight.recommend.outcome import outcome_of, start_outcome
+from vllm_preflight.recommend.outcome import start_outcome
 
 # From here on a start is likely, below one minus it unlikely, between them a toss-up.
 _LIKELY = 0.7
 
 
-def plan_verdict(startup: Startup, demand: Demand, held: int) -> Verdict:
-    """The verdict of a launch that has a demand to carry; `held` requests run at once."""
-    outcome = outcome_of(startup, held, demand.concurrency)
+def plan_verdict(choice: Choice) -> Verdict:
+    """The verdict of a choice for the demand it has to carry."""
+    startup, demand, held, outcome = choice.startup, choice.demand, choice.held, choice.outcome
     requests = _requests(demand.concurrency, demand.context)
+    flight = " that are then in flight" if demand.rate is not None else ""
     if outcome == "carries":
         whole = "all " if demand.concurrency > 1 else ""
-        sentence = f"starts, and holds {whole}{requests} at once"
+        sentence = f"starts, and holds {whole}{requests}{flight} at once"
+    elif outcome == "queues" and not choice.keeps_up:
+        return _verdict(outcome, _falls_behind(choice), startup, _cache(startup, None))
     elif outcome == "queues":
         sentence = (
-            f"starts, and {held:,} of {requests} run at once; the others wait"
+            f"starts, and {held:,} of {requests}{flight} run at once; the others wait"
             if held > 1
-            else f"starts, and 1 of {requests} runs at a time; the others wait"
+            else f"starts, and 1 of {requests}{flight} runs at a time; the others wait"
+        )
+    elif startup.failure is None and outcome == "does_not_start":
+        longest = startup.launch.max_model_len
+        sentence = (
+            f"does not serve: vLLM would start, but take no request of {demand.context:,} tokens; "
+            f"the longest is {longest:,}"
         )
     else:
         sentence = _start_sentence(outcome, startup)
     return _verdict(outcome, sentence, startup, _cache(startup, demand))
 
 
+def _falls_behind(choice: Choice) -> str:
+    """That more requests arrive than are served, where the speed says so."""
+    speed, rate = choice.speed, choice.bench.request.request_rate
+    assert isinstance(speed, Performance)
+    return (
+        f"starts, but serves about {speed.speed.requests_per_s:.2g} of the {rate:g} requests of "
+        f"{choice.demand.context:,} tokens that arrive in a second: the queue grows without end"
+    )
+
+
 def start_verdict(startup: Startup) -> Verdict:
     """The verdict of a launch for which no workload was given."""
     outcome = start_outcome(startup)
     return _verdict(outcome, _start_sentence(outcome, startup), startup, _cache(startup, None))
+
+
+def refusal_sentence(version: Version, message: str, *, assumed: bool) -> str:
+    """What vLLM of that release says against a launch; whether it was asked about is said."""
+    release = f"vLLM {format_version(version)}{' (assumed, none was given)' if assumed else ''}"
+    return f"refused: {release} stops with: {message}"
 
 
 def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:
@@ -58,7 +87,8 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
     failure, kv = startup.failure, startup.kv
     said = "" if failure is None else failure.message
     if outcome == "refused":
-        return f"refused: vLLM stops before it loads anything: {said}"
+        launch = startup.launch
+        return refusal_sentence(launch.version, said, assumed=launch.version_assumed)
     if outcome == "not_modelled":
         return f"not modelled: {said}"
     if outcome == "borderline":
@@ -78,6 +108,8 @@ def _start_sentence(outcome: Outcome, startup: Startup) -> str:
 
 def _cache(startup: Startup, demand: Demand | None) -> str | None:
     """The KV cache of one GPU with its interval, beside what the requests need."""
+    if startup.failure is not None and startup.failure.kind == "free_memory_below_request":
+        return _free(startup)
     tokens = startup.kv.tokens
     if tokens is None:
         return None
@@ -102,6 +134,16 @@ def _cache(startup: Startup, demand: Demand | None) -> str | None:
         need = demand.concurrency * demand.context
         text += f"; {demand.concurrency:,} request{'s need' if several else ' needs'} {need:,}"
     return text
+
+
+def _free(startup: Startup) -> str:
+    """What is free of one GPU's memory, beside what vLLM asks for before it loads."""
+    total = startup.gpu.visible_bytes
+    free = total if startup.launch.free_bytes is None else min(startup.launch.free_bytes, total)
+    return (
+        f"others hold {bytes_to_gib(total - free)} of {bytes_to_gib(total)} GiB of each GPU, which "
+        f"leaves {bytes_to_gib(free)}; vLLM asks for {bytes_to_gib(startup.requested_bytes)}"
+    )
 
 
 def _requests(count: int, tokens: int) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.contract.text import scalar
 from vllm_preflight.contract.vary import VariedRequest
 from vllm_preflight_server.cli.manifests import add_manifest_options, check_files
 from vllm_preflight_server.cli.options import (
@@ -29,7 +30,6 @@ from vllm_preflight_server.cli.terminal import (
     print_tail,
     print_verdict,
 )
-from vllm_preflight_server.mcp.text import scalar
 
 
 def check(arguments: Sequence[str]) -> int:

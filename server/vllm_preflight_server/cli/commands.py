@@ -14,6 +14,8 @@ _MODULES: Mapping[str, str] = {
     "plan": "plan",
     "generate": "generate",
     "check": "check",
+    "diff": "diff",
+    "pack": "pack",
     "compare": "compare",
     "find": "find",
     "explain": "explain",

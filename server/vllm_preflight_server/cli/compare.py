@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
 
+from vllm_preflight.base.documents import parse_yaml
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.request import validate_request
@@ -82,8 +82,8 @@ def _prices(text: str) -> str:
         raise InvalidRequest(f"{text} is too large for a list of prices.", "Give another file.")
     try:
         # JSON is YAML, too.
-        parsed: object = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        parsed = parse_yaml(data.decode("utf-8"))
+    except ValueError:
         raise InvalidRequest(
             f"{text} is neither JSON nor YAML.", "See examples/prices.example.json."
         ) from None

@@ -18,6 +18,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "decode_context_parallel_size": ("-dcp",),
     "quantization": ("-q",),
     "vram_total_gib": ("--vram-gb",),
+    "from_version": ("--from",),
+    "to_version": ("--to",),
 }
 
 # Numbers vLLM's flags also take with a suffix.

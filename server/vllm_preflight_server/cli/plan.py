@@ -82,7 +82,7 @@ def _at_once(fit: Answer, startup: Answer) -> str:
     full = startup["max_model_len"]
     text = f"At once: {requests_text(fit['max_concurrency_at_context'])} of "
     text += f"{fit['context_tokens']:,} tokens"
-    if full != fit["context_tokens"]:
+    if full != fit["context_tokens"] and fit["max_concurrency_at_full_length"]:
         text += f", or {fit['max_concurrency_at_full_length']:,} of {full:,}"
     longest = min(full, fit["max_context_at_concurrency"])
     if longest > fit["context_tokens"]:
@@ -96,8 +96,8 @@ def _changes(changes: Sequence[Answer]) -> list[str]:
     for item in changes:
         costs = f" (costs {item['gives_up']})" if "gives_up" in item else ""
         lines.append(f"{item['change']}: {item['effect']}{costs}")
-        if "command" in item:
-            lines.append(f"    {item['command']}")
+        commands = item.get("node_commands") or [item.get("command")]
+        lines += [f"    {command}" for command in commands if command]
     return lines
 
 

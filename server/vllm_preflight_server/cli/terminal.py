@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vllm_preflight_server.mcp.text import scalar
+from vllm_preflight.contract.text import scalar
 
 Answer = Mapping[str, Any]
 
@@ -31,6 +31,7 @@ _PARTS = {
     "weights": ("W", "blue"),
     "kv_cache": ("K", "green"),
     "overhead": ("O", "magenta"),
+    "others": ("x", "yellow"),
     "free": (".", "bright_black"),
 }
 
@@ -190,8 +191,10 @@ def print_memory(console: Console, answer: Answer) -> None:
         "kv_cache": max(0.0, startup["available_kv_cache_gib"]),
     }
     budget = sum(parts.values()) + min(0.0, startup["available_kv_cache_gib"])
+    free = answer["hardware"].get("free_gib_per_gpu")
+    others = 0.0 if free is None else visible - free
     console.print()
-    print_bar(console, parts, visible, budget)
+    print_bar(console, parts, visible, budget, others)
     interval = startup.get("interval", {}).get("available_kv_cache_gib")
     between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
     table = Table.grid(padding=(0, 2))
@@ -201,6 +204,7 @@ def print_memory(console: Console, answer: Answer) -> None:
         ("non-torch", startup["non_torch_gib"], "CUDA context, NCCL, workspaces"),
         ("CUDA graphs", outside, "" if charged else "outside the budget"),
         ("KV cache", startup["available_kv_cache_gib"], between),
+        *([("others", others, "held by other processes")] if others else []),
     ]
     fill_rows(table, rows)
     console.print(table)
@@ -231,8 +235,13 @@ def fill_rows(table: Table, rows: Sequence[tuple[str, float, str]]) -> None:
         table.add_row(f"  {name}", f"{gib:.2f} GiB", note)
 
 
-def print_bar(console: Console, parts: Mapping[str, float], total: float, target: float) -> None:
-    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows."""
+def print_bar(
+    console: Console, parts: Mapping[str, float], total: float, target: float, others: float = 0.0
+) -> None:
+    """Memory as a bar, with a mark where utilisation ends; as wide as the console allows.
+
+    What `others` hold stands at its end.
+    """
     bar = Text("  ")
     used = 0
     width = max(1, min(_BAR_WIDTH, console.width - 4))
@@ -242,8 +251,11 @@ def print_bar(console: Console, parts: Mapping[str, float], total: float, target
         cells = round(gib * scale)
         used += cells
         bar.append(letter * cells, style=f"{colour} reverse")
-    letter, colour = _PARTS["free"]
-    bar.append(letter * max(0, width - used), style=colour)
+    letter, colour = _PARTS["others"]
+    held = min(round(others * scale), max(0, width - used))
+    free, quiet = _PARTS["free"]
+    bar.append(free * max(0, width - used - held), style=quiet)
+    bar.append(letter * held, style=colour)
     console.print(bar)
     place = 2 + round(target * scale) - 1
     text = f"{target:.1f} of {total:.1f} GiB of each GPU may be used"

@@ -17,7 +17,7 @@ from vllm_preflight_server.mcp.arguments import (
     PlanArguments,
     StartupArguments,
 )
-from vllm_preflight_server.mcp.tool import Progress
+from vllm_preflight_server.mcp.question import Progress
 
 
 def _shrunk(report: Report, detail: str) -> Report:

@@ -18,10 +18,12 @@ from mcp.server.mcpserver import MCPServer
 from vllm_preflight import __version__
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.extensions import Skills, app_page
+from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.mcp.prompts import add_prompts
+from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.mcp.refusals import refuse_unknown_names
 from vllm_preflight_server.mcp.resources import add_resources
-from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, ToolSpec, make_tool
+from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, make_tool
 from vllm_preflight_server.mcp.tools import TOOLS
 
 INSTRUCTIONS = """\
@@ -43,10 +45,13 @@ def build_server(
     *,
     call_limit_s: float = CALL_LIMIT_S,
     folders: bool = True,
+    processes: Processes | None = None,
 ) -> MCPServer:
     """The server with its tools (all, or those named); nothing is read or started yet.
 
-    Without `folders` a model is never taken for a path of this machine.
+    Without `folders` a model is never taken for a path of this machine. With `processes`
+    what strangers wrote is read there; without, in this process, which suits one that
+    answers a single question.
 
     Raises:
         InvalidRequest: a name in `tools` is no tool, or there is none.
@@ -59,7 +64,10 @@ def build_server(
         description="Will this model start under vLLM on these GPUs, and with how much KV cache?",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[make_tool(spec, call_limit_s, folders=folders) for spec in chosen_tools(tools)],
+        tools=[
+            make_tool(spec, call_limit_s, folders=folders, processes=processes)
+            for spec in chosen_tools(tools)
+        ],
         extensions=[app_page(), Skills()],
         log_level="WARNING",
         cache_hints={
@@ -98,14 +106,15 @@ def chosen_tools(names: Sequence[str] | None) -> tuple[ToolSpec[Any], ...]:
 
 def serve_stdio(tools: Sequence[str] | None = None) -> None:
     """Serve MCP on stdin and stdout until end of input, SIGTERM or Ctrl-C."""
-    server = build_server(tools)
+    processes = Processes()
+    server = build_server(tools, processes=processes)
     start_collecting()
     if sys.stdin.isatty():
         print(
             "vllm-preflight speaks MCP on stdin and stdout; a client starts it. Ctrl-C ends it.",
             file=sys.stderr,
         )
-    asyncio.run(_serve_until_interrupted(server))
+    asyncio.run(_serve_until_interrupted(server, processes))
 
 
 def start_collecting() -> None:
@@ -114,9 +123,12 @@ def start_collecting() -> None:
     gc.enable()
 
 
-async def _serve_until_interrupted(server: MCPServer) -> None:
+async def _serve_until_interrupted(server: MCPServer, processes: Processes) -> None:
     # The SDK blocks in a read of stdin that neither signal ends by itself.
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, os._exit, 128 + number)
-    await server.run_stdio_async()
+    try:
+        await server.run_stdio_async()
+    finally:
+        await processes.close()

@@ -12,11 +12,9 @@ import itertools
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from typing import Any, cast
 
 import anyio
 import anyio.from_thread
@@ -28,19 +26,20 @@ from pydantic import PrivateAttr
 
 from vllm_preflight.base.cancellation import check_stop, stoppable
 from vllm_preflight.base.errors import PreflightError
-from vllm_preflight.contract.answer import Report
+from vllm_preflight.base.strangers import (
+    NeedsOwnProcess,
+    without_folders,
+    without_strangers,
+)
 from vllm_preflight.contract.request import RequestModel, validate_request
+from vllm_preflight.contract.text import as_markdown
 from vllm_preflight_server.mcp.arguments import published
+from vllm_preflight_server.mcp.processes import ProcessEnded, Processes, Question
+from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_question
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
-from vllm_preflight_server.mcp.text import as_markdown
 
 logger = logging.getLogger(__name__)
-
-RequestT = TypeVar("RequestT", bound=RequestModel)
-Progress = Callable[[str], None]
-# The structured answer, and its picture where one was asked for.
-_Answer = tuple[dict[str, Any], bytes | None]
 
 # Longer texts are cut by some clients; a sentence never needs more.
 _LONGEST_ERROR = 2_000
@@ -48,34 +47,13 @@ _LONGEST_ERROR = 2_000
 CALL_LIMIT_S = 30.0
 
 
-@dataclass(frozen=True)
-class ToolSpec(Generic[RequestT]):
-    """One tool: what clients see, and the function that answers.
-
-    `answer` gets the validated request and a callback for progress sentences; it runs
-    in a worker thread. `open_world` says whether it may ask the Hub. `page` is the MCP
-    App that shows answers, and `picture` draws one as PNG where the request asks for it.
-    """
-
-    name: str
-    title: str
-    description: str
-    request: type[RequestT]
-    report: type[Report]
-    answer: Callable[[RequestT, Progress], Report]
-    open_world: bool = False
-    page: str | None = None
-    picture: Callable[[RequestT, Mapping[str, Any]], bytes | None] | None = None
-
-
 class PlannerTool(Tool):
     """A `Tool` that runs a `ToolSpec`."""
 
-    request_model: Any
-    answer: Any
-    picture: Any
+    spec: Any
     limit_s: float
     folders: bool
+    processes: Any
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
     )
@@ -85,17 +63,24 @@ class PlannerTool(Tool):
     ) -> Any:
         """The answer as text and structure, or an `isError` result with one sentence."""
         try:
-            request = validate_request(self.request_model, self._without_nulls(arguments))
+            request = validate_request(self.spec.request, self._without_nulls(arguments))
             alone = stands_alone(request)
             if alone and (kept := self._remembered.get(request)) is not None:
                 return kept
-            structured, image = await self._answer(partial(self._work, request, _progress(context)))
+            with anyio.fail_after(self.limit_s):
+                structured, image = await self._answered(request, context)
+            result = _success(structured, image)
         except PreflightError as error:
             return _failure(f"{error}")
         except TimeoutError:
             return _failure(
                 f"{self.name} took longer than {self.limit_s:g} s and was stopped. "
-                "Ask again with a model of the catalogue or a local folder."
+                "Ask again with a model of the catalogue, a local folder or a shorter log."
+            )
+        except ProcessEnded:
+            return _failure(
+                f"{self.name} took more time or memory than an answer may and was stopped. "
+                "Ask again with a model of the catalogue, a smaller folder or a shorter log."
             )
         except Exception:
             logger.exception("%s failed unexpectedly", self.name)
@@ -103,54 +88,56 @@ class PlannerTool(Tool):
                 f"{self.name} met an internal error; this is a bug in vllm-preflight. "
                 "The server's log on stderr has the details."
             )
-        text = TextContent(type="text", text=as_markdown(structured))
-        result = CallToolResult(
-            content=[text] if image is None else [text, _image(image)],
-            structured_content=structured,
-        )
         if alone and image is None:
             self._remembered.keep(request, result)
         return result
 
-    def _work(self, request: RequestModel, progress: Progress) -> _Answer:
-        structured = self.answer(request, progress).to_json_dict()
-        if self.picture is None:
-            return structured, None
-        try:
-            return structured, self.picture(request, structured)
-        except PreflightError as error:
-            # The answer is worth having without its picture.
-            warnings = [*structured.get("warnings", []), f"No picture: {error}"]
-            return {**structured, "warnings": warnings}, None
+    async def _answered(self, request: RequestModel, context: Any) -> Answered:
+        """The answer, worked out here, or in a process where strangers' words decide it."""
+        steps = itertools.count(1)
 
-    async def _answer(self, call: Callable[[], _Answer]) -> _Answer:
-        """What `call` returns, from a worker thread that ends when the caller gives up.
+        async def report(message: str) -> None:
+            await context.report_progress(next(steps), None, message)
 
-        Raises TimeoutError after `limit_s` seconds.
-        """
+        if self.processes is None:
+            return cast(Answered, await self._in_thread(request, report))
+        with without_strangers():
+            answered = await self._in_thread(request, report)
+        if not isinstance(answered, NeedsOwnProcess):
+            return answered
+        question = Question(
+            self.name,
+            request.model_dump(mode="json", exclude_unset=True),
+            folders=self.folders,
+            limit_s=self.limit_s,
+        )
+        return await self.processes.answer(question, report, asks_hub=answered.asks_hub)
+
+    async def _in_thread(
+        self, request: RequestModel, report: Callable[[str], Coroutine[Any, Any, None]]
+    ) -> Answered | NeedsOwnProcess:
+        """What a worker thread answers, which ends when the caller gives up."""
         stop = threading.Event()
 
-        def work() -> _Answer:
-            with stoppable(stop), self._folders():
-                return call()
+        def progress(message: str) -> None:
+            check_stop()
+            anyio.from_thread.run(report, message)
+
+        def work() -> Answered | NeedsOwnProcess:
+            try:
+                with stoppable(stop), nullcontext() if self.folders else without_folders():
+                    return answer_question(self.spec, request, progress)
+            except NeedsOwnProcess as needed:
+                return needed
 
         try:
-            with anyio.fail_after(self.limit_s):
-                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         finally:
             stop.set()
 
-    def _folders(self) -> AbstractContextManager[None]:
-        if self.folders:
-            return nullcontext()
-        # The engine is loaded by the first question, not by the start of the server.
-        from vllm_preflight.models.sources import without_folders
-
-        return without_folders()
-
     def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments with nulls left out, and JSON text parsed, as models really send them."""
-        fields = self.request_model.model_fields
+        fields = self.spec.request.model_fields
         parsed = {
             key: _parsed(value) if key in fields and fields[key].annotation is not str else value
             for key, value in arguments.items()
@@ -169,15 +156,12 @@ def _parsed(value: object) -> object:
     return value if isinstance(parsed, str | int | float) else parsed
 
 
-def _progress(context: Any) -> Progress:
-    """A callback for the worker thread that sends counted progress to the client."""
-    steps = itertools.count(1)
-
-    def report(message: str) -> None:
-        check_stop()
-        anyio.from_thread.run(context.report_progress, next(steps), None, message)
-
-    return report
+def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
+    text = TextContent(type="text", text=as_markdown(structured))
+    return CallToolResult(
+        content=[text] if image is None else [text, _image(image)],
+        structured_content=structured,
+    )
 
 
 def _failure(sentence: str) -> CallToolResult:
@@ -190,12 +174,17 @@ def _image(png: bytes) -> ImageContent:
 
 
 def make_tool(
-    spec: ToolSpec[Any], limit_s: float = CALL_LIMIT_S, *, folders: bool = True
+    spec: ToolSpec[Any],
+    limit_s: float = CALL_LIMIT_S,
+    *,
+    folders: bool = True,
+    processes: Processes | None = None,
 ) -> PlannerTool:
     """The SDK tool of `spec`, with a flat strict input schema and an output schema.
 
     A call that takes longer than `limit_s` seconds is stopped and answered with an error.
-    Without `folders` a model is never taken for a path of this machine.
+    Without `folders` a model is never taken for a path of this machine. With `processes`
+    what strangers wrote is read there, and not in this process.
     """
     # `run` reads the arguments itself; the SDK's own model of them is not used.
     metadata = FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema(spec.report))
@@ -219,9 +208,8 @@ def make_tool(
             open_world_hint=spec.open_world,
         ),
         meta={"ui": {"resourceUri": spec.page}} if spec.page else None,
-        request_model=spec.request,
-        answer=spec.answer,
-        picture=spec.picture,
+        spec=spec,
         limit_s=limit_s,
         folders=folders,
+        processes=processes,
     )

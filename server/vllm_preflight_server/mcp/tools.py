@@ -32,7 +32,7 @@ from vllm_preflight_server.mcp.arguments import (
     PlanArguments,
     StartupArguments,
 )
-from vllm_preflight_server.mcp.tool import ToolSpec
+from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.pages.page import PAGE_URI
 
 TOOLS: tuple[ToolSpec[Any], ...] = (

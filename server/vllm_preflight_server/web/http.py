@@ -27,6 +27,7 @@ from uvicorn.supervisors import Multiprocess
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.app import build_server, chosen_tools, start_collecting
+from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
 
@@ -141,7 +142,7 @@ def worker_app(settings: HttpSettings) -> ASGIApp:
     # uvicorn says how many requests it cut off when it stops, and shows a traceback of each.
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     # Who asks from elsewhere has no business with the folders of this machine.
-    server = build_server(settings.tools, folders=is_loopback(settings.host))
+    server = build_server(settings.tools, folders=is_loopback(settings.host), processes=Processes())
     start_collecting()
     return http_app(server, settings)
 

@@ -28,6 +28,7 @@ VALUES = {
     "json_or_text": "{}",
     "config": "{}",
     "limits": "image=1",
+    "json_or_limits": "image=1",
     "boolean": "true",
 }
 # Texts that a config takes only some of, or that more than one rule looks at.

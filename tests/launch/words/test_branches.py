@@ -33,7 +33,7 @@ from vllm_preflight.launch.words.find import find_server_command
 def test_branches(text: str, words: str, left_out: str) -> None:
     command = find_server_command(text)
     assert " ".join(word.text for word in command.words) == words
-    assert command.left_out == tuple(left_out.split())
+    assert [note.split()[3] for note in command.notes] == left_out.split()
 
 
 def test_words_behind_the_text_of_a_shell_are_its_arguments() -> None:

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.words.containers import release_of
 from vllm_preflight.launch.words.find import find_server_command
+from vllm_preflight.launch.words.images import release_of
 
 IMAGE = "vllm/vllm-openai:v0.11.0"
 

@@ -18,7 +18,8 @@ from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
 from vllm_preflight.questions.overhead import overhead_report
-from vllm_preflight_server.mcp.tool import Progress, ToolSpec, make_tool
+from vllm_preflight_server.mcp.question import Progress, ToolSpec
+from vllm_preflight_server.mcp.tool import make_tool
 
 ARGUMENTS = {"vram_total_gib": 80}
 
@@ -78,9 +79,9 @@ def test_a_call_that_is_given_up_stops_working(era: Any, reporting: bool) -> Non
             with anyio.move_on_after(0.3) as scope:
                 await client.call_tool("work", ARGUMENTS)
             assert scope.cancelled_caught
-            assert await anyio.to_thread.run_sync(tool.ended.wait, 5)
+            assert await anyio.to_thread.run_sync(tool.ended.wait, 20)
 
-    with within(5):
+    with within(20):
         anyio.run(give_up)
     assert 0 < tool.steps < 1_000
 
@@ -92,12 +93,12 @@ def test_a_call_over_its_time_limit_is_answered_and_stops_working(era: Any) -> N
         async with Client(tool.server(0.3), mode=era) as client:
             result = await client.call_tool("work", ARGUMENTS)
             assert result.is_error
-            assert await anyio.to_thread.run_sync(tool.ended.wait, 5)
+            assert await anyio.to_thread.run_sync(tool.ended.wait, 20)
             (content,) = result.content
             assert isinstance(content, TextContent)
             return content.text
 
-    with within(5):
+    with within(20):
         assert anyio.run(wait).startswith("work took longer than 0.3 s and was stopped.")
     assert 0 < tool.steps < 1_000
 
@@ -116,5 +117,5 @@ def test_other_calls_are_answered_meanwhile() -> None:
             group.cancel_scope.cancel()
         return taken
 
-    assert anyio.run(both) < 2
-    assert tool.ended.wait(5)
+    assert anyio.run(both) < 10
+    assert tool.ended.wait(20)

@@ -12,7 +12,7 @@ from mcp.types import Tool
 from tests.server.conftest import Ask, text_of
 
 from vllm_preflight.base.units import BYTES_TO_GIB
-from vllm_preflight_server.mcp.text import scalar
+from vllm_preflight.contract.text import scalar
 
 PLAN = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
 TOO_LARGE = {"model": "deepseek-ai/DeepSeek-R1", "gpu": "H100", "gpus": 4, "concurrency": 64}

@@ -15,6 +15,7 @@ from vllm_preflight.launch.acceptance.checkpoints import fits_marlin, refused_fo
 from vllm_preflight.launch.acceptance.tables import Span, releases_with, span_of, table
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import LaunchProblem, Version
+from vllm_preflight.models.config_files import PACKED_FILE
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.quantization import quantization_method, quantization_section
 
@@ -59,7 +60,7 @@ def check_quantization(inputs: LaunchInputs, dtype: str) -> str | None:
     stored = stored_method(section)
     if asked == "auto" or (asked == "none" and not stored):
         asked = ""
-    foreign = None if stored else refused_format(inputs.config)
+    foreign = refused_format(inputs.config) if section is None else _unasked(asked, stored, section)
     chosen = foreign or _chosen(asked, stored, section, inputs)
     if isinstance(chosen, LaunchProblem):
         inputs.notes.problems.append(chosen)
@@ -134,6 +135,18 @@ def _chosen(
         return _unknown(asked, version, ("no --quantization",))
     loader = asked or _loader(stored, section, inputs, version)
     return Chosen(loader, stored=True) if loader else _unknown_stored(stored, version)
+
+
+def _unasked(asked: str, stored: str, section: ConfigView) -> LaunchProblem | None:
+    """Why packed weights do not load whose only description vLLM is not told to read."""
+    file = section.text(PACKED_FILE)
+    if not file or asked in {stored, *_LOADERS.get(stored, ())}:
+        return None
+    return LaunchProblem(
+        f"There is no module or parameter named qweight: the checkpoint is packed by {stored}, "
+        f"and only {file} says so, which vLLM reads where --quantization names the method.",
+        (f"--quantization {stored}",),
+    )
 
 
 def _loader(

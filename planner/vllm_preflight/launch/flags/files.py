@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from vllm_preflight.base.documents import parse_yaml
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.strangers import before_strangers, folders_are_read
 
 _LARGEST_FILE = 1_000_000
 
@@ -19,17 +21,17 @@ def read_config_file(name: str) -> Mapping[str, Any] | None:
 
     Raises InvalidRequest for a file that is no YAML mapping, or far too large for one.
     """
-    # Few commands have such a file, and the library is 1.5 MB of every server.
-    import yaml
-
+    if not folders_are_read():
+        return None
     path = Path(name).expanduser()
     try:
         if not path.is_file():
             return None
         if path.stat().st_size > _LARGEST_FILE:
             raise InvalidRequest(f"The file {name!r} of --config is larger than 1 MB.")
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        before_strangers()
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InvalidRequest(
             f"The file {name!r} of --config is no YAML that can be read.",
             "Give its arguments in the command.",

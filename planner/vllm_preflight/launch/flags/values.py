@@ -34,6 +34,7 @@ _READER_NAMES = {
     "length": "human_readable_int_or_auto",
     "json": "loads",
     "limits": "nullable_kvs",
+    "json_or_limits": "loads",
 }
 _LONGEST_SHOWN = 120
 
@@ -167,6 +168,11 @@ def _limits(text: str) -> dict[str, int]:
     return {key.strip(): _integer(value) for key, value in pairs}
 
 
+def _json_or_limits(text: str) -> Any:
+    """A JSON object, or the pairs that 0.8.5 to 0.9 still took for any object."""
+    return _object(text) if _OBJECT.fullmatch(text) else _limits(text)
+
+
 def _boolean(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueRefused(f"Invalid boolean value: {shortened(text)}. Expected 'true' or 'false'.")
@@ -191,6 +197,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "json": _object,
     "json_or_text": _json_or_text,
     "limits": _limits,
+    "json_or_limits": _json_or_limits,
     "boolean": _boolean,
     "name": _name,
     "ids": _ids,

@@ -71,12 +71,12 @@ class Branches:
             state.conditions += 1
             state.runs = verdict
             self._chained = True
-            return None if is_test else replace(simple, words=tuple(words))
+            return None if is_test else _behind(simple, len(words))
         self._chained = self._runs_after(simple.joined)
         if self._chained is False:
             return None
         self._last, self._last_is_test = verdict if is_test else True, is_test
-        return None if is_test else replace(simple, words=tuple(words))
+        return None if is_test else _behind(simple, len(words))
 
     def _keyword(self, head: str) -> None:
         if head == "if":
@@ -110,6 +110,12 @@ class Branches:
         if joined == "||":
             return None if self._last is None or not self._last_is_test else not self._last
         return True
+
+
+def _behind(simple: SimpleCommand, kept: int) -> SimpleCommand:
+    """The command without the keywords before its last words."""
+    dropped = len(simple.words) - kept
+    return replace(simple, words=simple.words[dropped:], spans=simple.spans[dropped:])
 
 
 def _either(first: bool | None, second: bool | None) -> bool | None:

@@ -1,28 +1,37 @@
-"""`docker run … IMAGE …` and its relatives: the image and what runs in it.
-
-Also which vLLM release an image holds: only vLLM's own images say so in their tag.
-"""
+"""`docker run … IMAGE …`, `kubectl run …` and their relatives: the image and what runs in it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from vllm_preflight.launch.words.devices import (
+    Visible,
+    by_cdi_devices,
+    by_docker_gpus,
+    by_resource_limit,
+)
 from vllm_preflight.launch.words.expand import Expanded
 
 _ENGINES = frozenset({"docker", "podman", "nerdctl"})
 _HPC = frozenset({"apptainer", "singularity"})
-CONTAINER_TOOLS = _ENGINES | _HPC
-# Container options without a value; every other one takes the next word.
+_CLUSTER = frozenset({"kubectl", "oc"})
+CONTAINER_TOOLS = _ENGINES | _HPC | _CLUSTER
+# Options without a value; every other one takes the next word.
 _SWITCHES = frozenset(
     {
         *("--rm", "--init", "--privileged", "--read-only", "--quiet", "--nv", "--rocm"),
         *("--detach", "--interactive", "--tty", "--publish-all", "--no-healthcheck"),
         *("--oom-kill-disable", "--containall", "--cleanenv", "--writable-tmpfs", "--fakeroot"),
+        *("--nvccli", "--contain", "--no-home", "--writable", "--replace", "--no-hosts"),
+        *("--disable-content-trust", "--sig-proxy", "--env-host", "--command", "--stdin"),
+        *("--attach", "--expose"),
     }
 )
-_SHORT_SWITCHES = re.compile(r"-[ditqP]+")
+_SHORT_OPTION = re.compile(
+    r"-(?P<switches>[ditqP]*)(?P<letter>[acehlmpuvw])?(?P<value>.*)", re.DOTALL
+)
 # Programs with which people look into an image instead of serving.
 _NO_SERVER = frozenset(
     {
@@ -31,9 +40,8 @@ _NO_SERVER = frozenset(
     }
 )
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_OWN_IMAGE = re.compile(r"(?:^|/)vllm/vllm[\w-]*:v?(\d+\.\d+[0-9a-z.]*)[^:/@]*(?:@.*)?$")
-# ROCm's images name the release after their own.
-_NAMED_RELEASE = re.compile(r":[^:/]*vllm[_-]v?(\d+\.\d+\.\d+)[^:/]*$")
+# Options that hand in GPUs in ways whose number is not read, or all of them.
+_HANDING = frozenset({"--runtime", "--gpus", "--device", "--limits", "--overrides"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,61 +49,146 @@ class Container:
     """A container about to run: image, variables and words.
 
     `words` is what runs, entry point first; `arguments` what the image's own entry point
-    gets, meant for vLLM where `is_server`.
+    gets, meant for vLLM where `is_server`. `head` is the last word before these. `visible`
+    limits the GPUs; `hands_gpus` is false where no option hands any in.
     """
 
-    image: str
+    image: Expanded
     environment: Mapping[str, Expanded | None]
     words: tuple[Expanded, ...]
     arguments: tuple[Expanded, ...]
+    head: Expanded
     is_server: bool
+    visible: tuple[Visible, ...] = ()
+    hands_gpus: bool = True
+    odd_gpus: str | None = None
+
+
+@dataclass
+class _Options:
+    """The options before the image."""
+
+    environment: dict[str, Expanded | None] = field(default_factory=dict[str, Expanded | None])
+    entry: Expanded | None = None
+    image: Expanded | None = None
+    runs_words: bool = False
+    handing: bool = False
+    gpus: list[str] = field(default_factory=list[str])
+    devices: list[str] = field(default_factory=list[str])
+    limits: list[str] = field(default_factory=list[str])
+
+    def take(self, option: str, value: Expanded) -> None:
+        """One option with its value."""
+        if option in {"-e", "--env"}:
+            match = _ASSIGNMENT.fullmatch(value.text)
+            name = match[1] if match else value.text
+            self.environment[name] = Expanded(match[2], value.missing) if match else None
+        elif option == "--entrypoint":
+            self.entry = value
+        elif option == "--image":
+            self.image = value
+        elif option in {"--limits", "--overrides"}:
+            self.limits.append(value.text)
+        self.handing = self.handing or option in _HANDING
+        if option == "--gpus" and not value.missing:
+            self.gpus.append(value.text)
+        elif option == "--device":
+            self.devices.append(value.text)
+
+    def visible(self) -> tuple[Visible, ...]:
+        """How many GPUs these options hand in."""
+        found = [
+            *(by_docker_gpus(value) for value in self.gpus),
+            by_cdi_devices(self.devices),
+            *(by_resource_limit(text) for text in self.limits),
+        ]
+        return tuple(limit for limit in found if limit is not None)
 
 
 def read_container(words: Sequence[Expanded]) -> Container | None:
     """The container of `docker run …` or `apptainer exec …`; None for anything else."""
     program, rest = words[0].text.rsplit("/", 1)[-1], list(words[1:])
+    if program in _CLUSTER:
+        return _pod(rest)
     if program in _ENGINES:
         if rest and rest[0].text == "container":
             rest = rest[1:]
-        if not rest or rest[0].text != "run":
+        if not rest or rest[0].text not in {"run", "create"}:
             return None
     elif not rest or rest[0].text not in {"run", "exec"}:
         return None
-    return _run(rest[1:], runs_words=program in _HPC and rest[0].text == "exec")
+    options = _Options(runs_words=program in _HPC and rest[0].text == "exec")
+    options.handing = program in _HPC
+    index = _read_options(rest, 1, options)
+    if index >= len(rest):
+        return None
+    return _container(options, rest[index], rest[index + 1 :])
 
 
-def _run(words: list[Expanded], *, runs_words: bool) -> Container | None:
-    environment: dict[str, Expanded | None] = {}
-    entry: Expanded | None = None
-    index = 0
+def _read_options(words: Sequence[Expanded], index: int, options: _Options) -> int:
+    """Take the options from `index` on; the place of the first word that is none."""
     while index < len(words) and words[index].text.startswith("-"):
         option, equals, text = words[index].text.partition("=")
         value = Expanded(text, words[index].missing)
+        if option == "--":
+            return index + 1
+        short = None if option.startswith("--") else _SHORT_OPTION.fullmatch(words[index].text)
         index += 1
-        if option in _SWITCHES or _SHORT_SWITCHES.fullmatch(option):
+        if option in _SWITCHES:
+            options.runs_words = options.runs_words or option == "--command"
             continue
+        if short is not None:
+            if not short["letter"]:
+                continue
+            option, equals = f"-{short['letter']}", short["value"]
+            value = Expanded(equals.removeprefix("="), value.missing)
         if not equals and index < len(words):
             value = words[index]
             index += 1
-        if option in {"-e", "--env"}:
-            match = _ASSIGNMENT.fullmatch(value.text)
-            name = match[1] if match else value.text
-            environment[name] = Expanded(match[2], value.missing) if match else None
-        if option == "--entrypoint":
-            entry = value
-    if index >= len(words):
-        return None
-    image, rest = words[index].text, words[index + 1 :]
-    run = [entry, *rest] if entry is not None and entry.text else rest
+        options.take(option, value)
+    return index
+
+
+def _container(options: _Options, image: Expanded, rest: Sequence[Expanded]) -> Container:
+    entry = options.entry if options.entry is not None and options.entry.text else None
+    run = [entry, *rest] if entry is not None else list(rest)
     first = run[0].text.rsplit("/", 1)[-1] if run else ""
-    own_entry = (entry is None or not entry.text) and not runs_words
-    serves = own_entry and "vllm" in image.lower() and first not in _NO_SERVER
-    arguments = rest[1:] if rest[:1] and rest[0].text == "serve" else rest
-    return Container(image, environment, tuple(run), tuple(arguments), serves)
+    own_entry = entry is None and not options.runs_words
+    serves = own_entry and "vllm" in image.text.lower() and first not in _NO_SERVER
+    named = rest[:1] and rest[0].text == "serve"
+    arguments = rest[1:] if named else rest
+    head = rest[0] if named else image
+    odd = next((text for text in options.gpus if re.fullmatch(r"device=\d+(?:,\d+)+", text)), None)
+    return Container(
+        image,
+        options.environment,
+        tuple(run),
+        tuple(arguments),
+        head,
+        serves,
+        options.visible(),
+        options.handing or "NVIDIA_VISIBLE_DEVICES" in options.environment,
+        odd,
+    )
 
 
-def release_of(image: str) -> str | None:
-    """The vLLM release that an image's tag names; None where it names none."""
-    lowered = image.lower()
-    match = _OWN_IMAGE.search(lowered) or _NAMED_RELEASE.search(lowered)
-    return match[1] if match else None
+def _pod(words: Sequence[Expanded]) -> Container | None:
+    """The container of `kubectl run NAME --image=IMAGE … -- ARGUMENTS`."""
+    place = next((i for i, word in enumerate(words) if word.text == "run"), None)
+    if place is None:
+        return None
+    end = next((i for i, word in enumerate(words) if word.text == "--"), len(words))
+    options = _Options()
+    index, given = place + 1, list(words[:end])
+    loose: list[Expanded] = []
+    while index < len(given):
+        index = _read_options(given, index, options)
+        if index < len(given):
+            loose.append(given[index])
+            index += 1
+    if options.image is None:
+        return None
+    rest = words[end + 1 :] if end < len(words) else loose[1:]
+    head = words[end] if end < len(words) else options.image
+    found = _container(options, options.image, rest)
+    return replace(found, head=head) if found.head is options.image else found

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from vllm_preflight.launch.words.split import Piece, Word
+from vllm_preflight.launch.words.split import Piece, Span, Word
 
 _REFERENCE = re.compile(
     r"""
@@ -40,22 +40,42 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """One word as a program gets it; `missing` names what the text does not say."""
+    """One word as a program gets it; `missing` names what the text does not say.
+
+    `span` is where the word that it came from is written, which several may share.
+    """
 
     text: str
     missing: tuple[str, ...] = ()
+    span: Span | None = None
 
 
 @dataclass
 class Variables:
-    """What the text has set so far: variables, arrays, and the words of `$@` it left out."""
+    """What the text has done so far: variables and arrays set, a vLLM installed.
+
+    Only what is exported reaches the programs that the text starts. `installed` is what
+    follows the name in `pip install vllm==0.19.0`.
+    """
 
     values: dict[str, Expanded] = field(default_factory=dict[str, Expanded])
     arrays: dict[str, list[Expanded]] = field(default_factory=dict[str, list[Expanded]])
+    exported: set[str] = field(default_factory=set[str])
+    exports_all: bool = False
+    installed: str | None = None
 
     def copy(self) -> Variables:
         """The same, to be changed apart."""
-        return Variables(dict(self.values), {k: list(v) for k, v in self.arrays.items()})
+        arrays = {name: list(items) for name, items in self.arrays.items()}
+        return replace(self, values=dict(self.values), arrays=arrays, exported=set(self.exported))
+
+    def environment(self, handed: Collection[str] = ()) -> dict[str, str]:
+        """The variables a program sees: those exported, and those set before its name."""
+        return {
+            name: value.text
+            for name, value in self.values.items()
+            if self.exports_all or name in self.exported or name in handed
+        }
 
     def assign(self, name: str, value: Expanded, *, appended: bool = False) -> None:
         """Set a variable, or add to it."""
@@ -95,7 +115,7 @@ def set_variable(word: Word, variables: Variables) -> bool:
     return True
 
 
-def expand(word: Word, variables: Variables) -> list[Expanded]:
+def expand(word: Word, variables: Variables, span: Span | None = None) -> list[Expanded]:
     """The words that one word becomes: none, one, or several where a variable splits."""
     fields: list[tuple[str, tuple[str, ...]]] = []
     started = False
@@ -114,8 +134,8 @@ def expand(word: Word, variables: Variables) -> list[Expanded]:
                 _append(fields, part.text, part.missing)
         started = started or piece.mode == "double"
     if not fields and started and not _is_empty_list(word, variables):
-        return [Expanded("")]
-    return [Expanded(text, missing) for text, missing in fields]
+        return [Expanded("", (), span)]
+    return [Expanded(text, missing, span) for text, missing in fields]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,20 @@ run, expanded from the real environment, or opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.branches import Branches
-from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, read_container
+from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, Container, read_container
+from vllm_preflight.launch.words.devices import by_directives, by_slurm
 from vllm_preflight.launch.words.expand import Expanded, Variables, assignment, expand, set_variable
-from vllm_preflight.launch.words.prepare import CURLY_QUOTES, readings
-from vllm_preflight.launch.words.split import SimpleCommand, split_commands
+from vllm_preflight.launch.words.images import platform_of_image
+from vllm_preflight.launch.words.nothing import nothing_found, refuse_copies, refuse_yaml
+from vllm_preflight.launch.words.packages import installed_by
+from vllm_preflight.launch.words.prepare import readings
+from vllm_preflight.launch.words.server import Level, ServerCommand
+from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
 from vllm_preflight.launch.words.wrappers import MODULES, engine_words
 
 _MOST_WORDS = 2_000
@@ -42,40 +46,25 @@ _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
 # After these, NAME=value sets a variable for what follows.
 _SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
-_OTHER_COMMANDS = re.compile(
-    r"vllm\s+(?:bench\s+\w+|run-batch|launch\s+\w+|chat|complete)|trl\s+vllm-serve|\bLLM\("
-)
-
-Entry = Literal["serve", "module", "image"]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerCommand:
-    """The words after `vllm serve`, the variables set for it and the image it runs in.
-
-    `entry` is how it is started: `vllm serve`, the older server module, or an image's own
-    entry point. `assigned` are the variables written right before the command, `left_out`
-    those set where only the running machine knows whether.
-    """
-
-    words: tuple[Expanded, ...]
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    assigned: tuple[str, ...] = ()
-    entry: Entry = "serve"
-    image: str | None = None
-    left_out: tuple[str, ...] = ()
+_SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly", "set"})
+_BATCH = frozenset({"srun", "sbatch", "salloc"})
+# Among how many words before a server its launcher is looked for.
+_FIRST_WORDS = 40
+_PINNED_PROGRAM = re.compile(r"vllm(?:\[[\w,.-]*\])?@\S+")
 
 
 def find_server_command(text: str) -> ServerCommand:
     """The first vLLM server that the shell text starts.
 
     Understands `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, both inside
-    `bash -c "…"`, eval, ssh, tmux, sbatch and here-documents, `docker run … IMAGE …`, lists
-    of words and arguments alone, with assignments, arrays and `export` before them.
+    `bash -c "…"`, eval, ssh, tmux, sbatch and here-documents, `docker run … IMAGE …`,
+    `kubectl run`, `uvx vllm@…`, Dockerfiles and unit files, lists of words and arguments
+    alone, with assignments, arrays and `export` before them.
 
     Raises:
         InvalidRequest: there is none, quotes do not match, or more words than a command has.
     """
+    refuse_yaml(text)
     command = None
     problem: InvalidRequest | None = None
     for reading in readings(text):
@@ -86,13 +75,13 @@ def find_server_command(text: str) -> ServerCommand:
         if command is not None:
             break
     if command is None:
-        raise problem or _nothing_found(text)
+        raise problem or nothing_found(text)
     if len(command.words) > _MOST_WORDS:
         raise InvalidRequest(
             f"The command has {len(command.words)} words, more than {_MOST_WORDS}.",
             "Give only the line that starts vLLM.",
         )
-    return command
+    return replace(command, visible=(*command.visible, *by_directives(text)))
 
 
 def find_in_words(
@@ -103,53 +92,50 @@ def find_in_words(
     No shell has read the words; a shell among them reads the one after its -c.
     Raises InvalidRequest as find_server_command.
     """
-    return _server_in(words, Variables(dict(variables)), _DEEPEST_NESTING) if words else None
-
-
-def _nothing_found(text: str) -> InvalidRequest:
-    shown = text.strip()[:60]
-    other = _OTHER_COMMANDS.search(text)
-    if other:
-        return InvalidRequest(
-            f"{other[0]!r} is no server; this tool reads `vllm serve`.",
-            "It takes the same engine arguments: give them as vllm serve MODEL ….",
-        )
-    if any(quote in text for quote in CURLY_QUOTES):
-        return InvalidRequest(
-            f"There is no vLLM server in {shown!r}; its curly quotes are none to a shell.",
-            "Write straight quotes, ' or \".",
-        )
-    return InvalidRequest(
-        f"There is no vLLM server in {shown!r}.",
-        "Give a line such as: vllm serve MODEL --max-model-len 8192",
-    )
+    known = Variables(dict(variables), exported=set(variables))
+    return _server_in(words, known, _DEEPEST_NESTING) if words else None
 
 
 def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     known = variables.copy()
-    documents: list[str] = []
+    documents: list[Span] = []
     branches = Branches()
     left_out: list[str] = []
     for whole in split_commands(text):
         simple = branches.enter(whole, known)
         if simple is None:
+            documents += whole.documents
             continue
         certain = branches.certain
         words, assigned = _expanded(simple, known if certain else known.copy())
         if not certain and not words:
             left_out += _left_open(simple, known)
         if words:
-            command = _server_in(words, known, depth)
-            command = command or _fed(simple, words, known, depth)
+            running = known
+            if assigned:
+                running = known.copy()
+                running.exported.update(assigned)
+            command = _server_in(words, running, depth)
+            held = Level(text)
+            if command is None:
+                fed = _fed(text, simple, words, running, depth)
+                if fed is not None:
+                    held, command = Level(text, fed[0], raw=True), fed[1]
             if command is not None:
-                out = tuple(dict.fromkeys((*left_out, *command.left_out)))
-                return replace(command, assigned=(*assigned, *command.assigned), left_out=out)
+                return replace(
+                    command,
+                    assigned=(*assigned, *command.assigned),
+                    levels=_within(command, held),
+                    notes=(*_notes_of(left_out), *command.notes),
+                )
+            installed = installed_by([word.text for word in words])
+            known.installed = known.installed if installed is None else installed
         documents += simple.documents
     # A script that the text only writes is what it is about, where nothing else is.
-    for document in documents if depth else ():
-        command = _find(document, known, depth - 1)
+    for place in documents if depth else ():
+        command = _find(text[slice(*place)], known, depth - 1)
         if command is not None:
-            return command
+            return replace(command, levels=_within(command, Level(text, place, raw=True)))
     return None
 
 
@@ -163,6 +149,32 @@ def _left_open(simple: SimpleCommand, known: Variables) -> list[str]:
     return names
 
 
+def _notes_of(left_out: Sequence[str]) -> Iterator[str]:
+    for name in dict.fromkeys(left_out):
+        yield f"The text sets {name} only on a condition that is not known here; it is left out."
+
+
+def _within(command: ServerCommand, level: Level) -> tuple[Level, ...]:
+    """The texts that hold a command, with one more around them.
+
+    The last of them is open where a text was found in a word of this one.
+    """
+    if command.levels and command.levels[-1].text == "":
+        # Where in this text the inner one stands was noted with it.
+        open_level = command.levels[-1]
+        return (*command.levels[:-1], replace(open_level, text=level.text))
+    return (*command.levels, level)
+
+
+def _nested(word: Expanded, text: str, variables: Variables, depth: int) -> ServerCommand | None:
+    """The server in text that is (the end of) one word."""
+    command = _find(text, variables, depth)
+    if command is None:
+        return None
+    before = word.text.removesuffix(text)
+    return replace(command, levels=(*command.levels, Level("", word.span, before)))
+
+
 def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], tuple[str, ...]]:
     """The words of a command and the names assigned before them; assignments alone are done."""
     leading = 0
@@ -171,35 +183,51 @@ def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], 
     rest = simple.words[leading:]
     names = [found[0] for word in simple.words[:leading] if (found := assignment(word))]
     head = rest[0][0].text if rest and rest[0] else ""
-    sets = head in {"export", "declare", "local", "readonly", "set"}
     for word in simple.words[:leading]:
         set_variable(word, known)
-    if sets:
-        for word in rest[1:]:
-            set_variable(word, known)
+    if head in _SETTERS:
+        _declare(head, simple, leading + 1, known)
         return [], ()
     words: list[Expanded] = []
-    for word in rest:
+    for word, span in zip(rest, simple.spans[leading:], strict=True):
         found = assignment(word)
         if found and words and _program(words[-1].text) in _SETTING:
             set_variable(word, known)
             names.append(found[0])
         else:
-            words += expand(word, known)
+            words += expand(word, known, span)
     return words, tuple(names)
 
 
+def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> None:
+    """What `export`, `declare` and `set` do."""
+    texts = [word[0].text if word else "" for word in simple.words[start:]]
+    if head == "set":
+        known.exports_all = known.exports_all or "allexport" in texts or "-a" in texts
+        return
+    exports = head == "export" or "-x" in texts
+    for word, text in zip(simple.words[start:], texts, strict=True):
+        found = assignment(word)
+        name = found[0] if found else text
+        if not set_variable(word, known) and "=" in text:
+            # export "NAME=value": quoted as a whole.
+            name, _, value = text.partition("=")
+            known.assign(name, Expanded(value))
+        if exports:
+            known.exported.add(name)
+
+
 def _fed(
-    simple: SimpleCommand, words: Sequence[Expanded], known: Variables, depth: int
-) -> ServerCommand | None:
-    """The server in a here-document that a shell runs."""
+    text: str, simple: SimpleCommand, words: Sequence[Expanded], known: Variables, depth: int
+) -> tuple[Span, ServerCommand] | None:
+    """The server in a here-document that a shell runs, and where that stands."""
     head = _program(words[0].text)
     if not depth or head not in SHELLS | _RUNNERS:
         return None
-    for document in simple.documents:
-        command = _find(document, known, depth - 1)
+    for place in simple.documents:
+        command = _find(text[slice(*place)], known, depth - 1)
         if command is not None:
-            return command
+            return place, command
     return None
 
 
@@ -213,37 +241,66 @@ def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> S
     if _program(texts[0]) in _QUOTING:
         return None
     for index, text in enumerate(texts):
-        after = texts[index + 1 : index + 3]
         program = _program(text)
         if depth and program in CONTAINER_TOOLS:
-            return _in_container(words[index:], variables, depth - 1)
+            container = read_container(words[index:])
+            if container is not None:
+                return _in_container(container, variables, depth - 1)
         if depth and program in SHELLS:
             found = _in_shell(words[index + 1 :], variables, depth - 1)
             if found is not None:
-                return found
-        if _starts_server(text, after):
-            return _started(words, index, variables)
-    return _run_text(texts, variables, depth)
+                return _batch(texts[:index], found)
+        taken = _server_words(texts, index)
+        if taken:
+            refuse_copies(texts[:index])
+            return _batch(texts[:index], _started(words, index, taken, variables))
+    found = _run_text(words, variables, depth)
+    return None if found is None else _batch(texts, found)
 
 
-def _started(words: Sequence[Expanded], index: int, variables: Variables) -> ServerCommand:
-    is_module = words[index].text == "-m"
-    rest = words[index + 2 :]
-    serve = not is_module
-    if is_module and rest and rest[0].text == "serve":
-        # `-m vllm.entrypoints.cli.main serve` says it once more.
-        rest, serve = rest[1:], True
-    if is_module:
-        rest = list(engine_words(words[index + 1].text, rest))
-    environment = {name: value.text for name, value in variables.values.items()}
-    return ServerCommand(tuple(rest), environment, entry="serve" if serve else "module")
+def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
+    """The command with what srun or sbatch before it asks for, and an image it runs in."""
+    if not any(_program(text) in _BATCH for text in texts[:_FIRST_WORDS]):
+        return command
+    image = next((t.partition("=")[2] for t in texts if t.startswith("--container-image=")), None)
+    limits = (*command.visible, *by_slurm(texts))
+    return replace(command, visible=limits, image=command.image or image)
 
 
-def _starts_server(word: str, after: Sequence[str]) -> bool:
-    """Whether `word` and what follows are `vllm serve` or `-m vllm.entrypoints…`."""
+def _server_words(texts: Sequence[str], index: int) -> int:
+    """How many words from `index` on start a server: `vllm serve`, `-m vllm.entrypoints…`."""
+    word, after = texts[index], texts[index + 1 : index + 3]
     if word == "-m":
-        return bool(after) and after[0] in _SERVER_MODULES
-    return _program(word) == "vllm" and after[:1] == ["serve"]
+        if not after or after[0] not in _SERVER_MODULES:
+            return 0
+        return 2 + (after[1:] == ["serve"])
+    if after[:1] != ["serve"]:
+        return 0
+    if _PINNED_PROGRAM.fullmatch(word):
+        return 2 if "uvx" in texts[:index] or "run" in texts[:index] else 0
+    return 2 if _program(word) == "vllm" else 0
+
+
+def _started(
+    words: Sequence[Expanded], index: int, taken: int, variables: Variables
+) -> ServerCommand:
+    # `-m vllm.entrypoints.cli.main serve` says it once more.
+    is_module = words[index].text == "-m" and taken == 2
+    installed = installed_by([word.text for word in words[: index + 1]])
+    rest = words[index + taken :]
+    return ServerCommand(
+        engine_words(words[index + 1].text, rest) if is_module else tuple(rest),
+        variables.environment(),
+        unexported=tuple(
+            name
+            for name in variables.values
+            if name not in variables.exported and not variables.exports_all
+        ),
+        entry="module" if is_module else "serve",
+        installed=installed or variables.installed,
+        head=words[index + taken - 1],
+        program=words[0],
+    )
 
 
 def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
@@ -257,7 +314,8 @@ def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> Se
             runs = runs or bool(_RUN_TEXT.fullmatch(word.text))
             named = word.text.endswith("o") and not word.text.startswith("--")
         elif runs:
-            return _find(word.text, _with_arguments(variables, words[index + 1 :]), depth)
+            known = _with_arguments(variables, words[index + 1 :])
+            return _nested(word, word.text, known, depth)
         else:
             return None
     return None
@@ -272,41 +330,70 @@ def _with_arguments(variables: Variables, words: Sequence[Expanded]) -> Variable
     return known
 
 
-def _run_text(texts: Sequence[str], variables: Variables, depth: int) -> ServerCommand | None:
+def _run_text(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in text that eval, ssh, tmux, sbatch and their like run."""
-    programs = [_program(text) for text in texts]
+    programs = [_program(word.text) for word in words]
     place = next((i for i, p in enumerate(programs) if p in _RUNNERS | _JOINED), None)
     if place is None or not depth:
         return None
-    candidates = [text for text in texts[place + 1 :] if "vllm" in text and " " in text.strip()]
-    if programs[place] in _JOINED:
-        candidates.append(" ".join(texts[place + 1 :]))
-    for candidate in candidates:
-        option = _TEXT_OPTION.fullmatch(candidate)
-        command = _find(option[1] if option else candidate, variables, depth - 1)
+    for word in words[place + 1 :]:
+        if "vllm" not in word.text or " " not in word.text.strip():
+            continue
+        option = _TEXT_OPTION.fullmatch(word.text)
+        text = option[1] if option else word.text
+        command = _nested(word, text, variables, depth - 1)
         if command is not None:
             return command
-    return None
+    if programs[place] not in _JOINED:
+        return None
+    joined = " ".join(word.text for word in words[place + 1 :])
+    return _nested(Expanded(joined), joined, variables, depth - 1)
 
 
-def _in_container(
-    words: Sequence[Expanded], variables: Variables, depth: int
-) -> ServerCommand | None:
+def _in_container(container: Container, variables: Variables, depth: int) -> ServerCommand | None:
     """The server of `docker run`: options, the image, then vLLM's own words.
 
     A container sees the variables that -e hands in, not the shell's.
     """
-    container = read_container(words)
-    if container is None:
-        return None
     inside = Variables()
     for name, value in container.environment.items():
         known = variables.values.get(name)
         inside.assign(name, value if value is not None else known or Expanded(""))
-    handed = {name: value.text for name, value in inside.values.items()}
+        inside.exported.add(name)
+    image = container.image
+    notes = tuple(_container_notes(container))
     nested = _server_in(container.words, inside, depth) if container.words else None
     if nested is not None:
-        return replace(nested, image=nested.image or container.image)
+        outer = nested.levels or nested.program is None
+        return replace(
+            nested,
+            image=nested.image or image.text,
+            visible=(*container.visible, *nested.visible),
+            program=nested.program if outer else image,
+            notes=(*notes, *nested.notes),
+        )
     if not container.is_server:
         return None
-    return ServerCommand(container.arguments, handed, entry="image", image=container.image)
+    return ServerCommand(
+        container.arguments,
+        inside.environment(),
+        entry="image",
+        image=image.text,
+        visible=container.visible,
+        notes=notes,
+        head=container.head,
+        program=image,
+    )
+
+
+def _container_notes(container: Container) -> Iterator[str]:
+    if container.odd_gpus is not None:
+        yield (
+            f"Docker reads --gpus {container.odd_gpus} as two settings and refuses them: write "
+            f"--gpus '\"{container.odd_gpus}\"'."
+        )
+    if not container.hands_gpus and platform_of_image(container.image.text) is None:
+        yield (
+            "The container is given no GPU (Docker's --gpus, Kubernetes' nvidia.com/gpu): vLLM "
+            "finds one only where every container gets them."
+        )

@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Iterator
 from typing import cast
 
+from vllm_preflight.launch.words.recipes import as_shell
+
 # user@host:~$, (venv) $, PS C:\>, and a bare $, % or > with a blank after it.
 _PROMPT = re.compile(
     r"^[ \t]*(?:\([\w.-]+\)[ \t]*)?"
@@ -30,9 +32,15 @@ CURLY_QUOTES = "“”„‘’‚«»"
 def readings(text: str) -> Iterator[str]:
     """The text and other ways to read it, the most literal first.
 
-    Each is shell text: prompts taken off, a list of words joined, the arguments alone with
-    `vllm serve` before them, commented commands.
+    Each is shell text: what a Dockerfile or a unit file starts, prompts taken off, a list of
+    words joined, the arguments alone with `vllm serve` before them, commented commands.
     """
+    recipe = as_shell(text)
+    if recipe is not None:
+        yield recipe
+        if _BARE_ARGUMENTS.match(recipe):
+            yield _completed(recipe)
+        return
     listed = _listed(text)
     if listed is not None:
         yield listed

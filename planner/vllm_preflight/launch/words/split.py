@@ -52,17 +52,20 @@ class Piece:
 
 
 Word = tuple[Piece, ...]
+# Where in a text something stands, as a slice.
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class SimpleCommand:
-    """The words of one command and the here-documents it is given.
+    """The words of one command, where each stands, and its here-documents' places.
 
     `joined` is the operator before it: "&&", "||", "|", ";" and so on, "" for the first.
     """
 
     words: tuple[Word, ...]
-    documents: tuple[str, ...] = ()
+    spans: tuple[Span, ...]
+    documents: tuple[Span, ...] = ()
     joined: str = ""
 
 
@@ -72,22 +75,28 @@ class _Splitter:
 
     text: str
     position: int = 0
-    commands: list[list[Word]] = field(default_factory=lambda: [[]])
-    documents: list[list[str]] = field(default_factory=lambda: [[]])
+    commands: list[list[tuple[Word, Span]]] = field(default_factory=lambda: [[]])
+    documents: list[list[Span]] = field(default_factory=lambda: [[]])
     operators: list[str] = field(default_factory=lambda: [""])
     pending: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     word: list[Piece] | None = None
+    # The word so far: where it begins and ends.
+    span: Span = (0, 0)
     redirecting: bool = False
     nested: bool = False
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: Piece, start: int, end: int) -> None:
+        """Take a piece of a word, which stands from `start` to `end`."""
         if self.word is None:
             self.word = []
+            self.span = (start, end)
         self.word.append(piece)
+        self.span = (self.span[0], end)
+        self.position = end
 
     def end_word(self) -> None:
         if self.word is not None and not self.redirecting:
-            self.commands[-1].append(tuple(self.word))
+            self.commands[-1].append((tuple(self.word), self.span))
         if self.word is not None:
             self.redirecting = False
         self.word = None
@@ -118,7 +127,7 @@ class _Splitter:
         for index, mark in self.pending:
             end = re.compile(rf"^[ \t]*{mark}[ \t]*$", re.MULTILINE).search(self.text, start)
             stop = end.start() if end else len(self.text)
-            self.documents[index].append(self.text[start:stop])
+            self.documents[index].append((start, stop))
             start = end.end() if end else stop
         self.pending.clear()
         self.position = max(self.position, start)
@@ -140,7 +149,16 @@ def split_commands(text: str) -> list[SimpleCommand]:
         _step(splitter)
     splitter.end_word()
     found = zip(splitter.commands, splitter.documents, splitter.operators, strict=True)
-    return [SimpleCommand(tuple(words), tuple(docs), op) for words, docs, op in found if words]
+    return [
+        SimpleCommand(
+            tuple(word for word, _ in words),
+            tuple(span for _, span in words),
+            tuple(documents),
+            operator,
+        )
+        for words, documents, operator in found
+        if words
+    ]
 
 
 def _unmatched() -> InvalidRequest:
@@ -159,16 +177,14 @@ def _step(splitter: _Splitter) -> None:
             splitter.position = skipped.end()
             return
     if end := _substitution_end(text, position):
-        splitter.add(Piece(text[position:end], "bare"))
-        splitter.position = end
+        splitter.add(Piece(text[position:end], "bare"), position, end)
         return
     match = _TOKEN.match(text, position)
     if match is None:
         raise _unmatched()
     if match["bare"] is not None and (cut := _substitution_start(match["bare"])):
         # Text before a substitution, which is read as a piece of its own.
-        splitter.add(Piece(match["bare"][:cut], "bare"))
-        splitter.position = position + cut
+        splitter.add(Piece(match["bare"][:cut], "bare"), position, position + cut)
         return
     splitter.position = match.end()
     _take(splitter, match)
@@ -200,6 +216,7 @@ def _substitution_end(text: str, position: int) -> int:
 def _take(splitter: _Splitter, match: re.Match[str]) -> None:
     kind = "heredoc" if match["mark"] else match.lastgroup
     text = match[kind or 0]
+    start, end = match.span()
     match kind:
         case "space":
             # A continued line does not end the word before it.
@@ -215,13 +232,13 @@ def _take(splitter: _Splitter, match: re.Match[str]) -> None:
                 splitter.operator(text)
         case "double":
             kept = _ESCAPED_IN_QUOTES.sub(lambda found: found["kept"] or "", text)
-            splitter.add(Piece(kept, "double"))
+            splitter.add(Piece(kept, "double"), start, end)
         case "bare":
-            splitter.add(Piece(text, "bare"))
+            splitter.add(Piece(text, "bare"), start, end)
         case "placeholder":
-            splitter.add(Piece(text, "placeholder"))
+            splitter.add(Piece(text, "placeholder"), start, end)
         case _:
-            splitter.add(Piece(text, "literal"))
+            splitter.add(Piece(text, "literal"), start, end)
 
 
 def _take_array(splitter: _Splitter, match: re.Match[str]) -> None:
@@ -238,6 +255,5 @@ def _take_array(splitter: _Splitter, match: re.Match[str]) -> None:
             continue
         _step(inner)
     inner.end_word()
-    items = tuple(word for command in inner.commands for word in command)
-    splitter.add(Piece("", "array", items))
-    splitter.position = inner.position + 1
+    items = tuple(word for command in inner.commands for word, _ in command)
+    splitter.add(Piece("", "array", items), match.start(), inner.position + 1)

@@ -27,6 +27,7 @@ _EMBEDDING_EVERYWHERE = frozenset(
         "jamba",
         "internlm2",
         "dbrx",
+        "interns2_mobius",
     }
 )
 _HEAD_EVERYWHERE = frozenset(

@@ -22,6 +22,7 @@ from vllm_preflight.models.architecture import (
     Weight,
 )
 from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.families.vision_deepseek_v4 import deepseek_v4_towers
 from vllm_preflight.models.parts.blocks import expert_weights, linear, mlp_weights, norm
 from vllm_preflight.models.parts.common import assemble, max_position, num_hidden_layers
 from vllm_preflight.models.parts.hyper_connections import hyper_connection, hyper_head
@@ -178,6 +179,7 @@ def read_deepseek_v4(config: ConfigView, outer: ConfigView | None = None) -> Arc
         ropes=(Rope(length, rotary, "float32"),) * ropes,
         predictor_layers=(predictor,) * predictors,
         extra_head=hyper_head(config, hidden_size),
+        encoders=deepseek_v4_towers(config, hidden_size),
         intermediate_size=config.integer("moe_intermediate_size"),
     )
     return replace(architecture, packed_kv_layout=True)
@@ -235,6 +237,7 @@ def read_dspark_stages(config: ConfigView) -> Architecture:
         head=heads,
         predictor_layers=(),
         ropes=(),
+        encoders=(),
         drafts="dspark",
     )
 

@@ -15,6 +15,7 @@ from vllm_preflight.models.architecture import Architecture, Encoder, Split
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     attention_sinks,
+    cohere_asr,
     decoder,
     dual_encoders,
     encoder_only,
@@ -45,6 +46,7 @@ TEXT_READERS: Mapping[str, Reader] = {
     **shared_query.READERS,
     **value_mixture.READERS,
     **whisper.READERS,
+    **cohere_asr.READERS,
     **mla.READERS,
     **molmo.READERS,
     **hybrid.READERS,
@@ -110,6 +112,7 @@ _TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
 _PASSED_DOWN = (
     "adapter_config",
+    "adapter_hidden_size",
     "alignment_intermediate_size",
     "audio_merge_size",
     "connector_norm",
@@ -126,6 +129,7 @@ _PASSED_DOWN = (
     "window_size",
     "downsample_rate",
     "deepstack_layer_map",
+    "deepstack_num_inject_layers",
     "downsample_factor",
     "ffn_hidden_size",
     "kimia_adaptor_input_dim",
@@ -135,6 +139,7 @@ _PASSED_DOWN = (
     "sound_config",
     "spatial_conv_size",
     "stack_factor",
+    "subsample_factor",
     "temporal_conv_size",
     "text_config",
     "llm_config",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer
+from vllm_preflight.models.architecture import Architecture, AttentionCache, Layer, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import (
     AttentionShape,
@@ -49,7 +50,9 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "qwen3_next": {**_SHARED, **_MIXTURE, "mtp_num_hidden_layers": 1},
     "qwen3_5_text": _SHARED,
     "qwen3_5_moe_text": {**_SHARED, **_MIXTURE},
+    "interns2_mobius_text": {**_SHARED, **_MIXTURE},
 }
+_BANKED = "interns2_mobius_text"
 
 
 def read_qwen_hybrid(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
@@ -90,9 +93,11 @@ def read_qwen_hybrid(config: ConfigView, outer: ConfigView | None = None) -> Arc
     cache = AttentionCache(kv_heads, width, width, num_heads)
     norms = (norm("input_layernorm", hidden_size), norm("post_attention_layernorm", hidden_size))
     layers: list[Layer] = []
-    block = FeedForward(())
+    block, banks = FeedForward(()), tuple[Weight, ...]()
     for index, kind in enumerate(kinds):
         block = feed_forward(config, _FEED_FORWARD, index)
+        if config.model_type == _BANKED:
+            block, banks = _shared_banks(config, block)
         if kind == "linear_attention":
             weights = (*mixer.weights(), *block.weights, *norms)
             layers.append(Layer((mixer.cache(),), weights, block.moe))
@@ -121,8 +126,28 @@ def read_qwen_hybrid(config: ConfigView, outer: ConfigView | None = None) -> Arc
         outer=outer,
         ropes=rope_tables(config, rope_dims(config, width)),
         predictor_layers=(predictor,) * predictor_count(config, "mtp_num_hidden_layers"),
+        extra_embeddings=banks,
         intermediate_size=config.integer("intermediate_size", default=0),
     )
+
+
+def _shared_banks(config: ConfigView, block: FeedForward) -> tuple[FeedForward, tuple[Weight, ...]]:
+    """Intern-S2 Mobius: a layer's own shared expert, and the routed experts layers share.
+
+    Every pipeline stage builds all banks beside the embedding (vLLM 0.33
+    models/interns2_mobius.py).
+    """
+    count, hidden_size = config.integer("num_blocks"), config.integer("hidden_size")
+    own = tuple(weight for weight in block.weights if "shared_expert" in weight.name)
+    routed = (weight for weight in block.weights if "shared_expert" not in weight.name)
+    banks = tuple(
+        replace(weight, name=weight.name.replace("mlp.", f"model.meta_mlp.{bank}.", 1))
+        for weight in tuple(routed)
+        for bank in range(count)
+    )
+    if config.flag("layer_scale"):
+        own += (Weight("layer_scales", 2 * hidden_size),)
+    return FeedForward(own, block.moe), banks
 
 
 READERS: Mapping[str, Reader] = dict.fromkeys(_DEFAULTS, read_qwen_hybrid)

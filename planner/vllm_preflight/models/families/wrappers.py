@@ -9,7 +9,10 @@ from vllm_preflight.models.architecture import Encoder
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.families import (
     audio,
+    audio_language,
+    kanana,
     molmo,
+    phi4_multimodal,
     radio,
     speech,
     vision,
@@ -147,6 +150,9 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "aria": Wrapper("aria_text", vision_connectors.aria_vision),
     "openvla": Wrapper("llama", vision_connectors.openvla_vision),
     "interns1": Wrapper("qwen3", vision_wrapped.interns1_vision),
+    "interns2_mobius": Wrapper(
+        "interns2_mobius_text", vision_qwen.qwen3_vision, text_class="interns2_mobius_text"
+    ),
     "interns1_pro": Wrapper("interns1_pro_text", vision_qwen.qwen3_vision, deepstack=True),
     "bee": Wrapper("qwen3", vision_wrapped.bee_vision),
     "R": Wrapper("qwen3", vision_wrapped.rvl_vision),
@@ -182,6 +188,20 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "audioflamingo3": Wrapper("qwen2", audio=speech.audio_flamingo_audio),
     "glmasr": Wrapper("llama", audio=speech.glm_asr_audio),
     "moss_transcribe_diarize": Wrapper("qwen3", audio=speech.moss_transcribe_audio),
+    "funaudiochat": Wrapper("qwen3", audio=audio_language.fun_audio),
+    "midashenglm": Wrapper(
+        "qwen2_5_omni_text", audio=audio_language.dasheng_audio, audio_key="audio_encoder_config"
+    ),
+    "moss_audio": Wrapper("qwen3", audio=audio_language.moss_audio),
+    "phi4mm": Wrapper(
+        "phi3",
+        phi4_multimodal.phi4mm_vision,
+        phi4_multimodal.phi4mm_audio,
+        vision_key="img_processor",
+        audio_key="audio_processor",
+    ),
+    "kanana-1.5-v": Wrapper("llama", kanana.kanana_vision),
+    "cohere_compass": Wrapper("cohere_compass_text", vision_qwen.qwen3_vision, deepstack=True),
     "granite_speech_plus": Wrapper(
         "granite", audio=speech.granite_speech_audio, audio_key="encoder_config"
     ),

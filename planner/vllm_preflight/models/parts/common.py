@@ -77,6 +77,22 @@ def max_position(config: ConfigView, outer: ConfigView | None = None) -> int:
     return length
 
 
+def yarn_length(config: ConfigView, outer: ConfigView | None = None) -> int | None:
+    """The length that a YaRN rope scales to, None without one: original length × factor.
+
+    Up to 0.29 vLLM takes it for the model's own (config/model.py, _get_and_verify_max_len).
+    """
+    if "gemma3" in (outer or config).model_type:
+        return None
+    lengths = (
+        int(original * _factor(rope))
+        for rope in rope_sections(config)
+        if rope.text("rope_type", "type") == "yarn"
+        and (original := rope.integer("original_max_position_embeddings", default=0))
+    )
+    return next(lengths, None)
+
+
 def unasked_length(config: ConfigView) -> int | None:
     """The length vLLM takes when none is asked for, where it is not the longest.
 
@@ -293,6 +309,7 @@ def assemble(
         vocab_size=vocab_size,
         max_position=max_position(config, outer),
         unasked_length=unasked_length(config),
+        yarn_length=yarn_length(config, outer),
         num_attention_heads=num_heads,
         num_kv_heads=num_kv_heads,
         embeddings=(embedding(vocab_size, width), *extra_embeddings),

@@ -71,6 +71,7 @@ DENSE: Mapping[str, DecoderTraits] = {
     "cohere2": DecoderTraits(
         norms=1, tied=True, window_layers="pattern", window_pattern=4, window_extra=1
     ),
+    "cohere_compass_text": DecoderTraits(norms=1, tied=True),
     "internlm": DecoderTraits(),
     "internlm2": DecoderTraits(),
     "internlm3": DecoderTraits(),

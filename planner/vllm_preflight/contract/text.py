@@ -8,12 +8,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, cast
 
 
 def as_markdown(answer: Mapping[str, Any]) -> str:
     """`answer` (JSON values) as Markdown: lines for scalars, sections, lists and tables."""
     return "\n".join(_lines(answer, level=2)).strip()
+
+
+def as_html(answer: Mapping[str, Any]) -> str:
+    """`answer` (JSON values) as an HTML fragment: nested tables, all text escaped."""
+    rows = (
+        f"<tr><th style='text-align:left;vertical-align:top'>{escape(key)}</th>"
+        f"<td style='text-align:left'>{_cell(value)}</td></tr>"
+        for key, value in answer.items()
+        if value not in ([], {})
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return as_html(cast(Mapping[str, Any], value))
+    if not isinstance(value, list):
+        return escape(scalar(value))
+    items = cast(list[object], value)
+    if all(isinstance(item, int | float) for item in items):
+        return escape(_inline(items))
+    return "".join(f"<div>{_cell(item)}</div>" for item in items)
 
 
 def scalar(value: object) -> str:

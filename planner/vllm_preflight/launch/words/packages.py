@@ -1,0 +1,110 @@
+"""Which release of vLLM the text installs or runs: pip, uv, uvx, conda, wheels, git tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from vllm_preflight.launch.acceptance.tables import table
+from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import parse_version
+
+_INSTALLERS = frozenset({"pip", "pip3", "uv", "uvx", "poetry", "pdm", "pixi", "pipx"})
+_CONDA = frozenset({"conda", "mamba", "micromamba"})
+_INSTALLING = frozenset({"install", "add", "run", "tool", "inject"})
+_REQUIREMENT = re.compile(
+    r"vllm(?:\[[\w,. -]*\])?[ ]*(?:@[ ]*(?P<at>v?\d[\w.+]*|latest)|(?P<rules>[=<>~!].*))?"
+)
+_WHEEL = re.compile(r"/vllm-(\d+\.\d+[0-9a-z.]*)(?:%2B|\+|-)")
+_TAG = re.compile(r"vllm(?:\.git)?@v(\d+\.\d+[0-9a-z.]*)$")
+_INDEX = re.compile(r"wheels\.vllm\.ai/(?:v?(\d+\.\d+\.\d+[0-9a-z.]*)|nightly|[0-9a-f]{40})")
+_RULE = re.compile(r"(===|==|~=|!=|<=|>=|<|>|=)v?(\d+(?:\.\d+)*)[\w.+-]*?(\.\*)?")
+_EXACT = frozenset({"==", "===", "="})
+NIGHTLY = "nightly"
+
+
+def installed_by(words: Sequence[str]) -> str | None:
+    """What a command says of the vLLM it installs or brings: `==0.19.0`, `nightly`, ….
+
+    None where it brings no vLLM; empty where it names no release.
+    """
+    programs = {word.rsplit("/", 1)[-1] for word in words[:6]}
+    conda = bool(programs & _CONDA)
+    if not (conda or programs & _INSTALLERS) or not ("uvx" in programs or set(words) & _INSTALLING):
+        return None
+    found: str | None = None
+    for word in words:
+        for part in word.split() if word.startswith("vllm") else [word]:
+            said = _said(part.removeprefix("--with=").removeprefix("--from="))
+            # A bare `vllm` may be the program that is run.
+            found = found if said is None or (found and not said) else said
+    if found is None:
+        return None
+    index = next((match for word in words if (match := _INDEX.search(word))), None)
+    if index is not None and not found:
+        return f"=={index[1]}" if index[1] else NIGHTLY
+    return found
+
+
+def _said(word: str) -> str | None:
+    if match := _WHEEL.search(word) or _TAG.search(word):
+        return f"=={match[1]}"
+    if "vllm" in word and word.startswith("git+"):
+        return NIGHTLY
+    match = _REQUIREMENT.fullmatch(word)
+    if match is None:
+        return None
+    if match["at"]:
+        return "" if match["at"] == "latest" else f"=={match['at']}"
+    return match["rules"] or ""
+
+
+def release_allowed(said: str) -> tuple[str | None, bool]:
+    """The newest known release that `said` allows, and whether it is the only one.
+
+    None where it names none, or allows none that is known.
+    """
+    rules = [_RULE.fullmatch(rule.strip()) for rule in said.split(",")]
+    if not said or any(rule is None for rule in rules):
+        return None, False
+    found = [(rule[1], rule[2], bool(rule[3])) for rule in rules if rule is not None]
+    exact = [
+        text for kind, text, any_patch in found if kind in {"==", "===", "="} and not any_patch
+    ]
+    if exact:
+        whole = said.strip("= ") if len(found) == 1 else exact[0]
+        return whole, True
+    fitting = [
+        name
+        for name, version in _releases()
+        if all(_allows(kind, text, any_patch, version) for kind, text, any_patch in found)
+    ]
+    return (fitting[-1] if fitting else None), False
+
+
+def _allows(kind: str, text: str, any_patch: bool, version: Version) -> bool:
+    parts = tuple(int(part) for part in text.split("."))
+    same = version[: len(parts)] == parts
+    padded = (*parts, 0, 0, 0)[:3]
+    match kind:
+        case "==" | "===" | "=":
+            return same
+        case "!=":
+            return not same if any_patch else version != padded
+        case "~=":
+            return version >= padded and version[: len(parts) - 1] == parts[:-1]
+        case "<=":
+            return version <= padded
+        case ">=":
+            return version >= padded
+        case "<":
+            return version < padded
+        case _:
+            return version > padded
+
+
+@cache
+def _releases() -> tuple[tuple[str, Version], ...]:
+    """The releases that are known, the oldest first."""
+    return tuple((name, parse_version(name)) for name in table("registry")["releases"])

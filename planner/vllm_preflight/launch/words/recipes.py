@@ -1,0 +1,86 @@
+"""Dockerfiles and systemd units as the shell text that does the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import cast
+
+_INSTRUCTION = re.compile(
+    r"^[ \t]*(FROM|ENTRYPOINT|CMD|ENV|ARG|RUN|SHELL)[ \t]+(.*)$", re.IGNORECASE
+)
+_STAGE = re.compile(r"(?:--platform=\S+[ \t]+)?(\S+)")
+_CONTINUED = re.compile(r"\\[ \t]*\r?\n")
+_UNIT = re.compile(r"^[ \t]*(ExecStart|Environment)[ \t]*=[ \t]*(.*)$")
+# What systemd reads before the program's path.
+_UNIT_PREFIX = re.compile(r"^[-@:+!|]+")
+_BUILD_ONLY = frozenset({"ARG", "SHELL"})
+
+
+def as_shell(text: str) -> str | None:
+    """The shell text of a Dockerfile or a unit file; None for anything else."""
+    return _of_unit(text) or _of_dockerfile(text)
+
+
+def _logical_lines(text: str) -> list[str]:
+    """Lines, with continued ones joined and comments between them taken out."""
+    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return _CONTINUED.sub(" ", plain).splitlines()
+
+
+def _of_dockerfile(text: str) -> str | None:
+    found = [match for line in _logical_lines(text) if (match := _INSTRUCTION.match(line))]
+    given = [(match[1].upper(), match[2].strip()) for match in found]
+    last = {name: value for name, value in given if name not in _BUILD_ONLY}
+    if not given or given[0][0] not in {"FROM", "ENTRYPOINT", "CMD", "ENV", "ARG", "RUN"}:
+        return None
+    if not last.keys() & {"ENTRYPOINT", "CMD"}:
+        return None
+    entry, words = _exec_form(last.get("ENTRYPOINT")), _exec_form(last.get("CMD"))
+    stage = _STAGE.match(last.get("FROM", ""))
+    before = [value for name, value in given if name == "RUN"]
+    settings = [setting for name, value in given if name == "ENV" for setting in _settings(value)]
+    if stage is None or (entry is not None and "vllm" not in stage[1].lower()):
+        exported = [f"export {setting}" for setting in settings]
+        return "\n".join([*before, *exported, " ".join([*(entry or ()), *(words or ())])])
+    options = [f"-e {setting}" for setting in settings]
+    if entry:
+        options.append(f"--entrypoint {entry[0]}")
+    rest = [*(entry or [])[1:], *(words or ())]
+    return "\n".join([*before, " ".join(["docker run --gpus all", *options, stage[1], *rest])])
+
+
+def _exec_form(value: str | None) -> list[str] | None:
+    """The words of an instruction, quoted for a shell; None where it is not given."""
+    if value is None:
+        return None
+    try:
+        items: object = json.loads(value)
+    except (ValueError, RecursionError):
+        return ["bash", "-c", shlex.quote(value)]
+    if not isinstance(items, list):
+        return ["bash", "-c", shlex.quote(value)]
+    return [shlex.quote(str(item)) for item in cast(list[object], items)]
+
+
+def _settings(value: str) -> list[str]:
+    """The NAME=value pairs of an ENV instruction, the older `ENV NAME value` too."""
+    name, _, rest = value.partition(" ")
+    if "=" not in name:
+        return [f"{name}={shlex.quote(rest.strip())}"]
+    try:
+        pairs = [pair.partition("=") for pair in shlex.split(value)]
+    except ValueError:
+        return []
+    return [f"{key}={shlex.quote(text)}" for key, _, text in pairs if key.isidentifier()]
+
+
+def _of_unit(text: str) -> str | None:
+    lines = [match for line in _logical_lines(text) if (match := _UNIT.match(line))]
+    commands = [match[2] for match in lines if match[1] == "ExecStart" and match[2]]
+    if not commands:
+        return None
+    pairs = [match[2] for match in lines if match[1] == "Environment"]
+    exported = [f"export {setting}" for value in pairs for setting in _settings(value)]
+    return "\n".join([*exported, _UNIT_PREFIX.sub("", commands[-1])])

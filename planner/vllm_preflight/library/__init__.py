@@ -1,0 +1,1 @@
+"""The questions as typed functions with keyword arguments, for Python programs."""
