@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.explain import TermComparison
+from vllm_preflight.logs.causes import Cause, cause_of
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure, StartupLog
 
 _NAMES = {
@@ -27,10 +28,16 @@ def tell(
     # Beside a refusal that has nothing to do with memory the figures say nothing.
     if not (log.failure and log.failure.kind in _PROBLEMS):
         sentences += _comparison(log, predicted, largest)
-    if log.failure and log.outcome == "failed":
-        tried = predicted is not None
+    if log.failure and log.outcome in ("failed", "started_then_failed"):
+        tried = predicted is not None and log.outcome == "failed"
         sentences.append(_advice(log.failure, remedies) if tried else _own_advice(log.failure))
-    return " ".join(sentences)
+    sentences += [told(cause) for name in log.symptoms if (cause := cause_of(name))]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def told(cause: Cause) -> str:
+    """A cause with its remedy and where that is set."""
+    return f"{cause.cause}. {cause.remedy} ({cause.setting})."
 
 
 def name_difference(row: TermComparison) -> str:
@@ -44,6 +51,13 @@ def name_difference(row: TermComparison) -> str:
 def _what_happened(log: StartupLog) -> str:
     who = f"vLLM {log.version}" if log.version else "vLLM"
     what = f" {log.model}" if log.model else " a model"
+    above = cause_of(log.consequence) if log.consequence else None
+    if log.outcome == "unknown" and above is not None:
+        whose = f" with{what}" if log.model else ""
+        return (
+            f"{who} failed{whose}, and what is given does not say why: such lines end every "
+            f"failure. {above.cause}. {above.remedy}."
+        )
     if log.outcome == "unknown":
         reached = (
             "the engine finished its warm-up, so its memory was enough"
@@ -55,12 +69,14 @@ def _what_happened(log: StartupLog) -> str:
             f"nor a fatal error; {reached}."
         )
     if log.outcome == "started":
-        later = " and failed later, while serving" if log.failure else ""
-        return f"{who} started{what}{later}.{_capacity(log)}"
-    told = _failure(log.failure) if log.failure else ""
+        return f"{who} started{what}.{_capacity(log)}"
+    if log.outcome == "started_then_failed":
+        why = _failure(log.failure) if log.failure else "Why stands above what is given."
+        return f"{who} started{what} and failed later, while serving. {why}"
+    reason = _failure(log.failure) if log.failure else ""
     if log.failure and not log.failure.certain:
-        told = f"{told} That is the likeliest; the log lacks the stack that would prove it."
-    return f"{who} did not start{what}. {told}".rstrip()
+        reason = f"{reason} That is the likeliest; the log lacks the stack that would prove it."
+    return f"{who} did not start{what}. {reason}".rstrip()
 
 
 def _last_phase(log: StartupLog) -> str:
@@ -92,16 +108,18 @@ _PLAIN_KINDS: Mapping[FailureKind, str] = {
 _PROBLEMS: Mapping[FailureKind, str] = {
     "invalid_arguments": "vLLM refused the arguments",
     "unsupported": "This release cannot run the model",
-    "other": "The failure has nothing to do with memory",
+    "other": "It failed with an error that is none of vLLM's memory checks",
 }
 
 
 def _failure(failure: LogFailure) -> str:
+    cause = cause_of(failure.cause) if failure.cause else None
+    if cause is not None:
+        return f"{cause.cause}: {_ended(failure.message)}"
     if failure.kind in _PLAIN_KINDS:
         return _PLAIN_KINDS[failure.kind]
     if failure.kind in _PROBLEMS:
-        message = failure.message or "it does not say why"
-        return f"{_PROBLEMS[failure.kind]}: {message}{'' if message[-1] in '.…!?' else '.'}"
+        return f"{_PROBLEMS[failure.kind]}: {_ended(failure.message or 'it does not say why')}"
     figures = failure.figures
     match failure.kind:
         case "free_memory_below_request":
@@ -126,6 +144,10 @@ def _failure(failure: LogFailure) -> str:
             blocks, seqs = figures.get("mamba_blocks"), figures.get("max_num_seqs")
             counts = f" ({blocks:g} for {seqs:g})" if blocks and seqs else ""
             return f"There were fewer state blocks than max_num_seqs{counts}."
+
+
+def _ended(message: str) -> str:
+    return f"{message}{'' if message[-1:] in '.…!?' else '.'}"
 
 
 def _too_small(failure: LogFailure) -> str:
@@ -171,7 +193,8 @@ def _comparison(
 
 
 _DIRECTIONS: Mapping[FailureKind, str] = {
-    "free_memory_below_request": "Lower gpu_memory_utilization or free the GPU",
+    "free_memory_below_request": "Stop the other processes on the GPU (nvidia-smi lists them), or "
+    "lower gpu_memory_utilization",
     "weights_do_not_fit": "Use more GPUs (tensor_parallel_size) or a quantised checkpoint",
     "no_kv_cache_memory": "Raise gpu_memory_utilization, lower max_num_batched_tokens and "
     "max_num_seqs, or use more GPUs",
@@ -184,6 +207,8 @@ _DIRECTIONS: Mapping[FailureKind, str] = {
 
 def _own_advice(failure: LogFailure) -> str:
     """The direction to go in, where nothing could be simulated, with the log's own figure."""
+    if failure.cause:
+        return _cause_advice(failure)
     if failure.kind in _PROBLEMS:
         return _NO_SETTING
     figures, flag = failure.figures, ""
@@ -203,10 +228,23 @@ def _own_advice(failure: LogFailure) -> str:
 _NO_SETTING = "No memory setting helps; correct what that says."
 
 
+def _cause_advice(failure: LogFailure) -> str:
+    """What the catalogue of causes says to do."""
+    cause = cause_of(failure.cause)
+    if cause is None:
+        return ""
+    memory = "" if failure.kind == "other" else " No memory setting helps."
+    return f"{cause.remedy} ({cause.setting}).{memory if failure.kind in _PROBLEMS else ''}"
+
+
 def _advice(failure: LogFailure, remedies: list[str]) -> str:
+    if failure.cause:
+        return _cause_advice(failure)
     if remedies:
         others = f" (or {', or '.join(remedies[1:4])})" if len(remedies) > 1 else ""
         return f"Change: {remedies[0]}{others}."
     if failure.kind in _PROBLEMS:
         return _NO_SETTING
+    if failure.kind in ("free_memory_below_request", "no_kv_cache_memory"):
+        return f"{_DIRECTIONS[failure.kind]}."
     return "No single setting was found with which it would start; use more or larger GPUs."

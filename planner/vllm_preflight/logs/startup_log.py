@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["started", "failed", "unknown"]
+Outcome = Literal["started", "started_then_failed", "failed", "unknown"]
 # The kinds a prediction knows, and two that only a log can show: memory that ran out at a
 # point the log does not tell, and failures that have nothing to do with memory.
 FailureKind = Literal[
@@ -60,6 +60,7 @@ class LogFailure:
             `kv_cache_tokens`, `tried_gib`).
         certain: false where the log lacks the stack that would prove the kind, and the
             likeliest is given.
+        cause: which row of the catalogue of causes it is, "" for none.
     """
 
     kind: FailureKind
@@ -67,6 +68,7 @@ class LogFailure:
     phase: str = ""
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
     certain: bool = True
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class StartupLog:
     """One start-up as its log shows it. Nothing here is inferred from anything but the text.
 
     Attributes:
-        outcome: started (the server or engine said so), failed (a fatal line is there), or
-            unknown: the log shows neither, so nothing is claimed.
+        outcome: started (the server or engine said so), started_then_failed (it served and
+            died later), failed (a fatal line is there), or unknown: the log shows neither, so
+            nothing is claimed.
         evidence: the kind of line that decided the outcome.
         engine_ready: the engine finished its warm-up, whatever came later.
         version: vLLM's version as printed; `engine` is "V0" or "V1".
@@ -88,6 +91,8 @@ class StartupLog:
         attempts: how many start-ups the text holds; the last with an outcome is told.
         complete: the text shows how the start-up ended.
         clipped: the text was too long and its middle was left out.
+        symptoms: rows of the catalogue of causes that a server survives, in order.
+        consequence: the row of a line that only says that something above it went wrong.
     """
 
     outcome: Outcome
@@ -115,6 +120,8 @@ class StartupLog:
     failure: LogFailure | None = None
     attempts: int = 1
     clipped: bool = False
+    symptoms: tuple[str, ...] = ()
+    consequence: str = ""
 
     @property
     def complete(self) -> bool:

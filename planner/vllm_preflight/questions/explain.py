@@ -16,8 +16,9 @@ from vllm_preflight.diagnosis.comparison import calibration_from, compare_terms,
 from vllm_preflight.diagnosis.launch_of_log import LogRequest, request_from_log
 from vllm_preflight.diagnosis.story import name_difference, tell
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.logs.causes import cause_of
 from vllm_preflight.logs.parse import parse_log
-from vllm_preflight.logs.startup_log import StartupLog
+from vllm_preflight.logs.startup_log import LogFailure, StartupLog
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.served import load_served
 from vllm_preflight.models.sources import load_model
@@ -92,13 +93,7 @@ def explain_startup_log(
     remedies = compared.remedies() if compared else []
     if missing:
         warnings.append(f"Nothing is predicted beside it. {missing}")
-    failure = log.failure and LogFailureReport(
-        kind=log.failure.kind,
-        message=log.failure.message,
-        phase=log.failure.phase or None,
-        certain=log.failure.certain,
-        figures=dict(log.failure.figures),
-    )
+    failure = log.failure and _failure_report(log.failure)
     return LogExplanationReport(
         outcome=log.outcome,
         explanation=tell(log, predicted, largest, remedies),
@@ -115,6 +110,20 @@ def explain_startup_log(
         prediction=predicted,
         warnings=warnings,
         next_steps=_next_steps(log, remedies, compared),
+    )
+
+
+def _failure_report(failure: LogFailure) -> LogFailureReport:
+    cause = cause_of(failure.cause) if failure.cause else None
+    return LogFailureReport(
+        kind=failure.kind,
+        message=failure.message,
+        phase=failure.phase or None,
+        certain=failure.certain,
+        figures=dict(failure.figures),
+        cause=cause and cause.id,
+        remedy=cause and cause.remedy,
+        setting=cause and cause.setting,
     )
 
 
@@ -245,7 +254,9 @@ def _next_steps(log: StartupLog, remedies: list[str], compared: _Compared | None
     steps: list[str] = []
     if remedies:
         steps.append(f"Start again with {remedies[0]}.")
-    if log.outcome == "unknown":
+    if log.outcome == "unknown" and log.consequence:
+        steps.append("Give the log from the first line with ERROR or Traceback on.")
+    elif log.outcome == "unknown":
         steps.append("Give the whole log, up to its last line.")
     if compared and compared.calibration:
         steps.append("Pass calibration on to predict_startup or plan_deployment.")
