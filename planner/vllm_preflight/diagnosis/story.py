@@ -14,6 +14,7 @@ _NAMES = {
     "activation_peak_gib": "activation peak",
     "non_torch_gib": "non-torch memory",
     "cuda_graph_gib": "CUDA graphs",
+    "available_kv_cache_gib": "memory for the KV cache",
 }
 
 
@@ -22,12 +23,13 @@ def tell(
     predicted: StartupReport | None,
     largest: TermComparison | None,
     remedies: list[str],
+    reasons: str = "",
 ) -> str:
     """What happened, how it compares with the prediction, and which setting to change."""
     sentences = [_what_happened(log)]
     # Beside a refusal that has nothing to do with memory the figures say nothing.
     if not (log.failure and log.failure.kind in _PROBLEMS):
-        sentences += _comparison(log, predicted, largest)
+        sentences += [*_comparison(log, predicted, largest), reasons[:1].upper() + reasons[1:]]
     if log.failure and log.outcome in ("failed", "started_then_failed"):
         tried = predicted is not None and log.outcome == "failed"
         sentences.append(_advice(log.failure, remedies) if tried else _own_advice(log.failure))

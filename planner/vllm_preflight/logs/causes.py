@@ -55,10 +55,9 @@ def load_causes() -> tuple[Cause, ...]:
     """The catalogue; of two causes that fit one line the earlier is meant."""
     path = Path(__file__).with_name("causes.json")
     rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["causes"]
-    return tuple(
-        Cause(**{**row, "words": tuple(row["words"]), "pattern": re.compile(row["pattern"])})
-        for row in rows
-    )
+    for row in rows:
+        row["words"], row["pattern"] = tuple(row["words"]), re.compile(row["pattern"])
+    return tuple(Cause(**row) for row in rows)
 
 
 @cache

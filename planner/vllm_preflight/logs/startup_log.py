@@ -88,6 +88,8 @@ class StartupLog:
         kv_cache_tokens, num_gpu_blocks: the smallest printed; `max_concurrency` is for
             requests of `max_concurrency_at` tokens.
         cuda_graph_charged: whether the estimate was taken off the KV memory, when printed.
+        given_share: gpu_memory_utilization as the line on graphs repeats it; `graph_share`
+            what of it the graphs' estimate is.
         attempts: how many start-ups the text holds; the last with an outcome is told.
         complete: the text shows how the start-up ended.
         clipped: the text was too long and its middle was left out.
@@ -115,6 +117,8 @@ class StartupLog:
     block_size: int | None = None
     attention_backend: str | None = None
     cuda_graph_charged: bool | None = None
+    given_share: float | None = None
+    graph_share: float | None = None
     gpu_name: str | None = None
     gpu_count: int | None = None
     failure: LogFailure | None = None
@@ -159,6 +163,12 @@ class StartupLog:
         return min(
             (r.available_kv_gib for r in self.ranks if r.available_kv_gib is not None), default=None
         )
+
+    @property
+    def advised_total_gib(self) -> float | None:
+        """GiB of the GPU by the graphs' estimate over its share, to some per cent."""
+        estimate, share = self.cuda_graph_estimated_gib, self.graph_share
+        return None if not estimate or not share or share <= 0 else estimate / share
 
     @property
     def total_gib(self) -> float | None:
