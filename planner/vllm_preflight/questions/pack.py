@@ -22,8 +22,9 @@ from vllm_preflight.models.served import load_served
 from vllm_preflight.questions.check import with_command
 from vllm_preflight.recommend.demand import Demand
 from vllm_preflight.recommend.launches import simulate_parsed
+from vllm_preflight.recommend.outcome import outcome_of
 from vllm_preflight.recommend.packing import Packed, Packing, Server, pack
-from vllm_preflight.reports.verdict import plan_verdict, start_verdict
+from vllm_preflight.reports.verdict import held_verdict, start_verdict
 
 Progress = Callable[[str], None]
 
@@ -142,7 +143,8 @@ def _server_verdict(server: Packed, request: PackRequest) -> Verdict:
     if request.concurrency is None:
         return start_verdict(startup)
     demand = Demand(request.prompt_tokens, request.gen_tokens, request.concurrency)
-    return plan_verdict(startup, demand, server.held)
+    outcome = outcome_of(startup, server.held, demand.concurrency)
+    return held_verdict(startup, demand, server.held, outcome)
 
 
 def _verdict(packing: Packing, rows: list[PackedServer]) -> Verdict:

@@ -18,14 +18,19 @@ _LIKELY = 0.7
 
 def plan_verdict(choice: Choice) -> Verdict:
     """The verdict of a choice for the demand it has to carry."""
-    startup, demand, held, outcome = choice.startup, choice.demand, choice.held, choice.outcome
+    if choice.outcome == "queues" and not choice.keeps_up:
+        startup = choice.startup
+        return _verdict("queues", _falls_behind(choice), startup, _cache(startup, None))
+    return held_verdict(choice.startup, choice.demand, choice.held, choice.outcome)
+
+
+def held_verdict(startup: Startup, demand: Demand, held: int, outcome: Outcome) -> Verdict:
+    """The verdict of a launch of which `held` requests of the demand run at once."""
     requests = _requests(demand.concurrency, demand.context)
     flight = " that are then in flight" if demand.rate is not None else ""
     if outcome == "carries":
         whole = "all " if demand.concurrency > 1 else ""
         sentence = f"starts, and holds {whole}{requests}{flight} at once"
-    elif outcome == "queues" and not choice.keeps_up:
-        return _verdict(outcome, _falls_behind(choice), startup, _cache(startup, None))
     elif outcome == "queues":
         sentence = (
             f"starts, and {held:,} of {requests}{flight} run at once; the others wait"
