@@ -25,7 +25,8 @@ commands:
                     do several servers share one GPU, and with which shares
   compare MODEL     which GPUs carry a workload, how many, and what each costs
   find              which models of the catalogue run on these GPUs
-  explain LOG       what happened in a vLLM log (a file, or - for standard input)
+  explain LOG       what happened in a vLLM log (a file, or - for standard input), or
+                    explain --url http://HOST:8000: what a running server holds
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's GPUs
   overhead          the runtime overhead formula
