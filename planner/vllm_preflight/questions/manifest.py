@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError
-from vllm_preflight.contract.check import StartupRequest, StartupResponse
+from vllm_preflight.base.strangers import before_strangers
+from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.manifest import (
     ArgumentPlace,
     ManifestResponse,
@@ -16,6 +17,7 @@ from vllm_preflight.contract.manifest import (
     ServerReport,
 )
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.contract.vary import ManifestRow, VariedResponse
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.hardware.mig import find_profile
 from vllm_preflight.launch.arguments import ParsedCommand, parse_server
@@ -32,6 +34,8 @@ from vllm_preflight.questions.check import predict_startup
 Progress = Callable[[str], None]
 
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+# What takes some milliseconds to read, whatever it says.
+_SHORT_MANIFEST = 20_000
 # How workers are started, which is nothing of memory's.
 _OF_WORKERS = frozenset({"distributed_executor_backend"})
 # A variable's name in the words that are left open.
@@ -345,7 +349,8 @@ def _requests(
     given.pop("gpu", None)
     if not names and "vram_gb" not in given:
         raise InvalidRequest(
-            f"{server.name} does not say which GPU it gets.", "Give --gpu, such as --gpu H100."
+            f"{server.name} does not say which GPU it gets.",
+            "Name one, for example gpu=H100 (--gpu H100).",
         )
     count = given.pop("gpus", None) or server.total_gpus
     if count is None and server.gpus.count is not None:
@@ -364,9 +369,38 @@ def _requests(
         yield validate_request(StartupRequest, fields)
 
 
-def worst_of(response: ManifestResponse) -> StartupResponse | None:
-    """The prediction that decides: of the first server that would not start, else the first."""
+def predict_manifest(
+    text: str, fields: Mapping[str, Any], *, progress: Progress | None = None
+) -> VariedResponse:
+    """The prediction of a manifest's server, of several the worst, with a row for each.
+
+    Raises:
+        PreflightError: none of them can be answered; the message says why for each.
+    """
+    if len(text) > _SHORT_MANIFEST:
+        before_strangers()
+    response = check_manifests([Manifest("-", text)], Beside(fields), progress=progress)
     answered = [row for row in response.servers if row.answers]
-    bad = [row for row in answered if not row.good]
-    row = next(iter(bad or answered), None)
-    return None if row is None else min(row.answers, key=lambda answer: _rank(answer.verdict))
+    worst = next((row for row in answered if not row.good), next(iter(answered), None))
+    if worst is None:
+        told = " ".join(f"{row.name}: {_told(row)}." for row in response.servers[:4])
+        hints = [row.error.hint for row in response.servers if row.error and row.error.hint]
+        raise InvalidRequest(told.replace("..", "."), hints[0] if hints else "")
+    answer = min(worst.answers, key=lambda item: _rank(item.verdict))
+    rows = [
+        ManifestRow(
+            name=row.name,
+            line=row.decides or row.line,
+            outcome=None if row.verdict is None else row.verdict.outcome,
+            told=_told(row),
+            findings=row.findings,
+        )
+        for row in response.servers
+    ]
+    return VariedResponse(**dict(answer), servers=rows)
+
+
+def _told(row: ServerReport) -> str:
+    if row.error is not None:
+        return row.error.message
+    return row.verdict.sentence if row.verdict is not None else "not answered"

@@ -81,6 +81,14 @@ def answer_find(request: FindRequest, progress: Progress) -> FindReport:
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
+    if request.manifest is not None:
+        from vllm_preflight.questions.manifest import predict_manifest
+
+        given = request.model_dump(
+            include=request.model_fields_set - {"manifest", "detail"}, exclude_none=True
+        )
+        answer = predict_manifest(request.manifest, given, progress=progress)
+        return _shrunk(answer, request.detail)
     from vllm_preflight.questions.vary import predict_varied
 
     return _shrunk(predict_varied(request, progress=progress), request.detail)

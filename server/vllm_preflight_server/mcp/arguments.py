@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.explain import ExplainRequest
@@ -37,7 +37,7 @@ _PUBLISHED: Mapping[str, set[str]] = {
     | _WORKLOAD
     | _BITS
     | {"vllm_args", "tensor_parallel_size", "profile", "kinds"},
-    "predict_startup": _LAUNCH | _ANSWERED | {"command", "vary"},
+    "predict_startup": _LAUNCH | _ANSWERED | {"command", "manifest", "vary"},
 }
 
 
@@ -74,8 +74,25 @@ class CompareArguments(CompareRequest, DetailInput, frozen=True):
     """compare_hardware's arguments."""
 
 
-class StartupArguments(VariedRequest, DetailInput, frozen=True):
+class ManifestInput(RequestModel, frozen=True):
+    """Text that starts vLLM, as people have it."""
+
+    manifest: Annotated[str, Field(max_length=1_000_000)] | None = Field(
+        default=None,
+        description="Kubernetes, compose, Helm values or unit text instead of command.",
+    )
+
+
+class StartupArguments(VariedRequest, ManifestInput, DetailInput, frozen=True):
     """predict_startup's arguments."""
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if not self.model and not self.command and not self.manifest:
+            raise ValueError("either model, command or manifest is required")
+        if self.manifest and (self.model or self.command or self.vary or self.vllm_args):
+            raise ValueError("a manifest says model and arguments itself: give it alone, with gpu")
+        return self
 
 
 class InspectArguments(InspectRequest, DetailInput, frozen=True):
