@@ -296,3 +296,42 @@ spec:
     server = _one(text)
     assert (server.name, server.nodes, server.gpus.count) == ("g/W", 2, 8)
     assert _args(server) == {"model": "a/b", "tensor_parallel_size": 16}
+
+
+CONFIG_MAP = """
+kind: ConfigMap
+metadata: {name: c}
+data:
+  start.sh: |
+    #!/bin/bash
+    N=$(nvidia-smi -L | wc -l)
+    ARGS=(--model "${MODEL:-a/b}" --tensor-parallel-size "$N")
+    exec python3 -m vllm.entrypoints.openai.api_server "${ARGS[@]}"
+  vllm.yaml: |
+    model: c/d
+    max-model-len: 16384
+    enforce-eager: true
+---
+"""
+
+
+def test_scripts_and_config_files_of_config_maps_are_read() -> None:
+    pod = _pod("{image: x, command: [/bin/bash, /scripts/start.sh]}")
+    server = _one(CONFIG_MAP + pod)
+    assert server.command is not None and server.command.words[1].text == "a/b"
+    pod = _pod('{image: x, command: [vllm, serve, --config, /etc/vllm.yaml, --max-model-len, "8"]}')
+    assert _args(_one(CONFIG_MAP + pod)) == {
+        "model": "c/d",
+        "max_model_len": 8,
+        "enforce_eager": True,
+    }
+
+
+def test_a_list_of_patches_starts_nothing() -> None:
+    assert read_manifest("- op: add\n  path: /a\n  value: vllm serve it's\n", "p.yaml") == []
+
+
+def test_images_without_a_telling_name_are_known_by_vllm_s_flags() -> None:
+    args = "--model, a/b, --gpu-memory-utilization, '0.9'"
+    assert _args(_one(_pod(f"{{image: own/infer, args: [{args}]}}")))["model"] == "a/b"
+    assert read_manifest(_pod(f"{{image: own/sglang, args: [{args}]}}"), "a.yaml") == []

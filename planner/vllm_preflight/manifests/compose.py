@@ -137,7 +137,8 @@ def _words(file: Compose, node: Node) -> list[Text]:
     """A list of words, or a text that compose splits as a shell would."""
     if isinstance(node, Text):
         text = file.text(node)
-        return split_words(text) if text is not None else []
+        continued = "" if text is None else text.replace("\\\n", " ")
+        return split_words(node.moved(continued))
     return [word.moved(file.replaced(str(word))) for word in words_of(node)]
 
 
@@ -169,9 +170,15 @@ def _gpus(file: Compose, service: Fields, values: Mapping[str, str]) -> Gpus:
         count = file.text(at(device, "count"))
         if isinstance(device, Fields):
             every = count is None or not count.isdigit()
+            if every and (seen := _visible(values, "CUDA_VISIBLE_DEVICES")):
+                return Gpus(count=seen)
             return Gpus(count=None if every else int(count or 0), every=every)
-    if text_at(service, "gpus") == "all":
-        return Gpus(every=True)
+    handed = [word.partition("=")[2] for word in words_of(at(service, "devices"))]
+    handed = [name for name in handed if name]
+    if text_at(service, "gpus") == "all" or "all" in handed:
+        return Gpus(count=_visible(values, "CUDA_VISIBLE_DEVICES"), every=True)
+    if handed:
+        return Gpus(count=len(handed))
     visible = values.get("NVIDIA_VISIBLE_DEVICES") or values.get("CUDA_VISIBLE_DEVICES")
     runtime = text_at(service, "runtime") == "nvidia"
     if visible and (runtime or "CUDA_VISIBLE_DEVICES" in values):
@@ -181,6 +188,12 @@ def _gpus(file: Compose, service: Fields, values: Mapping[str, str]) -> Gpus:
             return Gpus(count=len(visible.split(",")))
     amd = any("/dev/kfd" in word for word in words_of(at(service, "devices")))
     return Gpus(every=runtime or amd)
+
+
+def _visible(values: Mapping[str, str], name: str) -> int | None:
+    """How many devices a variable lists."""
+    text = values.get(name, "")
+    return len(text.split(",")) if re.fullmatch(r"\d+(?:\s*,\s*\d+)*", text) else None
 
 
 def _shared_memory(file: Compose, service: Fields) -> SharedMemory:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vllm_preflight.manifests.nodes import Node, Text, at, fields_of, items_of, text_at
+from vllm_preflight.launch.words.server import ServerCommand
+from vllm_preflight.manifests.nodes import (
+    Fields,
+    Node,
+    Text,
+    at,
+    fields_of,
+    items_of,
+    read_nodes,
+    text_at,
+)
+from vllm_preflight.manifests.settings import setting_words
 from vllm_preflight.manifests.words import replaced_in_pod, unknown
 
 
@@ -18,6 +29,28 @@ class ConfigMaps:
     def get(self, name: str | None) -> Mapping[str, Text] | None:
         """The data of a ConfigMap; None where the input has none of that name."""
         return self.by_name.get(name or "")
+
+    def file(self, path: str) -> Text | None:
+        """The text of a file that a ConfigMap may be mounted as."""
+        name = path.rsplit("/", 1)[-1]
+        return next((data[name] for data in self.by_name.values() if name in data), None)
+
+    def script(self, words: Sequence[str]) -> Text | None:
+        """The script of a ConfigMap that these words run: `bash /scripts/start.sh`."""
+        for word in words[:4]:
+            if "/" in word and " " not in word and (found := self.file(word)) is not None:
+                return found
+        return None
+
+    def settings(self, command: ServerCommand) -> Iterator[Text]:
+        """The words of the file that --config names, where a ConfigMap has it."""
+        texts = [word.text for word in command.words]
+        place = texts.index("--config") + 1 if "--config" in texts[:-1] else 0
+        found = self.file(texts[place]) if place else None
+        for node in read_nodes(str(found)) if found is not None else []:
+            if isinstance(node, Fields):
+                for word in setting_words(node):
+                    yield Text.at(word, found.line_of(word.line) if found is not None else 1)
 
 
 @dataclass(frozen=True)

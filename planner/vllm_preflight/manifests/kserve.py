@@ -58,7 +58,10 @@ def _of_role(spec: Node, part: Fields, known: Input) -> ManifestServer | None:
     command, arguments = words_of(at(container, "command")), words_of(at(container, "args"))
     written = command or [model.moved("vllm"), model.moved("serve"), model]
     sizes = list[Text]() if command else list(_parallel(parallel))
-    words = [*written, *sizes, *arguments]
+    if items_of(at(spec, "model", "lora", "adapters")):
+        sizes.append(model.moved("--enable-lora"))
+    stored = [word.moved(word.replace(_MOUNTED, model)) for word in (*written, *sizes, *arguments)]
+    words = stored
     words += _additional(container, values)
     image = text_at(container, "image")
     try:

@@ -23,9 +23,21 @@ from vllm_preflight.manifests.nodes import (
 )
 from vllm_preflight.manifests.releases import image_release
 from vllm_preflight.manifests.servers import ManifestServer, SharedMemory
-from vllm_preflight.manifests.words import Values, read_command, split_words, words_of
+from vllm_preflight.manifests.words import (
+    Values,
+    read_command,
+    read_script,
+    split_words,
+    with_settings,
+    words_of,
+)
 
 _NO_SERVER_IMAGE = ("router", "exporter", "frontend", "scheduler", "tokenizer")
+# Flags that vLLM alone has; images of other engines take some of them too.
+_OWN_FLAGS = frozenset(
+    {"--gpu-memory-utilization", "--max-model-len", "--tensor-parallel-size", "--enforce-eager"}
+)
+_OTHER_ENGINES = ("sglang", "text-generation-inference", "tensorrt", "trtllm", "ollama", "llama")
 
 
 @dataclass(frozen=True)
@@ -43,13 +55,16 @@ class Input:
 def read_object(node: Node, known: Input) -> list[ManifestServer]:
     """Every vLLM server of an object's pod specs."""
     servers: list[ManifestServer] = []
+    devices = 0
     for pod, path in walk(node):
         if isinstance(at(pod, "containers"), list):
             around = (*path, pod)
-            servers += _of_pod(pod, path, group_of(pod, path), object_name(around[0]), known)
+            group = group_of(pod, path)
+            devices += (pod_gpus(items_of(pod["containers"]), pod).count or 0) * group.replicas
+            servers += _of_pod(pod, path, group, object_name(around[0]), known)
         elif isinstance(at(pod, "mainContainer"), Fields):
             servers += _of_service(pod, path, object_name(path[0] if path else pod), known)
-    return servers
+    return [replace(server, object_gpus=devices) for server in servers]
 
 
 def _of_pod(
@@ -131,14 +146,14 @@ def container_server(
     """
     holders = [*around, container]
     environment = container_environment(holders, known.maps, known.given, more)
-    server = _server(container, environment.values)
+    server = _server(container, environment.values, known.maps)
     if server is None or not environment.absent:
         return server
     names = " and ".join(environment.absent)
     return replace(server, notes=(f"Variables come from the ConfigMap {names}, not given here.",))
 
 
-def _server(container: Fields, values: Values) -> ManifestServer | None:
+def _server(container: Fields, values: Values, maps: ConfigMaps) -> ManifestServer | None:
     image = text_at(container, "image")
     command, arguments = words_of(at(container, "command")), words_of(at(container, "args"))
     words = [*command, *arguments]
@@ -152,17 +167,23 @@ def _server(container: Fields, values: Values) -> ManifestServer | None:
             image=str(image) if image else None,
             own_entry=not command and serves(image, words),
         )
+        if found is None and (script := maps.script(words)) is not None:
+            words = [script]
+            found = read_script(str(script), values, image=str(image) if image else None)
     except InvalidRequest as error:
         if not any("vllm" in word for word in (*words, image or "")):
             return None
         return ManifestServer("", container.line, image=image, problem=error.message)
     if found is None or is_worker(found):
         return None
+    settings = list(maps.settings(found))
+    if settings:
+        found = with_settings(found, settings)
     return ManifestServer(
         "",
         words[0].line if words else container.line,
         command=found,
-        sources=tuple(words),
+        sources=(*words, *settings),
         image=str(image) if image else None,
         release=image_release(image),
     )
@@ -175,10 +196,12 @@ def is_worker(command: ServerCommand) -> bool:
 
 def serves(image: str | None, words: Sequence[str]) -> bool:
     """Whether an image's own entry point starts vLLM with these words as arguments."""
-    name = (image or "").rsplit("/", 1)[-1].lower()
-    if "vllm" not in (image or "").lower() or any(part in name for part in _NO_SERVER_IMAGE):
+    whole = (image or "").lower()
+    name = whole.rsplit("/", 1)[-1]
+    flags = {word.partition("=")[0].replace("_", "-") for word in words}
+    known = "vllm" in whole or bool(flags & _OWN_FLAGS and "--model" in flags)
+    if not known or any(part in name for part in (*_NO_SERVER_IMAGE, *_OTHER_ENGINES)):
         return False
-    flags = {word.partition("=")[0] for word in words}
     if flags & {"--model", "--config", "serve"}:
         return True
     # Since 0.11 the image takes the model first, as vllm serve does.

@@ -11,7 +11,7 @@ from typing import Literal
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.manifests import charts, compose, jobs, kserve, operators, ray, scripts, units
 from vllm_preflight.manifests.environment import config_maps
-from vllm_preflight.manifests.nodes import Fields, Node, at, items_of, read_nodes, text_at
+from vllm_preflight.manifests.nodes import Fields, Node, Text, at, items_of, read_nodes, text_at
 from vllm_preflight.manifests.pods import Input, read_object
 from vllm_preflight.manifests.servers import ManifestServer
 
@@ -48,7 +48,7 @@ def load_manifest(text: str, name: str = "-") -> Loaded:
         if "{{" in text:
             raise _unrendered(name) from error
         raise
-    if all(not isinstance(node, Fields) for node in nodes):
+    if nodes and all(isinstance(node, Text) for node in nodes):
         return Loaded(name, text, "shell")
     if _TEMPLATE.search(text) and _is_template(nodes):
         raise _unrendered(name)
@@ -136,9 +136,11 @@ def _of_documents(
 
 
 def _objects(node: Node) -> Iterator[Node]:
-    """The objects of a List, or the document itself."""
+    """The objects of a List or an OpenShift Template, or the document itself."""
     if (text_at(node, "kind") or "").endswith("List") and isinstance(at(node, "items"), list):
         yield from items_of(at(node, "items"))
+    elif text_at(node, "kind") == "Template" and isinstance(at(node, "objects"), list):
+        yield from items_of(at(node, "objects"))
     else:
         yield node
 

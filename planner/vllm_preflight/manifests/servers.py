@@ -52,7 +52,8 @@ class ManifestServer:
         command: its words after `vllm serve`; None where `problem` says why not.
         sources: the scalars its words came from.
         release: vLLM's, where image or text name one; "latest" where the tag says so.
-        nodes: pods that make one server; `total_gpus` all their devices, where they differ.
+        nodes: pods that make one server; `total_gpus` all their devices, where they differ,
+            `object_gpus` those of every pod of the object.
         pods: replicas of the object, which may be nodes of one server or servers.
     """
 
@@ -66,6 +67,7 @@ class ManifestServer:
     gpus: Gpus = field(default_factory=Gpus)
     nodes: int = 1
     total_gpus: int | None = None
+    object_gpus: int = 0
     replicas: int = 1
     pods_may_be_nodes: bool = False
     shared_memory: SharedMemory = field(default_factory=SharedMemory)

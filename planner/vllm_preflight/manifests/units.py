@@ -21,6 +21,8 @@ from vllm_preflight.manifests.words import read_command, unknown
 _SECTION = re.compile(r"\[(\w[\w-]*)\]\s*$")
 _UNIT = re.compile(r"^\s*\[(?:Service|Container)\]\s*$", re.MULTILINE)
 _BRACED = re.compile(r"\$\{(\w+)\}")
+# What systemd fills in of the unit or the machine.
+_SPECIFIER = re.compile(r"(?<!%)%[a-zA-Z]")
 _WHOLE = re.compile(r"\$(\w+)")
 # What may stand before a program: do not fail, another name, full privileges.
 _SPECIAL = re.compile(r"^[-@:+!]+")
@@ -112,6 +114,7 @@ def _replaced(words: list[Text], values: Mapping[str, str]) -> Iterator[Text]:
             yield from (word.moved(part) for part in parts)
             continue
         text = _BRACED.sub(lambda m: values.get(m[1], unknown(m[0])), str(word))
+        text = _SPECIFIER.sub(lambda m: unknown(m[0]), text)
         yield word.moved(text.replace("$$", "$").replace("%%", "%"))
 
 

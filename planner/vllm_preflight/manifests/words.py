@@ -118,6 +118,22 @@ def _unmarked(command: ServerCommand, image: str | None) -> ServerCommand:
     )
 
 
+def with_settings(command: ServerCommand, settings: Sequence[Text]) -> ServerCommand:
+    """The command with the words of its --config file in its place, before its own flags."""
+    texts = [word.text for word in command.words]
+    place = texts.index("--config")
+    rest = [*command.words[:place], *command.words[place + 2 :]]
+    written = [str(word) for word in settings]
+    named = bool(rest) and not rest[0].text.startswith("-")
+    if command.entry == "serve" and "--model" in written[:-1]:
+        # `vllm serve` takes the model of a file where none is named, and no flag for it.
+        at = written.index("--model")
+        model, written = written[at + 1], written[:at] + written[at + 2 :]
+        rest, named = (rest, named) if named else ([Expanded(model), *rest], True)
+    words = [*rest[:named], *(Expanded(word) for word in written), *rest[named:]]
+    return replace(command, words=tuple(words))
+
+
 def flag(name: str, value: object, at: Text) -> list[Text]:
     """A flag with its value as words that stand where the value does."""
     return [at.moved(f"--{name.replace('_', '-')}"), at.moved(str(value))]

@@ -39,7 +39,9 @@ _SHORT_MANIFEST = 20_000
 # How workers are started, which is nothing of memory's.
 _OF_WORKERS = frozenset({"distributed_executor_backend"})
 # A variable's name in the words that are left open.
-_VARIABLE = re.compile(r"\$[({]?([A-Za-z_]\w*)")
+# Commands that count the GPUs of the machine.
+_COUNTING = re.compile(r"\$\(\s*nvidia-smi\b[^()]*(?:wc -l|--list-gpus|-L|count)[^()]*\)")
+_VARIABLE = re.compile(r"\$(?:\{|\((?=\w+\)))?([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ def _answered(
     if server.command is None:
         problem = InvalidRequest(server.problem, server.hint)
         return row.model_copy(update={"error": _error(problem)})
+    server = replace(server, command=_counting_gpus(server.command, gpus.count))
+    assert server.command is not None
     places = [ArgumentPlace(flag=f, line=n) for f, n in argument_places(server, lines)]
     row = row.model_copy(update={"places": places})
     release = str(beside.fields.get("vllm_version") or server.release or "")
@@ -173,6 +177,10 @@ def _answered(
     except InvalidRequest as error:
         return row.model_copy(update={"error": _error(_asking(error, server))})
     row = row.model_copy(update={"model": _model_of(parsed), "args": _arguments(parsed)})
+    if gpus.count is None and parsed.visible is not None:
+        # What `docker run --gpus` or CUDA_VISIBLE_DEVICES in the words hands in.
+        server = replace(server, gpus=replace(gpus, count=parsed.visible.count, every=False))
+        row = row.model_copy(update={"gpus_per_pod": parsed.visible.count})
     try:
         row = _predicted(row, server, parsed, beside, release, progress)
     except PreflightError as error:
@@ -208,6 +216,15 @@ def _predicted(
     ]
     worst = min(answers, key=lambda answer: _rank(answer.verdict))
     return row.model_copy(update={"answers": answers, "verdict": worst.verdict})
+
+
+def _counting_gpus(command: ServerCommand, count: int | None) -> ServerCommand:
+    """The command with its `$(nvidia-smi -L | wc -l)` as the pod's number of GPUs."""
+    words = [
+        Expanded(str(count)) if count is not None and _COUNTING.search(word.text) else word
+        for word in command.words
+    ]
+    return replace(command, words=tuple(words))
 
 
 def _known_only(command: ServerCommand) -> ServerCommand:
@@ -293,6 +310,12 @@ def _fitted(
         if wanted > there and server.pods_may_be_nodes and pods == wanted:
             server = replace(server, nodes=server.replicas, replicas=1)
             findings.append(f"Its {server.nodes} pods are taken for the nodes of one server.")
+        elif wanted > there and (parsed.spread or wanted <= server.object_gpus):
+            server = replace(server, nodes=-(-wanted // count), total_gpus=wanted)
+            findings.append(
+                f"{_sizes_text(parsed)} needs {wanted} GPUs and this pod asks for {count}: the "
+                "others have to be those of the pods that join it."
+            )
         elif wanted > there:
             return server, findings, _too_few(server, parsed, count, there, wanted)
         elif server.gpus.mig is not None and wanted > 1:
