@@ -9,7 +9,13 @@ from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError
 from vllm_preflight.base.strangers import before_strangers
-from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.check import (
+    Failure,
+    StartupReport,
+    StartupRequest,
+    StartupResponse,
+)
+from vllm_preflight.contract.inputs import HardwareInput
 from vllm_preflight.contract.manifest import (
     ArgumentPlace,
     ManifestResponse,
@@ -20,20 +26,22 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.vary import ManifestRow, VariedResponse
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.hardware.mig import find_profile
+from vllm_preflight.hardware.select import select_hardware
 from vllm_preflight.launch.arguments import ParsedCommand, parse_server
 from vllm_preflight.launch.flags.table import parser_of
-from vllm_preflight.launch.versions import NEWEST_KNOWN
+from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version
 from vllm_preflight.launch.words.expand import Expanded
 from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.logs.scrub import scrub
+from vllm_preflight.manifests.fit import fitted, wanted_gpus
 from vllm_preflight.manifests.places import argument_places
 from vllm_preflight.manifests.read import Loaded, load_manifest, read_loaded
 from vllm_preflight.manifests.servers import ManifestServer
 from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.reports.model import hardware_report
 
 Progress = Callable[[str], None]
 
-_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 # What takes some milliseconds to read, whatever it says.
 _SHORT_MANIFEST = 20_000
 # How workers are started, which is nothing of memory's.
@@ -197,7 +205,7 @@ def _predicted(
     progress: Progress | None,
 ) -> ServerReport:
     """The row with its verdict: GPUs that do not add up, or the predicted start."""
-    server, findings, refusal = _fitted(server, parsed)
+    server, findings, refusal = fitted(server, parsed)
     row = row.model_copy(
         update={
             "findings": [*row.findings, *findings, *_of_other_gpu(server, beside)],
@@ -282,72 +290,6 @@ def _rank(verdict: Verdict) -> int:
     return order.index(verdict.outcome) if verdict.outcome in order else len(order)
 
 
-def _wanted(parsed: ParsedCommand) -> int:
-    wanted = 1
-    for name in _SIZES:
-        wanted *= int(parsed.fields.get(name) or 1)
-    return wanted
-
-
-def _sizes_text(parsed: ParsedCommand) -> str:
-    short = dict(zip(_SIZES, ("TP", "PP", "DP"), strict=True))
-    sizes = [f"{short[name]} {parsed.fields[name]}" for name in _SIZES if parsed.fields.get(name)]
-    return " × ".join(sizes) or "TP 1"
-
-
-def _fitted(
-    server: ManifestServer, parsed: ParsedCommand
-) -> tuple[ManifestServer, list[str], Verdict | None]:
-    """The server with its nodes settled, findings, and a refusal where GPUs do not add up."""
-    findings: list[str] = []
-    count, wanted = server.gpus.count, _wanted(parsed)
-    if server.gpus.other is not None:
-        sentence = f"not modelled: {server.gpus.other} is asked for, whose vLLM is not modelled"
-        return server, findings, Verdict(outcome="not_modelled", sentence=sentence)
-    if count is not None:
-        there = server.total_gpus or count * server.nodes
-        pods = count * server.replicas
-        if wanted > there and server.pods_may_be_nodes and pods == wanted:
-            server = replace(server, nodes=server.replicas, replicas=1)
-            findings.append(f"Its {server.nodes} pods are taken for the nodes of one server.")
-        elif wanted > there and (parsed.spread or wanted <= server.object_gpus):
-            server = replace(server, nodes=-(-wanted // count), total_gpus=wanted)
-            findings.append(
-                f"{_sizes_text(parsed)} needs {wanted} GPUs and this pod asks for {count}: the "
-                "others have to be those of the pods that join it."
-            )
-        elif wanted > there:
-            return server, findings, _too_few(server, parsed, count, there, wanted)
-        elif server.gpus.mig is not None and wanted > 1:
-            sentence = (
-                f"refused: {_sizes_text(parsed)} needs {wanted} GPUs that reach each other, and "
-                "MIG instances do not; run TP 1"
-            )
-            return server, findings, Verdict(outcome="refused", sentence=sentence)
-        elif wanted < there:
-            findings.append(f"Uses {wanted} of the {there} GPUs that it asks for.")
-    findings += _of_shared_memory(server, parsed)
-    return server, findings, None
-
-
-def _too_few(
-    server: ManifestServer, parsed: ParsedCommand, count: int, there: int, wanted: int
-) -> Verdict:
-    where = f"{count} × {server.nodes} nodes = {there}" if server.nodes > 1 else f"{there}"
-    sentence = f"refused: {_sizes_text(parsed)} needs {wanted} GPUs, but its pods ask for {where}"
-    return Verdict(outcome="refused", sentence=sentence, start_probability=0.0)
-
-
-def _of_shared_memory(server: ManifestServer, parsed: ParsedCommand) -> Iterator[str]:
-    size = int(parsed.fields.get("tensor_parallel_size") or 1)
-    if size > 1 and server.shared_memory.is_default:
-        yield (
-            f"TP {size} exchanges data through /dev/shm, of which a container has 64 MiB: workers "
-            "crash with 'No space left on device' or a bus error. Mount an emptyDir with medium "
-            "Memory at /dev/shm, or set shm_size or ipc: host."
-        )
-
-
 def _names(server: ManifestServer, beside: Beside) -> list[str]:
     """The GPUs to answer for: the one given beside, else those of the manifest."""
     given, mig = beside.fields.get("gpu"), server.gpus.mig
@@ -385,7 +327,7 @@ def _requests(
         fields: dict[str, Any] = {
             **given,
             "gpu": name,
-            "gpus": 1 if is_part else count or _wanted(parsed),
+            "gpus": 1 if is_part else count or wanted_gpus(parsed),
             "nodes": server.nodes,
             "command": parsed.line(),
         }
@@ -404,13 +346,41 @@ def predict_manifest(
         before_strangers()
     response = check_manifests([Manifest("-", text)], Beside(fields), progress=progress)
     answered = [row for row in response.servers if row.answers]
+    refused = next((row for row in response.servers if row.verdict and not row.answers), None)
     worst = next((row for row in answered if not row.good), next(iter(answered), None))
+    if refused is not None and (worst is None or worst.good):
+        answer = _refused(refused, fields)
+        if answer is not None:
+            return VariedResponse(**dict(answer), servers=_rows(response))
     if worst is None:
         told = " ".join(f"{row.name}: {_told(row)}." for row in response.servers[:4])
         hints = [row.error.hint for row in response.servers if row.error and row.error.hint]
         raise InvalidRequest(told.replace("..", "."), hints[0] if hints else "")
     answer = min(worst.answers, key=lambda item: _rank(item.verdict))
-    rows = [
+    return VariedResponse(**dict(answer), servers=_rows(response))
+
+
+def _refused(row: ServerReport, fields: Mapping[str, Any]) -> StartupResponse | None:
+    """The answer for a server whose GPUs do not add up; None where no GPU is named."""
+    names = [str(fields["gpu"])] if "gpu" in fields else row.gpu
+    if not names or row.verdict is None:
+        return None
+    hardware = select_hardware(HardwareInput(gpu=names[0]))
+    message = row.verdict.sentence
+    return StartupResponse(
+        verdict=row.verdict,
+        hardware=hardware_report(hardware, None),
+        arguments={"model": row.model or "", **row.args},
+        startup=StartupReport(
+            vllm_version=row.version or format_version(NEWEST_KNOWN),
+            starts=False,
+            failure=Failure(kind="invalid_arguments", message=message),
+        ),
+    )
+
+
+def _rows(response: ManifestResponse) -> list[ManifestRow]:
+    return [
         ManifestRow(
             name=row.name,
             line=row.decides or row.line,
@@ -420,7 +390,6 @@ def predict_manifest(
         )
         for row in response.servers
     ]
-    return VariedResponse(**dict(answer), servers=rows)
 
 
 def _told(row: ServerReport) -> str:

@@ -57,6 +57,7 @@ def _serve(options: argparse.Namespace) -> None:
         "allowed_hosts": tuple(options.allow_host) if options.allow_host else None,
         "token": token,
         "tools": tools,
+        "webhook": options.webhook,
     }
     serve_http(HttpSettings(**{key: value for key, value in given.items() if value is not None}))
 
@@ -69,6 +70,7 @@ _HTTP_OPTIONS = (
     "auth_token_env",
     "workers",
     "max_concurrency",
+    "webhook",
 )
 
 
@@ -98,6 +100,12 @@ def _parser() -> Parser:
         type=_between(1, 100_000),
         metavar="N",
         help="requests in flight per worker before 503 (default: 256)",
+    )
+    add(
+        "--webhook",
+        action="store_true",
+        default=None,
+        help="also answer Kubernetes' AdmissionReview at /validate (a validating webhook)",
     )
     return parser
 

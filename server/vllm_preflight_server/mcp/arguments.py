@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.explain import ExplainRequest
 from vllm_preflight.contract.inspect import InspectRequest
 from vllm_preflight.contract.plan import PlanRequest
-from vllm_preflight.contract.request import RequestModel, ordered_fields
+from vllm_preflight.contract.request import FileText, RequestModel, ordered_fields
 from vllm_preflight.contract.vary import VariedRequest
 
 # What people ask with. A tool takes its request's rarer fields too, and any vLLM flag in
@@ -77,7 +77,7 @@ class CompareArguments(CompareRequest, DetailInput, frozen=True):
 class ManifestInput(RequestModel, frozen=True):
     """Text that starts vLLM, as people have it."""
 
-    manifest: Annotated[str, Field(max_length=1_000_000)] | None = Field(
+    manifest: FileText | None = Field(
         default=None,
         description="Kubernetes, compose, Helm values or unit text instead of command.",
     )

@@ -28,6 +28,7 @@ from uvicorn.supervisors import Multiprocess
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.app import build_server, chosen_tools, start_collecting
 from vllm_preflight_server.mcp.processes import Processes
+from vllm_preflight_server.web import webhook
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, MOST_REQUESTS, ConcurrencyLimit
 
@@ -59,6 +60,7 @@ class HttpSettings:
         workers: processes that answer.
         max_concurrency: requests in flight per worker before 503.
         tools: the tools to serve; None for all.
+        webhook: also review objects for Kubernetes at /validate.
     """
 
     host: str = DEFAULT_HOST
@@ -68,6 +70,7 @@ class HttpSettings:
     workers: int = 1
     max_concurrency: int = MOST_REQUESTS
     tools: tuple[str, ...] | None = None
+    webhook: bool = False
 
     def checked(self) -> HttpSettings:
         """Itself, when it is safe to serve so.
@@ -77,6 +80,10 @@ class HttpSettings:
                 token, or a value cannot be what it says.
         """
         chosen_tools(self.tools)
+        if self.webhook and self.tools is not None and webhook.TOOL not in self.tools:
+            raise InvalidRequest(
+                f"The webhook asks {webhook.TOOL}, which --tools leaves out.", "Add it to --tools."
+            )
         for name in self.allowed_hosts:
             if not _HOST_NAME.fullmatch(name):
                 raise InvalidRequest(
@@ -126,6 +133,8 @@ def http_app(server: MCPServer, settings: HttpSettings) -> ASGIApp:
         return JSONResponse({"status": "ok"})
 
     server.custom_route(HEALTH_PATH, methods=["GET"])(health)
+    if settings.webhook:
+        webhook.add_webhook(server)
     app: ASGIApp = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
