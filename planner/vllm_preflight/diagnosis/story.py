@@ -62,7 +62,7 @@ def _what_happened(log: StartupLog) -> str:
         )
     if log.outcome == "unknown":
         reached = (
-            "the engine finished its warm-up, so its memory was enough"
+            "the engine finished its warm-up: it started but for the API server"
             if log.engine_ready
             else f"it ends after {_last_phase(log)}"
         )
@@ -118,6 +118,11 @@ def _failure(failure: LogFailure) -> str:
     cause = cause_of(failure.cause) if failure.cause else None
     if cause is not None:
         return f"{cause.cause}: {_ended(failure.message)}"
+    if failure.kind == "out_of_memory_after_sizing" and failure.phase == "serving":
+        return (
+            "It ran out of GPU memory under load: requests needed more than was left outside the "
+            "share that gpu_memory_utilization sets."
+        )
     if failure.kind in _PLAIN_KINDS:
         return _PLAIN_KINDS[failure.kind]
     if failure.kind in _PROBLEMS:

@@ -28,7 +28,8 @@ _START_WORDS = (
     "throughput: ",
     "Processed prompts: ",
 )
-_READY = "init engine (profile"
+# What the engine says once its warm-up is over.
+_READY = ("init engine (profile", "kv cache memory in use is")
 _BANNER = ("API server version", "▄▄ ▄█ █", "non-default args: ", "args: Namespace(")
 _ENGINE_START = "LLM engine (v"
 _SERVER_SIGNS = ("APIServer", "API server", "api_server")
@@ -51,7 +52,7 @@ WORDS = tuple(
             *failure.PROGRESS_WORDS,
             *failure.SENTENCES,
             *_START_WORDS,
-            _READY,
+            *_READY,
             *_BANNER,
             *_HANDLED,
             _TRACEBACK,
@@ -139,7 +140,7 @@ def _read(attempt: _Attempt, line: Line) -> None:
     readings.read_line(attempt.readings, line)
     attempt.server = attempt.server or any(sign in line.text for sign in _SERVER_SIGNS)
     attempt.failures.add_progress(line.text)
-    attempt.ready = attempt.ready or _READY in line.text
+    attempt.ready = attempt.ready or any(words in line.text for words in _READY)
     for pattern, evidence in _STARTED:
         if pattern.match(line.content) and not attempt.started:
             attempt.started = evidence
