@@ -41,8 +41,11 @@ gates:  ## agreement with vLLM's code and with measured runs
 	$(BIN)/python benchmarks/parameters.py
 	$(BIN)/python benchmarks/oracle.py
 	$(BIN)/python benchmarks/accuracy.py --check
+	$(BIN)/python benchmarks/architectures.py
+	$(BIN)/python benchmarks/recipes.py --check
 	$(BIN)/python benchmarks/regression.py --check
 	$(BIN)/python benchmarks/serving_accuracy.py --check
+	$(BIN)/python benchmarks/recipe_commands.py --check
 
 cost:  ## what start-up, answers and searches cost
 	$(BIN)/python benchmarks/speed.py --check

@@ -1,9 +1,12 @@
 """Percentiles under a Poisson rate: the formulas against the simulation of the scheduler.
 
-    python benchmarks/arrivals_accuracy.py [--check] [--workloads 200]
+    python benchmarks/arrivals_accuracy.py [--check] [--workloads 200] [--requests 12000]
 
 Random launches, lengths and rates, from 5 to 80 % of what is served. With `--check`, exits
-1 when fewer of the workloads than the limits say lie within 10 % of the simulation.
+1 when fewer of the workloads than the limits say lie within 10 % of the simulation. A
+simulation of 4,000 requests is itself known to a few per cent: with another seed one in
+twelve 95th percentiles of the time per token moves by more than 10 %, so that the limits
+are for longer ones. `--noise` prints that.
 """
 
 from __future__ import annotations
@@ -44,16 +47,19 @@ LAUNCHES: tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...] = (
 PERCENTILES = (50, 95)
 CLOSE = 0.10
 # Least shares of workloads within `CLOSE`, by percentile.
-LIMITS: Mapping[int, float] = {50: 0.9, 95: 0.8}
+LIMITS: Mapping[int, float] = {50: 0.93, 95: 0.88}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="exit 1 below a limit")
     parser.add_argument("--workloads", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=12_000, help="of each simulation")
+    parser.add_argument("--noise", action="store_true", help="compare two seeds instead")
     arguments = parser.parse_args()
     kept = True
-    for name, errors in compared(arguments.workloads, requests=4000).items():
+    found = compared(arguments.workloads, requests=arguments.requests, noise=arguments.noise)
+    for name, errors in found.items():
         share = within(errors)
         kept &= share >= LIMITS[int(name[-2:])]
         print(
@@ -63,11 +69,18 @@ def main() -> int:
     return 0 if kept or not arguments.check else 1
 
 
-def compared(workloads: int, requests: int) -> dict[str, list[float]]:
-    """The relative errors of each percentile over random workloads."""
+def compared(workloads: int, requests: int, *, noise: bool = False) -> dict[str, list[float]]:
+    """The relative errors of each percentile over random workloads.
+
+    With `noise` those of a simulation with another seed, in place of the formulas.
+    """
     errors: dict[str, list[float]] = {}
     for number, (replica, rate) in enumerate(random_loads(workloads)):
-        formula = tails(replica, rate)
+        formula = (
+            simulate(replica, requests=requests, seed=workloads + number, rate=rate)
+            if noise
+            else tails(replica, rate)
+        )
         reference = simulate(replica, requests=requests, seed=number, rate=rate)
         for name in ("ttft", "tpot", "latency"):
             for percentile in PERCENTILES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CAUSES: Mapping[str, str] = {
-    "dennislee22-1": "before 0.17 the sampler sorts the vocabulary unless FlashInfer is "
+    "dennislee22-1": "up to 0.11.0 the sampler sorts the vocabulary unless FlashInfer is "
     "installed, which the log does not say; here it was, and about 0.9 GiB stay free.",
     "gpustack/gpustack-gpt-oss-120b-h100-mem-1": "as above: in an image with FlashInfer the "
     "sampler needs 14 bytes a logit where 38 are predicted, and one card is enough.",
@@ -15,6 +15,7 @@ CAUSES: Mapping[str, str] = {
     "before 0.11, predicted from the first.",
     "stored-index-54765285989-1": "Qwen3-VL in 0.11.0: its encoder's profile pass took about "
     "3 GiB more than the tensors counted here.",
+    "file-58028398527-1": "0.1 GiB of a card of 40 GiB: the driver grew by more than elsewhere.",
     "file-69641025864-1": "Gemma 4 quantised while loading: weights are 0.5 GiB above the "
     "arithmetic, and its encoder takes items one after another where a batch is assumed.",
     "file-71589812318-1": "Qwen2.5-VL on two L4: encoder and sampler peak within 0.2 GiB of each "
@@ -42,4 +43,23 @@ SHADOW_CAUSES = (
     "compiled runs of 0.31 and 0.32: cuBLAS's workspace takes a freed block of 50 MiB whole.",
     "compiled runs are compared without the copy of the embedding table that a first launch makes: "
     "a simulation launches nothing.",
+)
+
+UNSEEN = (
+    "ROCm: the start-ups that are known name no model, no card or no release, so that runtime "
+    "memory is said not to be modelled; weights and KV cache are the same arithmetic.",
+    "WSL: three start-ups show that CUDA's total there is NVML's, about half a gibibyte more than "
+    "under Linux on a card of 24 GiB; a card that is detected under WSL has that total. Whether "
+    "anything else differs, no start-up shows.",
+    "Memory that processor and GPU share: four start-ups on GB10, of which two of one command "
+    "differ by 1.6 GiB. Jetson boards take the same assumed 3.5 GiB and the same spread; none of "
+    "them was seen.",
+    "Expert exchange: DeepEP's buffers are its own arithmetic (a gibibyte, two between machines, "
+    "and for low latency a message of every token for each expert); other libraries' are named as "
+    "not counted. NCCL's for a group of data-parallel ranks is made before vLLM counts.",
+    "LoRA in the profile pass: on experts the inputs at the adapters' rank are counted, by vLLM's "
+    "source; beside other matrices they are gone before the widest moment.",
+    "CUDA graphs of sparse attention with expert parallelism: one start-up (GLM-5.2), whose "
+    "estimate is 5 GiB. An estimate below zero, which vLLM prints where other processes free "
+    "memory meanwhile, charges nothing and is not predicted.",
 )

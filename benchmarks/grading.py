@@ -222,7 +222,7 @@ class Reliability:
 
 
 def reliability(
-    grades: Sequence[Grade], edges: Sequence[float] = (0, 0.05, 0.5, 0.95, 1)
+    grades: Sequence[Grade], edges: Sequence[float] = (0, 0.05, 0.5, 0.95, 0.99, 1)
 ) -> list[Reliability]:
     """Predicted against observed starts, by ranges of the predicted probability.
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.cases import load_cases
 from benchmarks.grading import BASELINES, Grade, baseline_grade, grade
 from benchmarks.inputs import Inputs
 from benchmarks.runtime_data import comparable, load_priors
-from benchmarks.runtime_fit import fit, held_out_ratios, with_interval
-from benchmarks.runtime_rows import rows_of
+from benchmarks.runtime_fit import Ratios, fit, held_out_ratios, with_interval
+from benchmarks.runtime_rows import Row, rows_of
 
 from vllm_preflight.memory.runtime.coefficients import Coefficients
-
-CAMPAIGN = "campaign/"
 
 
 @dataclass(frozen=True)
 class Benchmark:
     """Every grade the report shows.
 
-    `held_out`: each source predicted by a fit on all others. `families`: the campaign's
-    cases, each model family predicted by a fit without it. `shipped`: all cases under the
+    `held_out`: each source predicted by a fit on all others. `families`: each model family
+    of a source predicted by a fit without it, which may have seen others of that source.
+    `shipped`: all cases under the
     coefficients of a fit on all. `left_out`: why a collected start-up is not graded.
     """
 
@@ -42,12 +42,11 @@ def run_benchmark() -> Benchmark:
         if not item.case.args_complete
     }
     complete = [item for item in inputs if item.case.args_complete]
-    campaign = [item for item in complete if item.case.id.startswith(CAMPAIGN)]
     fitting = _Fitting(inputs)
     shipped = with_interval(fitting.without(frozenset()), fitting.ratios)
     return Benchmark(
         held_out=tuple(fitting.grade_by_source(complete)),
-        families=tuple(fitting.grade_by_family(campaign)),
+        families=tuple(fitting.grade_by_family(complete)),
         shipped=tuple(_grades(complete, shipped)),
         baselines={
             name: tuple(
@@ -65,11 +64,15 @@ class _Fitting:
     """Fits without some cases, and the interval's calibration without some source."""
 
     def __init__(self, inputs: Sequence[Inputs]) -> None:
+        self.inputs = tuple(inputs)
         self.rows = {item.case.id: rows_of(item) for item in inputs}
         self.priors = load_priors()
-        self.ratios = held_out_ratios(
-            self.priors, [row for rows in self.rows.values() for row in rows]
-        )
+        self._fits: dict[frozenset[str], Coefficients] = {}
+
+    @cached_property
+    def ratios(self) -> Ratios:
+        """Every source's error under a fit of all others."""
+        return self._ratios_without(frozenset())
 
     def without(self, cases: frozenset[str]) -> Coefficients:
         """A fit that has not seen `cases`."""
@@ -78,26 +81,50 @@ class _Fitting:
             [row for case, rows in self.rows.items() if case not in cases for row in rows],
         )
 
+    def _without_sources(self, sources: frozenset[str]) -> Coefficients:
+        """A fit that has not seen `sources`."""
+        if sources not in self._fits:
+            self._fits[sources] = fit(self.priors, self._rows_without(sources))
+        return self._fits[sources]
+
+    def _rows_without(self, sources: frozenset[str]) -> list[Row]:
+        return [row for rows in self.rows.values() for row in rows if row.source not in sources]
+
+    def _ratios_without(self, sources: frozenset[str]) -> Ratios:
+        """Each other source's error under a fit that has seen neither it nor `sources`."""
+        others = [item for item in self.inputs if item.case.source not in sources]
+        return held_out_ratios(others, lambda source: self._without_sources(sources | {source}))
+
     def grade_by_source(self, graded: Sequence[Inputs]) -> list[Grade]:
         """Each source under a fit, and an interval, of all others."""
         found: list[Grade] = []
         for source in sorted({item.case.source for item in graded}):
             held = [item for item in graded if item.case.source == source]
-            unseen = frozenset(
-                case for case, rows in self.rows.items() if rows and rows[0].source == source
-            )
-            others = {name: items for name, items in self.ratios.items() if name != source}
-            found += _grades(held, with_interval(self.without(unseen), others))
+            unseen = frozenset({source})
+            fitted = self._without_sources(unseen)
+            found += _grades(held, with_interval(fitted, self._ratios_without(unseen)))
         return found
 
     def grade_by_family(self, graded: Sequence[Inputs]) -> list[Grade]:
-        """Each model family of one source under a fit without it in that source."""
+        """Each model family of each source under a fit, and an interval, without it there."""
         found: list[Grade] = []
-        for family in sorted({item.model.architecture.model_type for item in graded}):
-            held = [item for item in graded if item.model.architecture.model_type == family]
+        groups = sorted({_group(item) for item in graded})
+        for source, family in groups:
+            held = [item for item in graded if _group(item) == (source, family)]
+            if sum(other == source for other, _ in groups) == 1:
+                found += self.grade_by_source(held)
+                continue
             unseen = frozenset(item.case.id for item in held)
-            found += _grades(held, with_interval(self.without(unseen), self.ratios))
+            ratios = {
+                name: [item for item in items if item.case not in unseen]
+                for name, items in self.ratios.items()
+            }
+            found += _grades(held, with_interval(self.without(unseen), ratios))
         return found
+
+
+def _group(item: Inputs) -> tuple[str, str]:
+    return item.case.source, item.model.architecture.model_type
 
 
 def _grades(inputs: Sequence[Inputs], coefficients: Coefficients) -> list[Grade]:

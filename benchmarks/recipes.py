@@ -1,13 +1,15 @@
 """Every recipe's model on its verified hardware with its own arguments: does it start?
 
-    python benchmarks/recipes.py --shared ../shared [--release least]
+    python benchmarks/recipes.py [--check] [--list] [--shared ../shared --write]
 
 vLLM's maintainers ran each of these, so "does not start" and "refused" are exceptions that need
-vLLM's own reason. Models are read without a network. The number of GPUs is the recipe's where it
+vLLM's own reason: an argument that the newest release no longer has (and with which the recipe's
+own release starts), or a model's whole length that does not fit beside the weights where the
+recipe gives none. Models are read without a network. The number of GPUs is the recipe's where it
 names one, else the least of 1, 2, 4, 8 that has the recipe's minimum of memory and starts; a
 checkpoint that needs more than a node is counted apart, machines that are no NVIDIA or AMD GPU
-are left out. Prints each launch that does not start, is refused or is not understood, and the
-counts.
+are left out. With `--check`, exits 1 for an exception without such a reason. Runs anywhere: the
+launches are in `data/recipe_launches.jsonl`, which `--write` makes of the recipes' facts.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import argparse
 import json
 import os
 import shlex
+import sys
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ from vllm_preflight.recommend.families import family_facts
 
 Json = dict[str, Any]
 COUNTS = (1, 2, 4, 8)
+LAUNCHES = Path(__file__).with_name("data") / "recipe_launches.jsonl"
+DATE = "2026-11-28"
 _GENERATIONS = {
     "h100": "hopper",
     "h200": "hopper",
@@ -54,7 +59,8 @@ _SINGLE = {"dgx_spark_gb10", "dgx_station_gb300"}
 class Case:
     """A checkpoint with its recipe's arguments on a verified machine, and how many GPUs it may be.
 
-    `counts` are tried in order; none stands for more than a node.
+    `counts` are tried in order; none stands for more than a node. `release` is asked, `least` is
+    the recipe's own.
     """
 
     model: str
@@ -62,6 +68,8 @@ class Case:
     counts: tuple[int, ...]
     words: tuple[str, ...]
     release: str
+    least: str
+    source: str = ""
 
     def command(self, gpus: int) -> str:
         """The line for a number of GPUs."""
@@ -79,27 +87,73 @@ class Outcome:
     reason: str = ""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--release", choices=("newest", "least"), default="newest")
-    arguments = parser.parse_args()
+    parser.add_argument("--write", action="store_true", help="make the committed launches again")
+    parser.add_argument("--check", action="store_true", help="exit 1 without vLLM's own reason")
+    parser.add_argument("--list", action="store_true", help="print what is not understood as well")
+    options = parser.parse_args(arguments)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if options.write:
+        write(list(cases(options.shared / "data" / "recipes.jsonl")))
     counts: Counter[str] = Counter()
-    for case in cases(arguments.shared / "data" / "recipes.jsonl", arguments.release == "least"):
+    wrong = 0
+    for case in launches():
         outcome = predicted(case)
         counts[outcome.word] += 1
-        if outcome.reason:
+        bad = outcome.word in ("does not start", "refused")
+        why = exception(case, outcome) if bad else ""
+        wrong += bad and not why
+        if outcome.reason and (options.list or bad):
             where = f"up to {max(case.counts)} x {case.gpu}" if case.counts else case.gpu
-            print(f"{outcome.word}: {case.model} on {where}: {outcome.reason}")
+            print(f"{outcome.word}{f' ({why})' if why else ''}: {case.model} on {where}: ", end="")
+            print(outcome.reason)
     print(f"{sum(counts.values())} launches: " + report(counts))
+    print(f"{wrong} do not start or are refused without a reason of vLLM's")
+    return 1 if options.check and wrong else 0
 
 
 def report(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {word}" for word, number in counts.most_common())
 
 
-def cases(path: Path, least: bool) -> Iterable[Case]:
+def write(found: Iterable[Case]) -> None:
+    """The committed launches, one a line, after a line that says where they come from."""
+    header = {
+        "provenance": "facts of vLLM's recipes (github.com/vllm-project/recipes): a checkpoint "
+        "with its arguments on each machine it was verified on",
+        "date": DATE,
+    }
+    lines = [header, *(asdict(case) for case in found)]
+    text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
+    LAUNCHES.write_text(text + "\n", encoding="utf-8")
+
+
+def launches() -> list[Case]:
+    """The committed launches."""
+    rows = map(json.loads, LAUNCHES.read_text(encoding="utf-8").splitlines()[1:])
+    return [
+        Case(**{**row, "counts": tuple(row["counts"]), "words": tuple(row["words"])})
+        for row in rows
+    ]
+
+
+def exception(case: Case, outcome: Outcome) -> str:
+    """VLLM's own reason why a launch of a recipe does not start, empty where there is none."""
+    if outcome.word == "refused":
+        before = predicted(replace(case, release=case.least))
+        if before.word not in ("refused", "does not start"):
+            return f"{before.word} with {case.least}"
+        never = "unrecognized arguments" in before.reason
+        return "no release has the argument" if never else ""
+    if outcome.word == "does not start" and not {"--max-model-len"} & set(case.words):
+        shorter = predicted(replace(case, words=(*case.words, "--max-model-len", "auto")))
+        return "starts with a shorter length" if shorter.word == "starts" else ""
+    return ""
+
+
+def cases(path: Path) -> Iterable[Case]:
     """The launches of all recipes that vLLM itself serves."""
     for line in path.read_text(encoding="utf-8").splitlines():
         recipe = json.loads(line)
@@ -108,10 +162,10 @@ def cases(path: Path, least: bool) -> Iterable[Case]:
         facts = family_facts(recipe["model"]["model_id"])
         for machine in () if facts is None else facts.verified_hardware:
             if machine.gpu and find_gpu(machine.gpu).vendor in ("NVIDIA", "AMD"):
-                yield case_of(recipe, machine.label, machine.gpu, machine.gpus, least)
+                yield case_of(recipe, machine.label, machine.gpu, machine.gpus)
 
 
-def case_of(recipe: Json, label: str, gpu: str, cards: int | None, least: bool) -> Case:
+def case_of(recipe: Json, label: str, gpu: str, cards: int | None) -> Case:
     """The recipe's default checkpoint where it fits the machine, else its smallest."""
     variants = list(recipe["variants"].values())
     memory = find_gpu(gpu).visible_bytes / BYTES_TO_GIB
@@ -128,7 +182,8 @@ def case_of(recipe: Json, label: str, gpu: str, cards: int | None, least: bool) 
         for count in counts
         if count <= most and (named or count * memory >= variant["vram_minimum_gb"])
     )
-    return Case(model, gpu, enough, tuple(words), release_of(recipe, variant, least))
+    newest, least = format_version(NEWEST_KNOWN), release_of(recipe, variant)
+    return Case(model, gpu, enough, tuple(words), newest, least, recipe["source"])
 
 
 def size_of(recipe: Json, variant: Json, label: str) -> int | None:
@@ -165,9 +220,10 @@ def named_size(words: list[str]) -> int | None:
     return int(words[places[-1] + 1]) if places else None
 
 
-def release_of(recipe: Json, variant: Json, least: bool) -> str:
+def release_of(recipe: Json, variant: Json) -> str:
+    """The least release the recipe asks for, where it names one that is known."""
     named = variant.get("min_vllm_version") or recipe["model"]["min_vllm_version"]
-    if not least or named == "nightly":
+    if named == "nightly":
         return format_version(NEWEST_KNOWN)
     number = tuple(int(part) for part in named.split("."))
     return named if number >= OLDEST_KNOWN else format_version(OLDEST_KNOWN)
@@ -204,13 +260,8 @@ def asked(case: Case, gpus: int) -> Outcome:
     failure = answer.startup.failure
     if failure is None:
         return Outcome("starts")
-    words = {
-        "invalid_arguments": "refused",
-        "unsupported": "refused",
-        "not_modelled": "not modelled",
-    }
-    return Outcome(words.get(failure.kind, "does not start"), failure.message.splitlines()[0])
+    return Outcome(_WORDS.get(failure.kind, "does not start"), failure.message.splitlines()[0])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchmarks.cases import StartupCase, load_cases
 from benchmarks.inputs import Inputs, inputs_of
-from benchmarks.runtime_rows import Row, rows_of
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.memory.runtime.coefficients import Coefficients, coefficients_from
@@ -38,7 +37,6 @@ def comparable(cases: Sequence[StartupCase]) -> tuple[list[Inputs], dict[str, st
     return found, left_out
 
 
-def fitting_rows(cases: Sequence[StartupCase] | None = None) -> list[Row]:
-    """The equations of all comparable cases."""
-    inputs, _ = comparable(load_cases() if cases is None else cases)
-    return [row for item in inputs for row in rows_of(item)]
+def fitting_inputs(cases: Sequence[StartupCase] | None = None) -> list[Inputs]:
+    """All comparable cases."""
+    return comparable(load_cases() if cases is None else cases)[0]

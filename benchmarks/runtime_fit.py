@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmarks.inputs import Inputs
-from benchmarks.runtime_rows import Equation, Row, equation, runtime_sum_gib
+from benchmarks.runtime_rows import Equation, Row, equation, rows_of
 
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
-from vllm_preflight.memory.runtime.coefficients import Coefficient, Coefficients, Key
-from vllm_preflight.memory.runtime.runtime import EIGHTY_PERCENT, runtime_memory
+from vllm_preflight.memory.runtime.coefficients import (
+    Coefficient,
+    Coefficients,
+    Key,
+    Traits,
+    launch_traits,
+)
+from vllm_preflight.memory.runtime.runtime import EIGHTY_PERCENT
+from vllm_preflight.memory.startup import simulate_startup
 
 _ROUNDS = 12
 _SWEEPS = 60
@@ -153,68 +160,132 @@ def _spread(
     return _weighted_quantile([(value, 1.0) for value in deviations], 0.8) / EIGHTY_PERCENT
 
 
-# (release, held-out |residual| over predicted standard deviation), by source.
-Ratios = Mapping[str, Sequence[tuple[Version, float]]]
-# Fewer start-ups than this say nothing of a band of releases alone.
-_FEWEST_RATIOS = 6
+# A start-up further from its prediction than so many standard deviations is a surprise.
+_SURPRISE = 3.0
 
 
-def held_out_ratios(priors: Coefficients, rows: Sequence[Row]) -> Ratios:
-    """How far each source's budgets lie from a fit on all others, in its predicted spread."""
-    found: dict[str, list[tuple[Version, float]]] = {}
-    for source in sorted({row.source for row in rows}):
-        others = fit(priors, [row for row in rows if row.source != source])
-        held = {row.inputs.case.id: row.inputs for row in rows if row.source == source}
-        ratios = [(item.launch.version, _budget_ratio(item, others)) for item in held.values()]
-        found[source] = [(version, ratio) for version, ratio in ratios if ratio is not None]
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A start-up's held-out error of the available memory over its predicted spread.
+
+    `share` is the error as a share of the GPU's memory.
+    """
+
+    case: str
+    version: Version
+    traits: Traits
+    value: float
+    share: float
+
+
+# By source.
+Ratios = Mapping[str, Sequence[Ratio]]
+
+
+def held_out_ratios(inputs: Sequence[Inputs], fit_without: Callable[[str], Coefficients]) -> Ratios:
+    """How far each source's start-ups lie from a fit on all others, in its predicted spread.
+
+    Of start-ups whose arguments are all known and that printed what was left for the cache.
+    `fit_without` gives the fit without a source.
+    """
+    found: dict[str, list[Ratio]] = {}
+    for source in sorted({item.case.source for item in inputs}):
+        others = fit_without(source)
+        held = (_ratio(item, others) for item in inputs if item.case.source == source)
+        found[source] = [ratio for ratio in held if ratio is not None]
     return found
 
 
 def with_interval(fitted: Coefficients, ratios: Ratios) -> Coefficients:
-    """The coefficients with each band's `interval_scale` set so that 80 % fall inside.
+    """The coefficients with `interval_scale` set so that 80 % fall inside, and surprises.
 
-    A source weighs the root of its start-ups. A band with few start-ups takes the scale
-    of all.
+    A source weighs the root of its start-ups. What is less well known has its own spread
+    already: one scale for all releases rests on all sources.
     """
-    entries = tuple(
-        _scaled(item, ratios) if item.name == "interval_scale" else item for item in fitted.entries
-    )
-    return Coefficients(entries, fitted.date)
+    surprises = _surprises(ratios)
+    entries: list[Coefficient] = []
+    for item in fitted.entries:
+        if item.name == "interval_scale" and item.basis != "derived":
+            item = _scaled(item, fitted, ratios)
+        elif item.name in surprises:
+            item = _calibrated(item, surprises[item.name], ratios)
+        entries.append(item)
+    return Coefficients(tuple(entries), fitted.date)
 
 
-def _scaled(band: Coefficient, ratios: Ratios) -> Coefficient:
-    held = {
-        source: [ratio for version, ratio in items if band.holds(version, {})]
-        for source, items in ratios.items()
+def _surprises(ratios: Ratios) -> dict[str, float]:
+    """The share of surprises and their median size; a source counts once."""
+    held = [items for items in ratios.values() if items]
+    far = [[item for item in items if item.value > _SURPRISE] for items in held]
+    sizes = [(item.share, 1 / len(items)) for items in far for item in items]
+    share = sum(len(part) / len(items) for part, items in zip(far, held, strict=True))
+    return {
+        "surprise_share": share / max(len(held), 1),
+        "surprise_size": _weighted_quantile(sizes, 0.5) if sizes else 0.0,
     }
-    if sum(map(len, held.values())) < _FEWEST_RATIOS:
-        held = {source: [ratio for _, ratio in items] for source, items in ratios.items()}
-    pairs = [(ratio, 1 / math.sqrt(len(items))) for items in held.values() for ratio in items]
+
+
+def _scaled(entry: Coefficient, fitted: Coefficients, ratios: Ratios) -> Coefficient:
+    held: dict[str, list[float]] = {}
+    for source, items in ratios.items():
+        for item in items:
+            if fitted.find("interval_scale", item.version, item.traits) is entry:
+                held.setdefault(source, []).append(item.value)
+    pairs = [(value, 1 / math.sqrt(len(values))) for values in held.values() for value in values]
+    used = {source: items for source, items in ratios.items() if source in held}
+    return _calibrated(entry, _middle_quantile(pairs, 0.8) / EIGHTY_PERCENT, used)
+
+
+def _calibrated(entry: Coefficient, value: float, ratios: Ratios) -> Coefficient:
     return replace(
-        band,
-        value=round(_weighted_quantile(pairs, 0.8) / EIGHTY_PERCENT, 3),
-        samples=len(pairs),
+        entry,
+        value=round(value, 3),
+        samples=sum(map(len, ratios.values())),
         basis="fitted",
         residual_gib=0.0,
-        sources=tuple(source for source, items in held.items() if items),
+        sources=tuple(source for source, items in ratios.items() if items),
     )
 
 
-def fit_with_interval(priors: Coefficients, rows: Sequence[Row]) -> Coefficients:
+def fit_with_interval(priors: Coefficients, inputs: Sequence[Inputs]) -> Coefficients:
     """`fit`, with its interval calibrated on held-out sources."""
-    return with_interval(fit(priors, rows), held_out_ratios(priors, rows))
+    rows = [row for item in inputs for row in rows_of(item)]
+
+    def fit_without(source: str) -> Coefficients:
+        return fit(priors, [row for row in rows if row.source != source])
+
+    return with_interval(fit(priors, rows), held_out_ratios(inputs, fit_without))
 
 
-def _budget_ratio(inputs: Inputs, coefficients: Coefficients) -> float | None:
-    actual = runtime_sum_gib(inputs)
-    if actual is None:
+def _ratio(inputs: Inputs, coefficients: Coefficients) -> Ratio | None:
+    """How far the available memory lies outside what the launch leaves open.
+
+    That is a first or a later start, and with or without FlashInfer's sampler.
+    """
+    seen = inputs.case.observed.available_kv_gib
+    given = inputs.launch.kv_cache_memory_bytes is not None
+    if seen is None or given or not inputs.case.args_complete:
         return None
-    memory = runtime_memory(inputs.model, inputs.launch, inputs.gpu, coefficients)
-    return abs(actual - memory.budget_bytes / BYTES_TO_GIB) / (memory.spread_bytes / BYTES_TO_GIB)
+    startup = simulate_startup(
+        inputs.model,
+        inputs.gpu,
+        inputs.gpu.compute_capability or (8, 0),
+        inputs.launch,
+        coefficients=coefficients,
+    )
+    more = startup.available_bytes / BYTES_TO_GIB - seen
+    memory = startup.runtime
+    low, high = memory.leaner_bytes / BYTES_TO_GIB, memory.first_start_bytes / BYTES_TO_GIB
+    outside = max(-more - low, more - high, 0.0)
+    traits = launch_traits(inputs.launch, inputs.gpu, inputs.model.architecture)
+    scale = coefficients.find("interval_scale", inputs.launch.version, traits).value
+    value = outside * scale / (memory.spread_bytes / BYTES_TO_GIB)
+    share = outside / (inputs.gpu.visible_bytes / BYTES_TO_GIB)
+    return Ratio(inputs.case.id, inputs.launch.version, traits, value, share)
 
 
 def _weighted_quantile(pairs: Sequence[tuple[float, float]], share: float) -> float:
-    """The value below which `share` of the weight lies."""
+    """The value below which `share` of the weight lies; 1 without any."""
     total = sum(weight for _, weight in pairs)
     reached = 0.0
     for value, weight in sorted(pairs):
@@ -222,6 +293,23 @@ def _weighted_quantile(pairs: Sequence[tuple[float, float]], share: float) -> fl
         if reached >= share * total:
             return value
     return 1.0
+
+
+def _middle_quantile(pairs: Sequence[tuple[float, float]], share: float) -> float:
+    """The quantile with half of each value's own weight below it, in proportion between two.
+
+    Unlike `_weighted_quantile` it lies above the true one as often as below. 1 without any.
+    """
+    wanted = share * sum(weight for _, weight in pairs)
+    reached = 0.0
+    before, last = 0.0, 0.0
+    for value, weight in sorted(pairs):
+        middle = reached + weight / 2
+        if middle >= wanted:
+            return before + (value - before) * (wanted - last) / (middle - last)
+        before, last = value, middle
+        reached += weight
+    return before or 1.0
 
 
 def document(coefficients: Coefficients) -> dict[str, object]:

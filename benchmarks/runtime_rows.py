@@ -92,8 +92,9 @@ def rows_of(inputs: Inputs) -> list[Row]:
     graphs = _graphs(inputs)
     if graphs is not None:
         rows.append(Row(inputs, "graphs", graphs, _GRAPH_ERROR))
-    # Where nobody says whether a start compiled, what that takes is a doubt, not a figure.
-    doubt = _first_start_gib(inputs)
+    # Where nobody says whether a start compiled, or which sampler was installed, what that
+    # takes is a doubt, not a figure.
+    doubt = _open_gib(inputs)
     both = seen.activation_peak_gib is not None and non_torch is not None
     left = None if both or not inputs.case.args_complete else runtime_sum_gib(inputs)
     if left is not None:
@@ -104,9 +105,9 @@ def rows_of(inputs: Inputs) -> list[Row]:
     return rows
 
 
-def _first_start_gib(inputs: Inputs) -> float:
+def _open_gib(inputs: Inputs) -> float:
     memory = runtime_memory(inputs.model, inputs.launch, inputs.gpu)
-    return memory.first_start_bytes / BYTES_TO_GIB
+    return max(memory.first_start_bytes, memory.leaner_bytes) / BYTES_TO_GIB
 
 
 def _graphs(inputs: Inputs) -> float | None:

@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py [--check]
 
-Prints one line per figure. With `--check`, exits 1 when a figure is over its limit:
-only CPU time has one, since wall time hangs on what else the machine does. In-process
-medians are CPU time too.
+Prints one line per figure, with the target it is meant to reach on an idle core. With
+`--check`, exits 1 when a figure is over its limit, which is about three times what an idle
+core takes: only CPU time has one, since wall time hangs on what else the machine does.
+In-process medians are CPU time too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.yardstick import slowness
 
 from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.find import FindRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.launch.resolve import resolve_launch
@@ -37,6 +39,7 @@ from vllm_preflight.models.sources import load_model
 from vllm_preflight.performance.estimate import Performance, estimate_performance
 from vllm_preflight.performance.workload import Workload
 from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.find_models import find_models
 from vllm_preflight.questions.plan import plan_deployment
 
 CLI = (sys.executable, "-m", "vllm_preflight_server.cli")
@@ -48,11 +51,12 @@ CALLS = 200
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured time in milliseconds, with the limit it must keep, if any."""
+    """One measured time in milliseconds, with the limit it must keep and its target, if any."""
 
     name: str
     milliseconds: float
     limit: float | None = None
+    target: float | None = None
 
     @property
     def kept(self) -> bool:
@@ -67,8 +71,9 @@ def main() -> int:
     figures = [*commands(), *calls(), *server()]
     for figure in figures:
         limit = "" if figure.limit is None else f"  limit {figure.limit:g} ms"
+        target = "" if figure.target is None else f"  target {figure.target:g} ms"
         mark = "" if figure.kept else "  OVER"
-        print(f"{figure.name:<46} {figure.milliseconds:9.2f} ms{limit}{mark}")
+        print(f"{figure.name:<52} {figure.milliseconds:9.2f} ms{limit}{target}{mark}")
     return 1 if check and not all(figure.kept for figure in figures) else 0
 
 
@@ -93,8 +98,26 @@ def calls() -> list[Figure]:
     estimate, busy = estimate_performance(*began, load), estimate_performance(*began, rate)
     assert isinstance(estimate, Performance) and isinstance(busy, Performance)
     small = PlanRequest(model="meta-llama/Llama-3.1-70B-Instruct", gpu="RTX 4090", gpus=2)
+    crash = StartupRequest(model="Qwen/Qwen3-32B", gpu="RTX 4090", tensor_parallel_size=2)
+    found = FindRequest(gpu="RTX 4090")
     return [
-        Figure("predict_startup, median", median_ms(lambda: predict_startup(startup)), limit=2),
+        Figure(
+            "predict_startup, median",
+            median_ms(lambda: predict_startup(startup)),
+            limit=2.5,
+        ),
+        Figure(
+            "the same without its terms, as a tool answers",
+            median_ms(lambda: predict_startup(startup, whole=False)),
+            limit=2,
+            target=0.5,
+        ),
+        Figure(
+            "the same where remedies are proved",
+            median_ms(lambda: predict_startup(crash, whole=False), calls=20),
+            limit=18,
+            target=6,
+        ),
         Figure(
             "estimate_performance, median",
             median_ms(lambda: estimate_performance(*began, load)),
@@ -111,7 +134,19 @@ def calls() -> list[Figure]:
             median_ms(lambda: busy.simulated(0), calls=1),
             limit=1_000,
         ),
-        Figure("plan_deployment, median", median_ms(lambda: plan_deployment(plan)), limit=6),
+        Figure("plan_deployment, median", median_ms(lambda: plan_deployment(plan)), limit=9),
+        Figure(
+            "the same without terms and curves, as a tool answers",
+            median_ms(lambda: plan_deployment(plan, whole=False)),
+            limit=6,
+            target=1,
+        ),
+        Figure(
+            "find_models over the whole catalogue, warm",
+            median_ms(lambda: find_models(found), calls=2),
+            limit=1_000,
+            target=300,
+        ),
         Figure(
             "plan_deployment that searches remedies, median",
             median_ms(lambda: plan_deployment(small), calls=20),
@@ -149,14 +184,20 @@ def server() -> list[Figure]:
             arguments = {**ARGUMENTS, "prompt_tokens": next(tokens)}
             ask(process, "tools/call", {"name": "plan_deployment", "arguments": arguments})
 
+        def nothing() -> None:
+            arguments = {"vram_total_gib": next(tokens)}
+            ask(process, "tools/call", {"name": "compute_overhead", "arguments": arguments})
+
         median = median_ms(plan, clock=time.perf_counter)
+        empty = median_ms(nothing, clock=time.perf_counter)
         assert process.stdin is not None
         process.stdin.close()
     size = len(json.dumps(listed["result"], separators=(",", ":")).encode())
     print(f"tools/list is {size:,} bytes")
     return [
         Figure("vllm-preflight serve to its first tools/list", first),
-        Figure("plan_deployment over stdio, median", median),
+        Figure("a call over stdio that computes next to nothing", empty),
+        Figure("plan_deployment over stdio, median", median, target=round(2 * empty, 2)),
     ]
 
 

@@ -140,12 +140,17 @@ def _case(name: str, category: str, rows: Sequence[Mapping[str, Any]]) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """A config without what is null or says nothing about shapes."""
+    """A config without what is null or says nothing about shapes.
+
+    A window that is null is none, where a class would fill one in.
+    """
     if isinstance(value, dict):
         return {
             key: _plain(entry)
             for key, entry in value.items()
-            if entry is not None and key not in _NOISE and not key.endswith("_token_id")
+            if (entry is not None or key == "sliding_window")
+            and key not in _NOISE
+            and not key.endswith("_token_id")
         }
     if isinstance(value, list):
         return [_plain(entry) for entry in value]

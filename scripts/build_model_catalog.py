@@ -3,7 +3,8 @@
     python scripts/build_model_catalog.py --shared ../shared --date 2026-11-24
 
 Reads `data/models/{index,configs,hf_quant}.jsonl` and writes
-`planner/vllm_preflight/models/catalog/models.jsonl`: facts only, in our own short form.
+`planner/vllm_preflight/models/catalog/models.jsonl`: facts only, in our own short form, and
+`checkpoints.json` beside it: quantised checkpoints that exist and whose names say how.
 Keys that say nothing about memory, shape or speed are dropped. A config that cannot be
 read as an architecture is replaced by one with the same dimensions, or left out and named
 in the output: an id in the catalogue is one that can be planned.
@@ -20,17 +21,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from catalog_composed import composed
+from catalog_composed import composed, wrapped
 from catalog_evidence import PRESETS, Evidence, read_recipes
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
+from vllm_preflight.models.catalog.entries import catalog_entry
 from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.derived import base_of, derived_model
+from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import read_quantization
 
 Json = dict[str, Any]
+FACTS = Path(__file__).with_name("model_facts.json")
 TARGET = Path(__file__).parent.parent / "planner/vllm_preflight/models/catalog/models.jsonl"
+CHECKPOINTS = TARGET.with_name("checkpoints.json")
 
 # Keys without bearing on memory, shape or speed: tokens, training, labels, names, text.
 DROPPED = re.compile(
@@ -89,6 +95,7 @@ def main() -> None:
     entries, left_out = build(data / "models", data / "recipes.jsonl", arguments.date)
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_checkpoints(data / "models", data / "recipes.jsonl", arguments.date)
     print(f"{len(entries)} models, {TARGET.stat().st_size:,} bytes in {TARGET.name}")
     print(", ".join(f"{n} {word}" for word, n in counted("completeness", entries)))
     for fact in ("max_position_embeddings", "quantization_config"):
@@ -96,6 +103,29 @@ def main() -> None:
         print(f"{fact}: " + ", ".join(f"{n} {word}" for word, n in tally(bases)))
     for model, reason in left_out.items():
         print(f"left out: {model}: {reason}")
+
+
+def write_checkpoints(folder: Path, recipes: Path, date: str) -> None:
+    """Which quantised checkpoints of catalogued models exist, beside those in the catalogue."""
+    named = {row["model"] for row in read_rows(folder / "index.jsonl")}
+    for row in read_rows(recipes):
+        if row["tasks"] != ["omni"]:
+            variants = row["variants"].values()
+            named |= {one["model_id"] for one in variants if one.get("model_id")}
+    found: dict[str, list[str]] = {}
+    for name in sorted(named, key=str.lower):
+        base = base_of(name)
+        known = catalog_entry(name)
+        if base is None or known is not None or read_name(name).precision in (None, "16-bit"):
+            continue
+        if derived_model(name) is not None:
+            found.setdefault(base.id, []).append(name)
+    content = {
+        "provenance": "ids of llmfit's scrape of the Hub and of vLLM's recipes",
+        "date": date,
+        "checkpoints": dict(sorted(found.items())),
+    }
+    CHECKPOINTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def counted(field: str, entries: Iterable[Json]) -> list[tuple[str, int]]:
@@ -114,6 +144,9 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
         row["model"]: as_registered(as_published(row["config"], index[row["model"]]))
         for row in read_rows(folder / "configs.jsonl")
     }
+    for model, row in index.items():
+        if row["completeness"] == "transformers-default":
+            index[model], configs[model] = whole_class(row, configs[model])
     modelopt = {row["model"]: row["config"] for row in read_rows(folder / "hf_quant.jsonl")}
     partial = {row["model"]: row["config"] for row in read_rows(folder / "partial.jsonl")}
     entries: list[Json] = []
@@ -145,9 +178,60 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
             # A copy of a known model is answered from that.
             if config is not None and name_of(row["model"]) not in known:
                 entries.append(composed_entry(row, config, date))
+    quoted = quoted_entries(FACTS, index, configs, date)
+    entries = [*(one for one in entries if one["id"] not in {row["id"] for row in quoted}), *quoted]
     evidence = Evidence(entries, index, read_recipes(recipes))
-    settled = [with_facts(entry, evidence) for entry in entries]
+    settled = with_stated([with_facts(entry, evidence) for entry in entries])
     return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
+
+
+def with_stated(entries: list[Json]) -> list[Json]:
+    """The entries with what pages state of them beside their config."""
+    pooling, storage = stated(FACTS, "pools"), stated(FACTS, "storage")
+    for entry in entries:
+        entry.update(optional(pools=pooling.get(entry["id"], "")))
+        if entry["id"] in storage and entry["facts"]["quantization_config"] == "unknown":
+            entry["facts"]["quantization_config"] = storage[entry["id"]]
+    return entries
+
+
+def quoted_entries(
+    path: Path, index: Mapping[str, Json], configs: Mapping[str, Json], date: str
+) -> list[Json]:
+    """Models whose config is known by a copy, or by its differences from a sibling's.
+
+    A published parameter total has to be exactly what the config makes.
+    """
+    entries: list[Json] = []
+    for row in json.loads(path.read_text(encoding="utf-8"))["configs"]:
+        base = configs[row["like"]] if "like" in row else {}
+        config = merged(base, row["config"])
+        for model in row["models"]:
+            total = index[model]["params_total"]
+            if total and count_parameters(read_architecture(config)).total != total:
+                raise ValueError(f"{model}: the config does not make {total:,} parameters")
+            basis = "composed" if base else "preset"
+            entries.append(head(index[model], config, basis, row["source"], date))
+    return entries
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
+    """`base` with `changes`, sections merged key by key."""
+    sections = {
+        key: merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **changes, **sections}
+
+
+def stated(path: Path, fact: str) -> dict[str, str]:
+    """Models of which a page states a fact, with what says so.
+
+    "pools": the repository's modules.json asks for pooling; "storage": it is as the config says.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))[fact]
+    return {model: row["source"] for row in found for model in row["models"]}
 
 
 def with_facts(entry: Json, evidence: Evidence) -> Json:
@@ -206,6 +290,17 @@ def as_published(config: Json, row: Json) -> Json:
         "attention_sink_size",
     }
     return {key: value for key, value in config.items() if key not in added}
+
+
+def whole_class(row: Json, config: Json) -> tuple[Json, Json]:
+    """The row and the config with the towers around a text model's class defaults."""
+    found = wrapped(config, row["params_total"])
+    if found is None:
+        return row, config
+    name, whole = found
+    source = f"{row['source'].partition(' class defaults')[0]} class defaults {name}"
+    note = "class defaults, not config.json; they make exactly the published parameter total"
+    return {**row, "source": source, "note": note}, whole
 
 
 def says_its_scheme(row: Json, config: Json, modelopt: Json | None) -> bool:

@@ -4,12 +4,18 @@ A scrape of the Hub has the main dimensions of many models and the number of the
 parameters. For three classes those dimensions are all that shapes layers and caches: the others
 of their keys are on or off, and show in the number of parameters. Only a config that makes
 exactly the published number is kept.
+
+Likewise a text model's class defaults stand for a multimodal checkpoint only in part; the
+defaults of the class around it are taken where they count exactly as published.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
@@ -18,6 +24,7 @@ from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.parameters import count_parameters
 
 Json = dict[str, Any]
+CASES = Path(__file__).parent.parent / "benchmarks/data/architecture_cases.jsonl"
 
 # The class of each model type; none has windows or other caches than by its dimensions unless a
 # switch is set that these models' publishers do not set (`use_sliding_window`).
@@ -76,3 +83,30 @@ def spellings(model_type: str, dimensions: Mapping[str, Any]) -> Iterable[Json]:
             **known,
         }
         yield config if bias is None else {**config, "attention_bias": bias}
+
+
+def wrapped(config: Mapping[str, Any], total: int | None) -> tuple[str, Json] | None:
+    """The class around a text model and its defaults, where they make exactly `total`."""
+    if not total or not str(config.get("model_type", "")).endswith("_text"):
+        return None
+    for source, whole in _class_defaults():
+        text = whole.get("text_config")
+        if not isinstance(text, Mapping):
+            continue
+        same = all(text.get(key) == config.get(key) for key in DIMENSIONS if key in config)
+        if same and count_parameters(read_architecture(whole)).total == total:
+            return source.removeprefix("transformers "), whole
+    return None
+
+
+@cache
+def _class_defaults() -> tuple[tuple[str, Json], ...]:
+    """The multimodal classes' configs that are a config class's defaults, by that class."""
+    rows = map(json.loads, CASES.read_text(encoding="utf-8").splitlines()[1:])
+    return tuple(
+        (row["source"], row["config"])
+        for row in rows
+        if row["category"] == "multimodal"
+        and row["source"].startswith("transformers ")
+        and not row["source"].endswith("+")
+    )

@@ -20,6 +20,7 @@ from vllm_preflight.models.catalog.compact import decode
 from vllm_preflight.models.checkpoint_names import Precision, read_name
 from vllm_preflight.models.config_reader import read_architecture, states_length
 from vllm_preflight.models.implied import with_implied_scheme
+from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import quantization_section, read_quantization
 from vllm_preflight.models.weight_scheme import Quantization
 
@@ -89,6 +90,13 @@ class Evidence:
             for entry in entries
             if entry["completeness"] == "full"
         }
+        # Parts of configs that state their length, which sources quote.
+        self._quoted = {
+            entry["id"]: config
+            for entry in entries
+            if entry["completeness"] == "subset"
+            and states_length(config := decode(entry["config"]))
+        }
         # Publishers that store weights quantised under a name that does not say so.
         self._silent = {
             organisation(name)
@@ -152,12 +160,14 @@ class Evidence:
         if in_name and int(in_name[1]) >= 4:
             votes["its name"] = int(in_name[1]) * 1024
         siblings = {
-            read_architecture(self._published[other]).max_position
-            for other in self._series(name)
-            if states_length(self._published[other])
+            read_architecture(sibling).max_position
+            for sibling in self._series_configs(name, quoted=not states_length(config))
+            if states_length(sibling)
         }
-        # A scrape of 4,096 may be a reading or none; a sibling's other length settles nothing then.
-        if len(siblings) == 1 and not (scraped == UNREAD_CONTEXT and siblings != {scraped}):
+        # A scrape of 4,096 may be a reading or, always of a gated model, none; a sibling's other
+        # length settles nothing beside a reading.
+        maybe_read = scraped == UNREAD_CONTEXT and not row.get("gated")
+        if len(siblings) == 1 and not (maybe_read and siblings != {scraped}):
             votes["its published siblings"] = siblings.pop()
         return votes
 
@@ -191,6 +201,9 @@ class Evidence:
             return config, "its published siblings"
         if not methods and organisation(name) not in self._silent:
             return config, "its publisher's naming"
+        if counted(config) == row.get("params_total"):
+            # Scales and packed integers would count too.
+            return config, "its parameter total"
         return config, "unknown"
 
     def _as(self, entry: Json, config: Json, precision: Precision, source: str) -> tuple[Json, str]:
@@ -219,6 +232,18 @@ class Evidence:
             and series(other) == series(name)
             and not PRESETS.search(self._index[other]["source"])
         ]
+
+    def _series_configs(self, name: str, *, quoted: bool) -> list[Json]:
+        """Configs of the series: published ones, and with `quoted` parts of configs."""
+        parts = [
+            config
+            for other, config in self._quoted.items()
+            if quoted
+            and other != name
+            and organisation(other) == organisation(name)
+            and series(other) == series(name)
+        ]
+        return [*(self._published[other] for other in self._series(name)), *parts]
 
     def _twins(self, name: str) -> list[str]:
         """Published models of the publisher with the same dimensions."""
@@ -254,6 +279,11 @@ def bytes_per_parameter(row: Json) -> float | None:
     stored = row.get("safetensors_total_bytes") or (row.get("kaito_files_gib") or 0) * GIB
     total = row.get("params_total")
     return stored / total if stored and total else None
+
+
+def counted(config: Json) -> int:
+    """The parameters that a config makes without a quantisation."""
+    return count_parameters(read_architecture(config)).total
 
 
 def scaled(config: Json) -> set[int]:

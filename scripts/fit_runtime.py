@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.runtime_data import fitting_rows, load_priors  # noqa: E402
+from benchmarks.runtime_data import fitting_inputs, load_priors  # noqa: E402
 from benchmarks.runtime_fit import document, fit_with_interval  # noqa: E402
 
 TARGET = ROOT / "planner/vllm_preflight/memory/runtime/coefficients.json"
@@ -28,8 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fit the runtime coefficients.")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     arguments = parser.parse_args()
-    rows = fitting_rows()
-    fitted = fit_with_interval(load_priors(), rows)
+    inputs = fitting_inputs()
+    fitted = fit_with_interval(load_priors(), inputs)
     text = json.dumps(document(fitted), indent=1, ensure_ascii=False) + "\n"
     if arguments.check:
         same = TARGET.read_text(encoding="utf-8") == text
@@ -42,7 +42,7 @@ def main() -> int:
             f"{item.name:24} {item.value:8.3f} ± {item.spread:<7.3f} {item.unit:50.50} "
             f"n={item.samples:<3} {where}"
         )
-    print(f"{len(rows)} equations of {len({row.source for row in rows})} sources")
+    print(f"{len(inputs)} start-ups of {len({item.case.source for item in inputs})} sources")
     return 0
 
 

@@ -307,6 +307,7 @@ def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
 
 
 _UNPACKED = "json.loads(x)"
+_MADE_FROM_JSON = ("SpeculativeConfig",)
 _SCALARS = ("int", "float", "str", "bool")
 
 
@@ -320,6 +321,7 @@ def config_schema(reader: ParserReader) -> dict[str, dict[str, Any]]:
     schema: dict[str, dict[str, Any]] = {}
     used = " ".join(getattr(item.get("type"), "name", "") for item in reader.arguments)
     queue = [hint for name, hint in reader.configs.items() if f"config {name}" in used]
+    queue += _made_from_json(reader)
     # Early releases hand the object to the class as it is: no type is looked at.
     unchecked = _UNPACKED in reader.rule
     while queue:
@@ -328,16 +330,38 @@ def config_schema(reader: ParserReader) -> dict[str, dict[str, Any]]:
             continue
         free = _converted(hint.node)
         keys: dict[str, list[Any]] = {}
+        made = hint.name in _MADE_FROM_JSON
         for name, hints in reader.hints.fields(hint.module, hint.node, as_keys=True).items():
             keys[name] = _types(hints)
-            if unchecked:
+            if unchecked or (made and not _is_validated(hint)):
                 keys[name] = ["any"]
             elif name in free:
                 configs = [kind for kind in keys[name] if str(kind).startswith("config ")]
                 keys[name] = [*configs, "no object"] if configs else ["any"]
+            if made and keys[name] == ["any"]:
+                continue
             queue += [h for h in hints if h.kind == "dataclass" and h.node and _is_config(h.node)]
         schema[hint.name] = {"closed": _closed(reader, hint), "keys": keys}
     return schema
+
+
+def _made_from_json(reader: ParserReader) -> list[Hint]:
+    """The classes that vLLM itself makes from the object of an argument."""
+    found = (reader.sources.find(reader.engine, name) for name in _MADE_FROM_JSON)
+    return [
+        Hint("dataclass", item[1].name, module=item[0], node=item[1])
+        for item in found
+        if item is not None and isinstance(item[1], ast.ClassDef) and item[1].decorator_list
+    ]
+
+
+def _is_validated(hint: Hint) -> bool:
+    """Whether pydantic checks the class's fields; Python's own dataclasses check none."""
+    assert hint.node is not None and hint.module is not None
+    decorators = [ast.unparse(item).partition("(")[0] for item in hint.node.decorator_list]
+    if "dataclass" not in decorators:
+        return True
+    return hint.module.imports.get("dataclass", ("", None))[0].startswith("pydantic")
 
 
 def _types(hints: list[Hint]) -> list[Any]:
@@ -389,6 +413,8 @@ def _closed(reader: ParserReader, hint: Hint) -> bool:
     if "extra='allow'" in decorators or "extra='ignore'" in decorators:
         return False
     if "extra='forbid'" in decorators:
+        return True
+    if hint.name in _MADE_FROM_JSON and not _is_validated(hint):
         return True
     if _UNPACKED in reader.rule and _method(hint.node, "from_cli") is None:
         return True

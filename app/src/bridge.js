@@ -6,8 +6,10 @@ const PROTOCOL = "2026-01-26";
  * Join the host in the parent window.
  *
  * `handlers` has onInput(arguments), onResult(result), onCancelled() and onContext(context);
- * each is called for what the host sends, onContext also once at the start. The size is told
- * after each, and whenever it changes.
+ * each is called for what the host sends, onContext also once at the start. Before it comes
+ * onHost({takesCalls, call}): whether the host passes on calls of tools, and call(name,
+ * arguments), which resolves with the result. The size is told after each, and whenever it
+ * changes.
  */
 export function connect(appInfo, handlers) {
   const host = window.parent;
@@ -20,12 +22,25 @@ export function connect(appInfo, handlers) {
   };
 
   const tellSize = sizeTeller(send);
+  // Calls under way by their ids; 0 is the page's first message.
+  const calls = new Map();
+  const call = (name, given) =>
+    new Promise((resolve) => {
+      const id = calls.size + 1;
+      calls.set(id, resolve);
+      send({ id, method: "tools/call", params: { name, arguments: given } });
+    });
 
   window.addEventListener("message", ({ source, data }) => {
     if (source !== host || data?.jsonrpc !== "2.0") return;
     if (data.method === undefined) {
-      // The only request of this page is its first message.
-      if (data.id !== 0 || data.result === undefined) return;
+      if (data.id !== 0) {
+        calls.get(data.id)?.(data.result ?? failed(data.error));
+        tellSize();
+        return;
+      }
+      if (data.result === undefined) return;
+      handlers.onHost({ takesCalls: Boolean(data.result.hostCapabilities?.serverTools), call });
       handlers.onContext(data.result.hostContext ?? {});
       send({ method: "ui/notifications/initialized", params: {} });
       // A frame that is not drawn yet gets no observations.
@@ -46,6 +61,12 @@ export function connect(appInfo, handlers) {
     method: "ui/initialize",
     params: { appInfo, appCapabilities: {}, protocolVersion: PROTOCOL },
   });
+}
+
+/** A refusal of the host as the result of a call. */
+function failed(error) {
+  const text = error?.message ?? "The host gave no answer.";
+  return { isError: true, content: [{ type: "text", text }] };
 }
 
 /** A function that sends the page's size where its height is not the last one sent. */

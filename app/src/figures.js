@@ -7,9 +7,9 @@ const ROUNDING_GIB = 0.05;
 const CACHE = "available_kv_cache_gib";
 
 /**
- * The memory of one GPU in GiB: parts in the order they are stacked, the budget, the whole,
- * and what is missing before the first byte of KV cache (null when nothing is); null when the
- * answer has no figures (arguments refused).
+ * The memory of one GPU in GiB: parts in the order they are stacked, the budget, the whole, the
+ * 80 % interval of the KV cache, what is missing before its first byte, and what one GPU lacks
+ * to start (each null when there is none); null when the answer has no figures.
  */
 export function memory(answer) {
   const startup = answer.startup;
@@ -29,14 +29,31 @@ export function memory(answer) {
     const part = { key: field, label: graphs ? `${label} (outside the budget)` : label, gib };
     (graphs ? after : inside).push(part);
   }
-  const used = total(inside);
-  if (budget - used > ROUNDING_GIB) {
-    inside.push({ key: "unused", label: chart.unused.label, gib: budget - used });
-  }
-  const parts = [...inside, ...after];
+  const free = answer.hardware.free_gib_per_gpu ?? visible;
+  const unused = Math.min(budget, free) - total(inside);
+  const parts = inside;
+  const add = (key, gib) => {
+    if (gib > ROUNDING_GIB) parts.push({ key, label: chart[key].label, gib });
+  };
+  add("unused", unused);
+  parts.push(...after);
   const rest = visible - total(parts);
-  if (rest > ROUNDING_GIB) parts.push({ key: "outside", label: chart.outside.label, gib: rest });
-  return { parts, budget, visible, utilization, short: caches && left <= 0 ? -left : null };
+  const others = Math.min(visible - free, rest);
+  add("outside", rest - others);
+  add("others", others);
+  const bounds = startup.interval?.[CACHE];
+  const drawn = parts.some((part) => part.key === CACHE) && bounds && bounds[0] < bounds[1];
+  return {
+    parts,
+    budget,
+    visible,
+    utilization,
+    between: drawn ? bounds : null,
+    short: caches && left <= 0 ? -left : null,
+    missing: startup.failure?.missing_per_gpu_gib ?? null,
+    // Where vLLM's memory ends: at its budget, or where others begin.
+    reach: Math.min(budget, free),
+  };
 }
 
 /**
@@ -83,6 +100,20 @@ export function speed(answer) {
     between: estimate.interval.output_tokens_per_s,
     target: estimate.target ?? null,
   };
+}
+
+/** The texts per second of a model that pools, with its intervals; null without an estimate. */
+export function texts(answer) {
+  const estimate = answer.pooling;
+  if (!estimate) return null;
+  const figures = [
+    ["Texts answered", "texts_per_s", "per second"],
+    ["A text takes", "latency_ms", "ms"],
+  ].map(([label, field, unit]) => {
+    const [low, high] = estimate.interval[field];
+    return { label, unit, value: estimate[field], low, high };
+  });
+  return { figures, flight: estimate.concurrency, tokens: estimate.prompt_tokens };
 }
 
 function total(parts) {

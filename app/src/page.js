@@ -1,42 +1,22 @@
 // The page: an answer of plan_deployment or predict_startup, drawn and in tables.
 // Inside an MCP host it is told the answer; in a report the answer is in the page.
 
-import { select } from "d3-selection";
-import chart from "../../server/vllm_preflight_server/pages/app_page/chart.json";
+import { answerSections, colours } from "./answer.js";
 import { connect } from "./bridge.js";
-import { describeCapacity, drawCapacity, markText } from "./capacity.js";
-import { capacity, memory, speed } from "./figures.js";
-import { count, estimate, gib, percent, requests } from "./format.js";
-import { describeMemory, drawMemory } from "./memory.js";
-import { askedText, describeSpeed, drawSpeed } from "./speed.js";
+import { element } from "./element.js";
 
 const body = document.getElementById("answer");
 const status = document.getElementById("status");
 let redraw = () => {};
-
-/** An element with children; strings become text, never markup. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
+// The arguments of the call that is shown, and how to make another; null without a host.
+let asked = null;
+let host = null;
 
 function show(answer) {
-  const drawings = [];
+  const sections = answerSections(answer, { asked, again: host && again });
   status.hidden = true;
-  body.replaceChildren(
-    ...[
-      verdict(answer),
-      memorySection(memory(answer), drawings),
-      capacitySection(capacity(answer), answer, drawings),
-      speedSection(speed(answer), drawings),
-      reasons(answer),
-      settings(answer),
-      command(answer),
-    ].filter(Boolean),
-  );
-  redraw = () => drawings.forEach((draw) => draw());
+  body.replaceChildren(...sections.parts);
+  redraw = sections.redraw;
   redraw();
 }
 
@@ -45,264 +25,17 @@ function tell(text) {
   status.textContent = text;
 }
 
-const WORDS = {
-  carries: "Carries the workload",
-  queues: "Starts, some requests wait",
-  starts: "Starts",
-  borderline: "A toss-up",
-  does_not_start: "Does not start",
-  refused: "Refused by vLLM",
-  not_modelled: "Not modelled",
-};
-
-function verdict(answer) {
-  const { model, hardware, startup, verdict: told } = answer;
-  const good = ["carries", "queues", "starts"].includes(told.outcome);
-  const facts = [
-    model?.model,
-    hardware && `${hardware.gpus} × ${hardware.gpu}`,
-    startup && `vLLM ${startup.vllm_version}`,
-  ].filter(Boolean);
-  const probability = told.start_probability;
-  const chance = probability === undefined ? "" : ` Start probability ${Math.round(probability * 100)} %.`;
-  return element(
-    "header",
-    {},
-    element("h1", {}, facts.join(" · ")),
-    element(
-      "p",
-      { class: "summary" },
-      element(
-        "strong",
-        { class: good ? "verdict good" : "verdict bad" },
-        `${good ? "✓" : "✕"} ${WORDS[told.outcome]}`,
-      ),
-      ` ${told.sentence}.${chance}`,
-    ),
-    ...(told.because ? [element("p", { class: "because" }, told.because)] : []),
-  );
-}
-
-function picture(id, title, description, draw, drawings) {
-  const holder = element("div", { class: "picture" });
-  drawings.push(() => {
-    const svg = select(holder)
-      .html("")
-      .append("svg")
-      .attr("role", "img")
-      .attr("aria-labelledby", `${id}-title ${id}-desc`);
-    svg.append("title").attr("id", `${id}-title`).text(title);
-    svg.append("desc").attr("id", `${id}-desc`).text(description);
-    draw(svg, Math.max(280, Math.floor(holder.clientWidth)));
-  });
-  return holder;
-}
-
-/** Names in the first column, figures in the others; with `prose`, text in the last. */
-function table(caption, heads, rows, { prose = false } = {}) {
-  const kind = (at) => (prose && at === heads.length - 1 ? {} : { class: "number" });
-  const head = (text, at) => element("th", { scope: "col", ...(at ? kind(at) : {}) }, text);
-  return element(
-    "table",
-    {},
-    element("caption", { class: "unseen" }, caption),
-    element("thead", {}, element("tr", {}, ...heads.map(head))),
-    element(
-      "tbody",
-      {},
-      ...rows.map(([first, ...others]) =>
-        element(
-          "tr",
-          {},
-          element("th", { scope: "row" }, ...[first].flat()),
-          ...others.map((value, at) => element("td", kind(at + 1), value)),
-        ),
-      ),
-    ),
-  );
-}
-
-function memorySection(figures, drawings) {
-  if (!figures) return null;
-  const { parts, visible, short } = figures;
-  const named = (key, label) => [
-    element("span", { class: `swatch back-${key}`, "aria-hidden": "true" }),
-    label,
-  ];
-  const rows = parts.map((part) => [
-    named(part.key, part.label),
-    gib(part.gib),
-    percent(part.gib / visible),
-  ]);
-  if (short !== null) rows.push([named("none", "KV cache"), `${gib(short)} short`, "none"]);
-  const title = "Memory of one GPU";
-  const draw = (svg, width) => drawMemory(svg, figures, width);
-  return element(
-    "section",
-    {},
-    element("h2", {}, title),
-    picture("memory", title, describeMemory(figures), draw, drawings),
-    table(title, ["Part", "Memory", "Share of the GPU"], rows),
-  );
-}
-
-function capacitySection(figures, answer, drawings) {
-  const title = "Requests that fit at each length";
-  if (!figures) {
-    if (answer.startup?.weights_gib === undefined) return null;
-    const none = answer.startup.kv_cache_tokens === 0;
-    const text = none
-      ? "There is no memory for a KV cache, so not one request fits."
-      : "This model caches nothing per token; the KV cache sets no limit.";
-    return element("section", {}, element("h2", {}, title), element("p", {}, text));
-  }
-  const draw = (svg, width) => drawCapacity(svg, figures, width);
-  const rows = figures.points.map((at) => [count(at.tokens), requests(at.requests)]);
-  return element(
-    "section",
-    {},
-    element("h2", {}, title),
-    element("p", {}, ...sentence(figures)),
-    picture("capacity", title, describeCapacity(figures), draw, drawings),
-    element(
-      "details",
-      {},
-      element("summary", {}, "Figures as a table"),
-      table(title, ["Tokens per request", "Requests at once"], rows),
-    ),
-  );
-}
-
-function speedSection(figures, drawings) {
-  if (!figures) return null;
-  const { asked, points, figures: estimates } = figures;
-  const title = "Estimated speed";
-  // Means; less than one that waits is none.
-  const wait =
-    asked.concurrency - asked.running >= 1
-      ? `${estimate(asked.running)} run at once, the others wait. `
-      : "";
-  const rows = estimates.map(({ label, unit, value, low, high }) => [
-    label,
-    `${estimate(value)} ${unit}`,
-    `${estimate(low)} to ${estimate(high)}`,
-  ]);
-  return element(
-    "section",
-    {},
-    element("h2", {}, title),
-    element("p", {}, wait, element("span", { class: "key" }, dot("asked"), askedText(figures))),
-    ...(points.length ? curve(figures, drawings) : []),
-    table(title, ["For this workload", "Estimate", "80 % of cases"], rows),
-  );
-}
-
-/** The speed with other numbers of requests in flight, drawn and as a table. */
-function curve(figures, drawings) {
-  const title = "Speed over requests in flight";
-  const draw = (svg, width) => drawSpeed(svg, figures, width);
-  const rows = figures.points.map((at) => [
-    estimate(at.concurrency),
-    estimate(at.output_tokens_per_s),
-    estimate(at.latency_ms / 1000),
-    estimate(at.ttft_ms),
-    estimate(at.tpot_ms),
-  ]);
-  const heads = [
-    "In flight",
-    "Tokens/s of all",
-    "Seconds per request",
-    "First token, ms",
-    "Later tokens, ms",
-  ];
-  return [
-    picture("speed", title, describeSpeed(figures), draw, drawings),
-    element(
-      "details",
-      {},
-      element("summary", {}, "The curve as a table"),
-      table(title, heads, rows),
-    ),
-  ];
-}
-
-function dot(kind) {
-  return element("span", { class: `dot dot-${kind}`, "aria-hidden": "true" });
-}
-
-/** The pool's size, and what each mark of the picture means. */
-function sentence({ pool, marks }) {
-  const size = pool ? `The KV cache of one engine holds ${count(pool)} tokens. ` : "";
-  const keys = marks.map((at) => element("span", { class: "key" }, dot(at.kind), markText(at)));
-  return [size, ...keys];
-}
-
-function reasons(answer) {
-  const { startup } = answer;
-  const remedies = [
-    ...(answer.remedies ?? []).map(({ change, effect }) => [code(change), ` – ${effect}`]),
-    ...(startup?.failure?.remedies ?? []).map((change) => [code(change)]),
-  ];
-  const warnings = [
-    ...(answer.feasibility?.warnings ?? []),
-    ...(startup?.warnings ?? []),
-    ...(answer.performance?.warnings ?? []),
-    ...(answer.warnings ?? []),
-  ];
-  const failure = startup?.failure?.message;
-  const told = failure && answer.verdict.sentence.includes(failure.slice(1));
-  const lists = [
-    failure && !told && ["Why vLLM would not start", [[failure]]],
-    remedies.length && ["What would help", remedies],
-    warnings.length && ["Look out for", [...new Set(warnings)].map((text) => [text])],
-    answer.next_steps?.length && ["Next", answer.next_steps.map((text) => [text])],
-  ].filter(Boolean);
-  if (!lists.length) return null;
-  return element(
-    "section",
-    {},
-    ...lists.flatMap(([title, items]) => [
-      element("h2", {}, title),
-      element("ul", {}, ...items.map((parts) => element("li", {}, ...parts))),
-    ]),
-  );
-}
-
-function settings(answer) {
-  const reasons = Object.entries(answer.config?.explanations ?? {});
-  if (!reasons.length) return null;
-  const rows = reasons.map(([name, why]) => [
-    [code(name)],
-    String(answer.config[name] ?? ""),
-    why,
-  ]);
-  return element(
-    "details",
-    {},
-    element("summary", {}, "Why these settings"),
-    table("Why these settings", ["Setting", "Value", "Reason"], rows, { prose: true }),
-  );
-}
-
-function command(answer) {
-  const text = answer.artifacts?.serve_command ?? answer.command;
-  if (!text) return null;
-  // A line may end between arguments, not inside one at its hyphens.
-  const words = text.split(" ").flatMap((word) => [element("span", {}, word), " "]);
-  return element(
-    "section",
-    {},
-    element("h2", {}, "Command"),
-    element("pre", { tabindex: "0" }, element("code", {}, ...words)),
-  );
-}
-
-function code(text) {
-  return element("code", {}, text);
+/** Ask again with some arguments changed, and show what comes; null takes one away. */
+async function again(tool, changed) {
+  const question = { ...asked, ...changed };
+  for (const [name, value] of Object.entries(question)) if (value === null) delete question[name];
+  tell("Asking again …");
+  asked = question;
+  onResult(await host.call(tool, question));
 }
 
 function onResult(result) {
-  const answer = result.structuredContent;
+  const answer = withFigures(result.structuredContent, result._meta?.["vllm-preflight/page"]);
   if (!result.isError && answer?.verdict && answer.startup) {
     show(answer);
     return;
@@ -312,6 +45,15 @@ function onResult(result) {
   tell(texts.map((block) => block.text).join("\n") || "The tool gave no answer.");
 }
 
+/** A brief answer with what only this page draws, section by section. */
+function withFigures(answer, drawn = {}) {
+  const sections = Object.entries(drawn).map(([name, figures]) => [
+    name,
+    { ...answer?.[name], ...figures },
+  ]);
+  return answer && { ...answer, ...Object.fromEntries(sections) };
+}
+
 function onContext(context) {
   if (context.theme) document.documentElement.dataset.theme = context.theme;
   for (const [name, value] of Object.entries(context.styles?.variables ?? {})) {
@@ -319,19 +61,11 @@ function onContext(context) {
   }
 }
 
-function onInput({ model, gpu, command: line }) {
+function onInput(input) {
+  asked = input;
+  const { model, gpu, command: line } = input;
   const what = model ?? line ?? "the model";
   tell(`Working out ${what}${gpu ? ` on ${gpu}` : ""} …`);
-}
-
-function colours() {
-  const rule = ({ field, light, dark }) =>
-    `.fill-${field}{fill:light-dark(${light},${dark})}` +
-    `.back-${field}{background:light-dark(${light},${dark})}`;
-  const rest = ["unused", "outside"].map((key) => ({ field: key, ...chart[key] }));
-  const { light, dark } = chart.speed;
-  const speed = `:root{--speed:light-dark(${light},${dark})}`;
-  return [...chart.parts, ...rest].map(rule).concat(speed).join("\n");
 }
 
 document.head.append(element("style", {}, colours()));
@@ -349,6 +83,12 @@ if (embedded) {
 } else {
   connect(
     { name: "vllm-preflight", version: VERSION },
-    { onInput, onResult, onContext, onCancelled: () => tell("The call was cancelled.") },
+    {
+      onInput,
+      onResult,
+      onContext,
+      onCancelled: () => tell("The call was cancelled."),
+      onHost: (found) => (host = found.takesCalls ? found : null),
+    },
   );
 }

@@ -1,5 +1,6 @@
 // A host of MCP Apps with the official bridge: shows the page, plays a tool call to it and
-// posts what the page sent to /event. The scenario is /scenario: {page, theme, input, result}.
+// posts what the page sent to /event. The scenario is /scenario: {page, theme, input, result};
+// with `answer` the host takes calls of tools, and answers each with it.
 
 import { AppBridge, PostMessageTransport } from "@modelcontextprotocol/ext-apps/app-bridge";
 
@@ -8,7 +9,7 @@ const POLICY =
   "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
   "img-src 'self' data:; connect-src 'none'";
 
-const { page, theme, input, result } = await (await fetch("/scenario")).json();
+const { page, theme, input, result, answer } = await (await fetch("/scenario")).json();
 // One after the other, so that they arrive in order.
 let noted = Promise.resolve();
 const note = (event) => {
@@ -27,9 +28,15 @@ document.body.prepend(frame);
 const bridge = new AppBridge(
   null,
   { name: "host", version: "1" },
-  {},
+  answer ? { serverTools: {} } : {},
   { hostContext: { theme, displayMode: "inline", platform: "web" } },
 );
+if (answer) {
+  bridge.oncalltool = async (params) => {
+    await note({ event: "called", name: params.name, arguments: params.arguments });
+    return answer;
+  };
+}
 bridge.onsizechange = ({ width, height }) => {
   note({ event: "size-changed", width, height });
   frame.style.height = `${height}px`;

@@ -20,6 +20,6 @@ python scripts/build_bundle.py --check
 # Nothing may be skipped here.
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-python -m pytest -q -p no:cacheprovider tests/server/pages/test_page.py tests/test_distribution.py \
+python -m pytest -q -p no:cacheprovider tests/server/pages/test_page.py tests/server/pages/test_live.py tests/test_distribution.py \
     tests/test_examples.py -rs | tee "$report"
 if grep -q '^SKIPPED' "$report"; then exit 1; fi

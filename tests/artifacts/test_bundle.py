@@ -149,6 +149,32 @@ def test_a_model_without_kv_cache_has_nothing_to_benchmark() -> None:
     assert set(report.skipped) == {"bench", "bench-job"}
 
 
+def test_a_model_that_embeds_is_served_but_not_benchmarked_as_if_it_wrote() -> None:
+    report = generated(model="Qwen/Qwen3-Embedding-0.6B", concurrency=8)
+    assert "generates none" in report.skipped["bench"] and "bench.sh" not in report.files
+    assert "kubernetes.yaml" in report.files
+    chat = generated(model="Qwen/Qwen3-8B", runner="pooling")
+    assert all(
+        "pooling" in chat.files[name] for name in ("serve.sh", "kubernetes.yaml", "compose.yaml")
+    )
+
+
+def test_a_length_left_to_vllm_is_left_in_every_file() -> None:
+    files = generated(max_model_len="auto").files
+    for name in ("serve.sh", "docker-run.sh", "vllm.service"):
+        assert "--max-model-len auto" in files[name]
+    (workload, _) = documents(files["kubernetes.yaml"])
+    (container,) = containers_of(workload)
+    assert container["args"][-6:-4] == ["--max-model-len", "auto"]
+
+
+def test_a_rate_is_benchmarked_as_a_rate() -> None:
+    report = generated(request_rate=4)
+    assert "--request-rate 4 " in report.files["bench.sh"]
+    assert "--max-concurrency" not in report.files["bench.sh"]
+    assert "--max-concurrency 8" in generated(concurrency=8).files["bench.sh"]
+
+
 def test_data_parallel_ranks_over_machines_are_laid_out() -> None:
     of = deployment(gpus=16, nodes=2, arguments={"data_parallel_size": 2}, shares_experts=True)
     assert refusal("leaderworkerset", of) is None

@@ -68,7 +68,6 @@ def test_keys_of_one_argument_become_its_field() -> None:
         (["--no-such", "3"], "0.33.0", "unrecognized arguments"),
         (["--swap-space", "4"], "0.33.0", "unrecognized arguments"),
         (["--max-model-len", "x"], "0.33.0", "--max-model-len"),
-        (["--max-model-len", "auto"], "0.33.0", "what the plan decides"),
         (["--port", "9"], "0.33.0", "--port is for the files"),
         (["--config", "x.yaml"], "0.33.0", "--config is for the files"),
         (["--node_rank=1"], "0.33.0", "--node-rank is for the files"),

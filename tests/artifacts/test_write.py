@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +97,37 @@ def test_what_is_no_text_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="no Unicode text"):
         write_files(tmp_path / "out", {**FILES, "d.sh": "#!/bin/sh\n\udcff\n"})
     assert list(tmp_path.iterdir()) == []
+
+
+def _killed_at(folder: Path, step: str) -> None:
+    """Write from a process that is killed at the first call of `step`."""
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from vllm_preflight.artifacts.write import write_files\n"
+        f"os.{step} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"write_files(Path(sys.argv[1]), {FILES!r})"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_kill_leaves_no_part_of_a_new_folder(tmp_path: Path, step: str, exists: bool) -> None:
+    folder = tmp_path / "out"
+    if exists:
+        folder.mkdir()
+    _killed_at(folder, step)
+    assert not folder.exists() or not list(folder.iterdir())
+    write_files(folder, FILES)
+    assert contents(folder) == FILES
+
+
+def test_an_empty_present_folder_stays_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = tmp_path.stat().st_ino
+    write_files(Path(), FILES)
+    assert tmp_path.stat().st_ino == before
+    assert contents(tmp_path) == FILES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.accuracy_report import RECENT, met, report
+from benchmarks.accuracy_report import RECENT, judged, met, report
 from benchmarks.cases import StartupCase, load_cases
 from benchmarks.grading import grade, reliability, summarise
 from benchmarks.holdout import Benchmark, run_benchmark
@@ -30,11 +30,8 @@ def test_the_page_is_what_the_benchmark_gives(benchmark: Benchmark, repository: 
 
 
 def test_targets_hold_on_sources_the_fit_has_not_seen(benchmark: Benchmark) -> None:
-    reached = met(summarise(benchmark.held_out))
-    # The campaign's 32 runs on one machine fall inside; counted by source it holds.
-    assert {name for name, good in reached.items() if not good} == {
-        "80 % interval, cases inside, at most"
-    }
+    reached = met(judged(benchmark))
+    assert not {name for name, good in reached.items() if not good}
 
 
 def test_nothing_falls_behind_what_was_reached(benchmark: Benchmark) -> None:
@@ -61,8 +58,15 @@ def test_recent_releases_hold_their_own_targets(benchmark: Benchmark) -> None:
 
 def test_a_likely_start_starts_and_an_unlikely_one_does_not(benchmark: Benchmark) -> None:
     ranges = {(item.low, item.high): item for item in reliability(benchmark.held_out)}
-    assert ranges[0.95, 1].started >= 0.97
-    assert ranges[0, 0.05].started <= 0.2
+    assert ranges[0.99, 1].started >= 0.97
+    assert ranges[0, 0.05].started <= 0.05
+
+
+def test_probabilities_of_a_start_are_calibrated(benchmark: Benchmark) -> None:
+    for item in reliability(benchmark.held_out):
+        # Within two standard errors of so many starts, and a start more or less.
+        error = (max(item.predicted * (1 - item.predicted), 0.01) / item.cases) ** 0.5
+        assert abs(item.started - item.predicted) <= 2 * error + 1 / item.cases, item
 
 
 def test_it_beats_constant_overheads(benchmark: Benchmark) -> None:

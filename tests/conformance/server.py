@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.conformance import asking, content, protocol
 
 from vllm_preflight_server.mcp.app import build_server
-from vllm_preflight_server.web.http import HEALTH_PATH, PATH, transport_security
+from vllm_preflight_server.web.settings import PATH
+from vllm_preflight_server.web.worker import HEALTH_PATH, transport_security
 
 
 def conformance_app() -> ASGIApp:

@@ -196,7 +196,7 @@ def test_an_images_tag_is_the_version() -> None:
         ("-tp", "argument --tensor-parallel-size/-tp: expected one argument"),
         ("-tp --enforce-eager", "expected one argument"),
         ("--cudagraph-capture-sizes", "expected at least one argument"),
-        ("--gpu-memory-utilization nan", "finite number"),
+        ("--gpu-memory-utilization nan", "greater than 0"),
         ("--gpu-memory-utilization 1.5", "less than or equal to 1"),
         ("-tp 0", "greater than or equal to 1"),
         ("--dtype int4", "argument --dtype: invalid choice: 'int4' (choose from 'auto', "),

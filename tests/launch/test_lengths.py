@@ -43,7 +43,11 @@ def test_a_longer_length_is_refused_and_scaling_the_rope_is_the_remedy() -> None
     assert not any("VLLM_ALLOW_LONG" in remedy for remedy in failure.remedies)
     assert failure.remedies[0] == "--max-model-len 40960"
     scaled = shlex.split(failure.remedies[1].partition(" (")[0])
-    assert json.loads(scaled[1])["rope_parameters"]["rope_type"] == "yarn"
+    overrides = json.loads(scaled[1])
+    assert overrides["rope_parameters"]["rope_type"] == "yarn"
+    # Stated are 40,960; trained it is at 32,768.
+    assert overrides["rope_parameters"]["original_max_position_embeddings"] == 32768
+    assert overrides["max_position_embeddings"] == 131072
     command = f"vllm serve Qwen/Qwen3-8B --max-model-len 131072 {shlex.join(scaled)}"
     assert check(command).startup.starts
 
@@ -78,6 +82,25 @@ def test_up_to_0_29_yarn_scales_the_length_by_itself(line: str, release: str, le
         assert answer.startup.starts is starts
     unasked = predict_startup(validate_request(StartupRequest, {**request, "command": line}))
     assert unasked.startup.max_model_len == length
+
+
+@pytest.mark.parametrize(
+    ("rope", "release", "said"),
+    [
+        ({"factor": 2.0}, "0.8.5", "rope_scaling should have a 'rope_type' key"),
+        ({"factor": 2.0}, "0.12.0", "rope_parameters should have a 'rope_type' key"),
+        ({"type": "yarn", "factor": 4.0}, "0.10.0", "KeyError: 'original_max_position"),
+        ({"type": "dynamic", "factor": 2.0}, "0.8.5", None),
+    ],
+)
+def test_a_rope_that_the_user_leaves_incomplete(
+    rope: dict[str, Any], release: str, said: str | None
+) -> None:
+    line = f"vllm serve Qwen/Qwen3-8B --hf-overrides '{json.dumps({'rope_scaling': rope})}'"
+    answer = predict_startup(StartupRequest(command=line, gpu="H100", vllm_version=release))
+    failure = answer.startup.failure
+    assert (failure is None) is (said is None)
+    assert failure is None or (said is not None and said in failure.message)
 
 
 def test_a_yarn_of_an_older_release_is_completed_for_the_newest() -> None:

@@ -27,7 +27,7 @@ IMAGE = "vllm/vllm-openai:v0.33.0"
         ("a --served-model-name x y --port 1", ["no --served-model-name"], "a --port 1"),
         ("a --enforce-eager", ["--no-enforce-eager"], "a --no-enforce-eager"),
         ("a", ["another card"], "a"),
-        ("a --port  1   # why\n", LENGTH, "a --port  1 --max-model-len 8   # why\n"),
+        ("a --port  1   # why\n", LENGTH, "a --port  1 --max-model-len 8   # why"),
     ],
 )  # fmt: skip
 def test_a_change_takes_the_place_of_what_it_changes(

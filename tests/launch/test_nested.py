@@ -12,9 +12,7 @@ from vllm_preflight.launch.nested import read_mm_limits
 Resolve = Callable[..., Launch]
 
 
-@pytest.mark.parametrize(
-    "text", ["{method: mtp}", "[1]", "null", "mtp", '{"method": 3}', "[" * 100_000]
-)
+@pytest.mark.parametrize("text", ["{method: mtp}", "[1]", "null", "mtp", "[" * 100_000])
 def test_what_is_no_json_object_is_invalid(resolve: Resolve, text: str) -> None:
     with pytest.raises(InvalidRequest, match="speculative_config"):
         resolve(speculative_config=text[:10_000])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.flags.bearing import Flag, all_flags
+from vllm_preflight.launch.flags.refusals import refuse_model
 from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN
@@ -34,6 +35,15 @@ NAMED = {
     "gpu_memory_utilization": st.floats(0.01, 1.0),
     "optimization_level": st.integers(0, 3),
     "quantization": st.sampled_from(["awq", "fp8"]),
+    "load_format": st.sampled_from(["auto", "dummy", "safetensors"]),
+    "distributed_executor_backend": st.sampled_from(["mp", "ray", "a.Class"]),
+    "attention_backend": st.sampled_from(["FLASH_ATTN", "flashinfer", "auto"]),
+    # Keys with dashes are read with underscores.
+    "speculative_config": st.sampled_from(['{"method": "ngram"}', '{"model": "a/b"}']),
+    # Balanced experts and several nodes ask for more arguments beside them.
+    "enable_eplb": st.just(False),
+    "nnodes": st.just(1),
+    "offload_num_in_group": st.integers(1, 9),
 }
 
 
@@ -75,8 +85,10 @@ def arguments(target: str) -> st.SearchStrategy[dict[str, Any]]:
         and flag.flag in parser_of(NEWEST_KNOWN).by_spelling
         and not flag.name.startswith("spec_")
     }
-    # vLLM's parser takes a model that begins with a dash for a flag.
-    named = flags.pop("model", st.nothing()).filter(lambda name: not name.startswith("-"))
+    # vLLM's parser takes a model that begins with a dash for a flag, and none in curly quotes.
+    named = flags.pop("model", st.nothing()).filter(
+        lambda name: not name.startswith("-") and refuse_model(name) is None
+    )
     required = {"model": named} if target == "request" else {}
     return st.fixed_dictionaries(required, optional=flags)
 

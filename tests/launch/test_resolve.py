@@ -368,9 +368,10 @@ def test_a_length_beyond_an_assumed_maximum_is_not_refused(
 def test_a_sentence_transformer_pools_whatever_its_class_unless_told(
     resolve: Resolve, models: Models
 ) -> None:
-    embedder = replace(models["llama"], sentence_transformer=True)
+    embedder = replace(models["llama"], pools_since=(0, 30, 0))
     assert not resolve(models["llama"]).pooling
     assert resolve(embedder).pooling
+    assert not resolve(embedder, vllm_version="0.29.0").pooling
     assert not resolve(embedder, extra={"runner": "generate"}).pooling
 
 

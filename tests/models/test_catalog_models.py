@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from vllm_preflight.models.catalog.checkpoints import checkpoints_of
 from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, catalog_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_reader import states_length
+from vllm_preflight.models.derived import derived_model
 from vllm_preflight.models.parameters import count_parameters
+from vllm_preflight.models.sources import load_model
 
 PART = CatalogEntry(
     id="org/part",
@@ -77,5 +80,24 @@ def test_no_catalogued_part_gives_a_default_length_for_a_fact() -> None:
 def test_a_name_that_suggests_embedding_is_a_note_and_decides_nothing() -> None:
     named = catalog_model(replace(PART, id="org/Part-Embedding-1B"))
     assert any("--runner pooling" in note for note in named.notes)
-    assert not named.architecture.sentence_transformer
+    assert named.architecture.pools_since is None
     assert not any("--runner pooling" in note for note in catalog_model(PART).notes)
+
+
+def test_an_embedder_that_is_known_to_pool_pools_and_stores_no_head() -> None:
+    model = load_model("Qwen/Qwen3-Embedding-8B", source="catalog")
+    assert model.architecture.embeds and model.architecture.pools_since is not None
+    assert not model.assumed
+    assert not any("--runner pooling" in note for note in model.notes)
+
+
+def test_a_multimodal_checkpoint_has_its_towers() -> None:
+    model = load_model("zai-org/GLM-4.1V-9B-Thinking", source="catalog")
+    assert model.architecture.encoders and not model.assumed
+
+
+def test_named_checkpoints_are_of_their_model_and_quantised() -> None:
+    for name in checkpoints_of("meta-llama/Llama-3.3-70B-Instruct"):
+        found = derived_model(name)
+        assert found is not None and found.quantization.method != "none"
+        assert found.id == name and found.assumed

@@ -266,7 +266,7 @@ def test_the_public_hubs_storage_is_read_without_the_token(public_hub: list[Requ
 
 def test_a_host_that_looks_like_the_hub_is_not_asked(public_hub: list[Request]) -> None:
     model = read_hub("org/evil", None, silent)
-    assert "redirects to another host, huggingface.co.evil.example" in model.notes[0]
+    assert "redirects to another host, 'huggingface.co.evil.example'" in model.notes[0]
     assert {request.url.host for request in public_hub} == {"huggingface.co"}
 
 
@@ -418,10 +418,10 @@ def test_a_listing_without_a_commit_is_no_hub(repository: FakeRepository, commit
 
 
 def test_modules_of_sentence_transformers_ask_for_pooling(repository: FakeRepository) -> None:
-    assert not read_hub("org/llama", None, silent).architecture.sentence_transformer
+    assert read_hub("org/llama", None, silent).architecture.pools_since is None
     modules = [{"type": "sentence_transformers.models.Pooling"}]
     repository.files["modules.json"] = json.dumps(modules).encode()
-    assert read_hub("org/llama", None, silent).architecture.sentence_transformer
+    assert read_hub("org/llama", None, silent).architecture.pools_since == (0, 0, 0)
     repository.files["modules.json"] = b"[{"
     with pytest.raises(HubUnavailable, match=r"modules\.json of org/llama is not valid JSON"):
         read_hub("org/llama", None, silent)

@@ -242,15 +242,23 @@ POOLING = {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.
 
 @pytest.mark.parametrize(
     ("modules", "pooled"),
-    [([{"idx": 0}, POOLING], True), ([{"idx": 0}, "text"], False), ({}, False)],
+    [
+        ([{"idx": 0}, POOLING], (0, 0, 0)),
+        (
+            [{"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}],
+            (0, 30, 0),
+        ),
+        ([{"idx": 0}, "text"], None),
+        ({}, None),
+    ],
 )
 def test_modules_of_sentence_transformers_ask_for_pooling(
-    folder: Path, modules: object, pooled: bool
+    folder: Path, modules: object, pooled: tuple[int, int, int] | None
 ) -> None:
-    assert not load_folder(folder, silent).architecture.sentence_transformer
+    assert load_folder(folder, silent).architecture.pools_since is None
     before = fingerprint(folder)
     write_json(folder / "modules.json", modules)
-    assert load_folder(folder, silent).architecture.sentence_transformer is pooled
+    assert load_folder(folder, silent).architecture.pools_since == pooled
     assert fingerprint(folder) != before
 
 

@@ -70,7 +70,6 @@ def test_an_index_that_leads_nowhere_or_elsewhere_is_refused(index: dict[str, An
     [
         (["adapter_config.json", "adapter_model.safetensors"], "adapter", "base model"),
         (["model_index.json"], "diffusers", "language model"),
-        (["params.json", "consolidated.safetensors"], "params.json", "config.json"),
         (["model-Q4_K_M.gguf", "README.md"], "only GGUF", "original model"),
         (["pytorch_model.bin"], "only pickle", "safetensors"),
         (["README.md"], "no file describes", "config.json"),

@@ -72,7 +72,7 @@ def test_targets_of_tokens_and_percentiles_say_what_is_served_in_time() -> None:
 
 def test_stricter_targets_and_higher_percentiles_serve_less() -> None:
     rates = [
-        (speed(target_tpot_ms=wanted, target_percentile=share).goodput or pytest.fail())
+        (speed(gpus=1, target_tpot_ms=wanted, target_percentile=share).goodput or pytest.fail())
         for wanted, share in ((60, 50), (60, 99), (12, 99))
     ]
     served = [goodput.max_requests_per_s or 0.0 for goodput in rates]

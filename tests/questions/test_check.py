@@ -146,7 +146,7 @@ def test_each_check_fails_with_its_sentence(kind: str) -> None:
     gpu, fields = FAILURES[kind]
     answer = predict(gpu, **fields)
     assert not answer.startup.starts
-    assert answer.startup.start_probability == pytest.approx(0, abs=0.01)
+    assert answer.startup.start_probability == pytest.approx(0, abs=0.05)
     failure = answer.startup.failure
     assert failure is not None and failure.kind == kind
     assert MESSAGES[kind] in failure.message

@@ -176,3 +176,21 @@ def test_names_that_mean_nothing_are_refused() -> None:
 
 def test_the_same_question_has_the_same_answer() -> None:
     assert compare(concurrency=9).to_json_dict() == compare(concurrency=9).to_json_dict()
+
+
+def test_tokens_cost_more_where_fewer_requests_arrive() -> None:
+    prices = '{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4, "L40S": 1.0}}'
+    answer = compare(gpus="H100,L40S", concurrency=16, prices=prices)
+    assert answer.best is not None and answer.best.cost_by_load is not None
+    points = answer.best.cost_by_load
+    rates = [point.requests_per_s for point in points]
+    costs = [point.cost_per_million_tokens for point in points]
+    assert rates == sorted(rates) and costs == sorted(costs, reverse=True)
+    # Idle GPUs cost as much: the cost of an hour over the tokens that arrive in it.
+    assert answer.best.cost_per_hour is not None
+    for rate, cost in zip(rates, costs, strict=True):
+        tokens = rate * 256 * 3600
+        assert cost == pytest.approx(answer.best.cost_per_hour / tokens * 1e6, rel=0.01)
+    # Only the best option carries the curve.
+    assert all(option.cost_by_load is None for option in answer.options)
+    assert compare(gpus="H100", concurrency=16).best.cost_by_load is None  # type: ignore[union-attr]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +11,8 @@ from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Remedy
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
-from vllm_preflight.models.catalog.entries import catalog_entry
-from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.questions.plan import plan_deployment
-from vllm_preflight.recommend import checkpoints
 
 
 def plan(model: str = "Qwen/Qwen3-32B", gpu: str = "H100", **fields: Any) -> PlanResponse:
@@ -65,17 +60,6 @@ def test_a_checkpoint_known_by_its_name_is_named() -> None:
     again = plan(**changed)
     assert again.verdict.outcome == "carries"
     assert again.artifacts.serve_command == found[0].command
-
-
-def test_ids_of_checkpoints_have_a_source_and_a_storage() -> None:
-    path = Path(checkpoints.__file__).with_name("checkpoint_ids.json")
-    table = json.loads(path.read_text(encoding="utf-8"))
-    assert table["date"] and table["source"] and table["unit"]
-    for base, items in table["models"].items():
-        assert catalog_entry(base) is not None
-        for item in items:
-            assert item["source"]
-            assert read_name(item["id"]).precision not in (None, "16-bit")
 
 
 def test_with_several_machines_a_remedy_has_the_line_of_each() -> None:

@@ -79,6 +79,7 @@ KINDS: Mapping[ArtifactKind, Kind] = {
     "bench-job": Kind("bench-job.yaml", bench_job, "any", generates=True),
 }
 _OF_DOCKER: Collection[ArtifactKind] = ("docker", "compose", "systemd")
+_OF_TEXTS: Collection[ArtifactKind] = ("bench", "bench-job")
 _OF_THE_HUB: Collection[ArtifactKind] = ("llm-d", "llminferenceservice")
 
 
@@ -117,6 +118,8 @@ def refusal(kind: ArtifactKind, deployment: Deployment) -> str | None:
         )
     if KINDS[kind].generates and deployment.kv_cache_blocks is None:
         return "the model keeps no KV cache and generates no text"
+    if kind in _OF_TEXTS and not deployment.gen_tokens:
+        return "it measures generated text, and the model generates none"
     if deployment.is_local:
         if kind == "model-cache":
             return "the model is a folder of the nodes"

@@ -41,6 +41,7 @@ class Deployment:
         summary: the plan's verdict in one sentence.
         kv_cache_blocks: the fewest the plan promises; None for models without a KV cache.
         output_tokens_per_s: the 80 % interval of the estimated speed, where there is one.
+        request_rate: requests that arrive per second, where the plan is for a rate.
         max_num_seqs: most requests of one server in a batch.
         shares_experts: whether data-parallel ranks compute each layer together, as those of
             a mixture of experts do; ranks of other models know nothing of each other.
@@ -63,6 +64,7 @@ class Deployment:
     kv_cache_blocks: int | None
     max_num_seqs: int
     output_tokens_per_s: tuple[float, float] | None = None
+    request_rate: float | None = None
     shares_experts: bool = False
     extra: tuple[str, ...] = ()
 
@@ -197,6 +199,7 @@ def describe_deployment(
         kv_cache_blocks=None if startup is None else _fewest_blocks(startup),
         max_num_seqs=config.max_num_seqs,
         output_tokens_per_s=speed and speed.interval.get("output_tokens_per_s"),
+        request_rate=request.request_rate,
         shares_experts=shares_experts,
         extra=tuple(extra),
     )

@@ -57,11 +57,6 @@ def with_flags(request: PlanRequest, words: Sequence[str]) -> PlanRequest:
             f"vLLM refuses the flags after --: {said}.",
             parsed.refusal.explanation or "Correct or leave out what it names.",
         )
-    if "max_model_len" in parsed.extra:
-        raise InvalidRequest(
-            "--max-model-len auto leaves to vLLM what the plan decides.",
-            "Leave the flag out: the plan has the longest length that surely starts.",
-        )
     planned: set[int] = set()
     for given in _given(written, parse_version(request.vllm_version)):
         _refuse(given.argument.flag)
@@ -137,6 +132,4 @@ def _refuse(flag: str) -> None:
 def _is_planned(given: Given, parsed: ParsedCommand) -> bool:
     """Whether the plan's question holds it; older flags are folded into a field."""
     flag = flag_of(given.argument.dest)
-    if flag is None:
-        return False
-    return flag.name in PlanRequest.model_fields or flag.name not in parsed.extra
+    return flag is not None and flag.name not in parsed.extra

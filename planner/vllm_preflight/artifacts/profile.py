@@ -25,7 +25,7 @@ from vllm_preflight.models.config_files import parse_json_object
 PROFILE_VERSION = 2
 _VERSION_KEY = "vllm_preflight_profile"
 _LONGEST = 1_000_000
-_HINT = "Write one with vllm-preflight generate MODEL … --only profile."
+_HINT = "The kind of file called profile is one."
 
 _HARDWARE = TypeAdapter(Hardware)
 
@@ -95,7 +95,7 @@ def plan_of(request: GenerateRequest) -> Profile:
         written = parse_json_object(
             request.arguments.encode(),
             "arguments",
-            "Write a JSON object of plan_deployment's fields.",
+            "Write a JSON object of a plan's fields.",
         )
         fields = {**written, **fields}
     return changed_plan(saved, fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.plan import PlanRequest
@@ -33,27 +33,32 @@ ArtifactKind = Literal[
     "readme",
 ]
 ALL_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
-# Enough to start it, to test it and to plan it again, in an answer that stays short.
-USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "compose", "profile")
+# Enough to start it and to plan it again, in an answer that stays short.
+USUAL_KINDS: tuple[ArtifactKind, ...] = ("serve", "profile")
+
+
+def _names(value: object) -> object:
+    """Names joined by commas as the list they are."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value
 
 
 class GenerateRequest(PlanRequest, frozen=True):
     """Which files run this plan? Fields go before `arguments`, those before `profile`."""
 
     model: Annotated[str, Field(max_length=500)] = Field(
-        default="", description="As for plan_deployment, unless profile names it."
+        default="", description="Unless profile names it."
     )
     arguments: JsonText | None = Field(
         default=None,
-        description='Further arguments of plan_deployment as JSON: {"kv_cache_dtype": "fp8"}.',
+        description='Further arguments as JSON: {"kv_cache_dtype": "fp8"}.',
     )
-    profile: JsonText | None = Field(
-        default=None, description="Text of a profile, instead of fields."
-    )
-    kinds: tuple[ArtifactKind, ...] = Field(
+    profile: JsonText | None = Field(default=None, description="Its text, instead of fields.")
+    kinds: Annotated[tuple[ArtifactKind, ...], BeforeValidator(_names)] = Field(
         default=USUAL_KINDS,
         max_length=len(ALL_KINDS),
-        description="Which files; leaderworkerset, rayservice: several machines.",
+        description="Which files.",
     )
 
 

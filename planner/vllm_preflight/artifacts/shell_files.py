@@ -70,8 +70,11 @@ def bench_words(deployment: Deployment, base_url: str) -> list[str]:
     words += ["--dataset-name", "random", "--ignore-eos"]
     words += ["--random-input-len", str(deployment.prompt_tokens)]
     words += ["--random-output-len", str(deployment.gen_tokens)]
-    words += ["--max-concurrency", str(deployment.concurrency), "--num-prompts", str(prompts)]
-    return words
+    if deployment.request_rate is None:
+        words += ["--max-concurrency", str(deployment.concurrency)]
+    else:
+        words += ["--request-rate", f"{deployment.request_rate:g}"]
+    return [*words, "--num-prompts", str(prompts)]
 
 
 def served_name(deployment: Deployment) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from vllm_preflight.base.errors import InvalidRequest
 def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) -> list[Path]:
     """Write `files` (names to texts) into `folder`; scripts are executable.
 
-    Everything is first written beside its place and then moved there, each in one step.
-    When something fails, what was there before is put back.
+    A new or empty folder is made beside its place and moved there in one step, so it has all
+    files or is not there, whatever ends the process. In a folder with other files each is
+    written beside its place and moved there in one step; when something fails, what was there
+    before is put back.
 
     Raises:
         InvalidRequest: a file exists and `force` is not given, or the folder cannot be
@@ -34,7 +37,9 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) 
         )
     made = _first_missing(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if made is not None or _is_ours_to_replace(folder):
+            _make_whole(folder, files)
+            return [folder / name for name in files]
         with tempfile.TemporaryDirectory(prefix=".vllm-preflight-", dir=folder) as name:
             _replace_all(folder, files, existing, Path(name))
     except (OSError, UnicodeEncodeError) as error:
@@ -48,14 +53,49 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) 
     return [folder / name for name in files]
 
 
+def _make_whole(folder: Path, files: Mapping[str, str]) -> None:
+    """Make the folder with all files in one step."""
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".vllm-preflight-", dir=target.parent) as name:
+        whole = Path(name) / "whole"
+        _fill(whole, files)
+        if target.exists():
+            shutil.copymode(target, whole)
+            if sys.platform == "win32":  # It moves no folder over an empty one.
+                target.rmdir()
+        os.replace(whole, target)
+
+
+def _is_ours_to_replace(folder: Path) -> bool:
+    """Whether an empty folder can make room for another of its name."""
+    target = folder.resolve()
+    return (
+        target.is_dir()
+        and not os.listdir(target)
+        # Who stands in it would stand in a folder that is gone.
+        and target != Path.cwd()
+        and not os.path.ismount(target)
+        and os.access(target.parent, os.W_OK)
+    )
+
+
+def _fill(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files into a new folder, and wait until the disk has them."""
+    folder.mkdir()
+    for name, text in files.items():
+        path = folder / name
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+
+
 def _replace_all(folder: Path, files: Mapping[str, str], existing: list[str], work: Path) -> None:
     new, old = work / "new", work / "old"
-    new.mkdir()
     old.mkdir()
-    for name, text in files.items():
-        path = new / name
-        path.write_text(text, encoding="utf-8", newline="\n")
-        path.chmod(0o755 if text.startswith("#!") else 0o644)
+    _fill(new, files)
     for name in existing:
         shutil.copy2(folder / name, old / name, follow_symlinks=False)
     placed: list[str] = []

@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from vllm_preflight.base.terms import Basis, Term
+from vllm_preflight.base.text import clean_values
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.text import as_html, as_markdown
 
@@ -22,8 +23,8 @@ class Report(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The answer as plain JSON values, empty optional fields left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """The answer as plain JSON values with clean texts, empty optional fields left out."""
+        return clean_values(self.model_dump(mode="json", exclude_none=True))
 
     def to_text(self) -> str:
         """The answer as short Markdown, every figure with its name."""

@@ -18,11 +18,11 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default="",
-        description="As for plan_deployment, unless command names it.",
+        description="Unless command names it.",
     )
     command: Annotated[str, Field(max_length=100_000)] | None = Field(
         default=None,
-        description="A vllm serve line, such as 'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
+        description="'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
     )
 
     @model_validator(mode="after")
@@ -52,6 +52,9 @@ class Failure(Report):
         description="Which of vLLM's checks fails; not_modelled: vLLM may run it."
     )
     message: str = Field(description="What vLLM says, with the predicted numbers.")
+    missing_per_gpu_gib: float | None = Field(
+        default=None, description="Memory that one GPU lacks to start with these arguments."
+    )
     remedies: list[str] = Field(
         default_factory=list,
         description="Changes after which it starts, each checked by the engine.",

@@ -23,35 +23,32 @@ class CompareRequest(RequestModel, frozen=True):
     """Which GPUs carry this model and workload, side by side?"""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B."
+        description="Hub id, nickname or folder."
     )
     gpus: Annotated[str, Field(max_length=2_000), BeforeValidator(_names)] = Field(
         default="",
-        description="Names or instance types, comma-separated, or all. Default: those for rent or "
-        "sale.",
+        description="Names or instance types, comma-separated, or all. Default: those on offer.",
     )
-    max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(
-        default=8, description="Most GPUs of one kind; 16 and 32 are machines of 8."
-    )
-    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
-    gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
+    max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(default=8, description="Most of one kind.")
+    prompt_tokens: Tokens = Field(default=512, description="Of a request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1, description="Requests in flight at once."
+        default=1, description="Requests in flight."
     )
     target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="Wanted milliseconds per request; slower options are left out."
+        default=None, description="Of a request; slower ones are left out."
     )
     max_model_len: Tokens | None = Field(
         default=None,
-        description="Longest request in tokens; all count as long.",
+        description="Longest request; all are sized so.",
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="auto: the checkpoint, coarser ones of it, and fp8 made while loading.",
+        description="auto: also coarser checkpoints and fp8.",
     )
     kv_cache_dtype: KvCacheDtype = Field(
         default="auto",
-        description="KV cache dtype; auto: as the model says.",
+        description="auto: as the model says.",
         json_schema_extra={"enum": PUBLISHED_KV_DTYPES},
     )
     optimise: Literal[
@@ -59,14 +56,19 @@ class CompareRequest(RequestModel, frozen=True):
     ] = Field(default="fewest_gpus", description="What decides; cheapest needs prices.")
     prices: JsonText | None = Field(
         default=None,
-        description='JSON: {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}.',
+        description='{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}',
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0."
+        default=None, description="0.19.0; default: newest."
     )
-    limit: Annotated[int, Field(ge=1, le=200)] = Field(
-        default=8, description="Most rows of each list."
-    )
+    limit: Annotated[int, Field(ge=1, le=200)] = Field(default=8, description="Rows of each list.")
+
+
+class CostPoint(Report):
+    """What generated tokens cost where so many requests arrive; idle GPUs cost as much."""
+
+    requests_per_s: float = Field(description="Requests that arrive, over all GPUs.")
+    cost_per_million_tokens: float = Field(description="Of generated tokens.")
 
 
 class OptionReport(Report):
@@ -89,6 +91,10 @@ class OptionReport(Report):
     cost_per_hour: float | None = Field(default=None, description="When its price is given.")
     cost_per_million_tokens: float | None = Field(
         default=None, description="Of generated tokens, at the workload's concurrency."
+    )
+    cost_by_load: list[CostPoint] | None = Field(
+        default=None,
+        description="Of the best option: from a tenth of what it serves to nearly all.",
     )
     offered: bool = Field(description="Whether the card is commonly for rent or sale.")
     risk: str | None = Field(default=None, description="What may still fail after start.")

@@ -10,21 +10,25 @@ from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.check import FailureKind, StartupReport
 from vllm_preflight.contract.request import RequestModel
 
+# What a message of 4 MiB holds, however it is escaped but for the worst; a start-up's log has
+# a tenth of it. A log file of any size is read at both ends.
+MOST_LOG_CHARACTERS = 2_000_000
+
 
 class ExplainRequest(RequestModel, frozen=True):
     """What happened in this vLLM start-up, and what to change?"""
 
-    log: Annotated[str, Field(min_length=1, max_length=20_000_000)] = Field(
-        description="Text of a vLLM log, successful or not; more lines tell more."
+    log: Annotated[str, Field(min_length=1, max_length=MOST_LOG_CHARACTERS)] = Field(
+        description="More lines tell more."
     )
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         default=None, description="If the log does not name it."
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="If the log does not show it; such as H100."
+        default=None, description="If the log does not show it."
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
-        default=None, description="GiB of memory per GPU that CUDA shows."
+        default=None, description="GiB that CUDA shows."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="If the log does not show it."

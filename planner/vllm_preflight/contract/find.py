@@ -15,10 +15,10 @@ class FindRequest(HardwareInput, WorkloadInput, frozen=True):
     """Which models of the catalogue carry this workload on these GPUs?"""
 
     max_model_len: Tokens | None = Field(
-        default=None, description="Longest request in tokens; all count as long."
+        default=None, description="Longest request; all are sized so."
     )
     family: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="Words of the model's id, such as qwen3 or llama."
+        default=None, description="Words of the id: qwen3."
     )
     task: Literal["generate", "embed", "any"] = Field(
         default="generate", description="What the models do."
@@ -27,7 +27,7 @@ class FindRequest(HardwareInput, WorkloadInput, frozen=True):
         default=None, description="Most parameters, in billions."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0."
+        default=None, description="0.19.0; default: newest."
     )
     limit: Annotated[int, Field(ge=1, le=500)] = Field(default=20, description="Most rows.")
 

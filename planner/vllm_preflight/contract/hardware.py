@@ -15,7 +15,7 @@ class DetectRequest(RequestModel, frozen=True):
 
     cluster: Literal["none", "ray", "kubernetes"] = Field(
         default="none",
-        description="The cluster that RAY_ADDRESS or KUBECONFIG means; none: this machine.",
+        description="RAY_ADDRESS or KUBECONFIG says which.",
     )
     include_uuid: bool = Field(default=False, description="List each GPU's UUID too.")
 

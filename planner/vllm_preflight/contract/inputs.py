@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from vllm_preflight.contract.request import Count, Gib, JsonText, RequestModel, Tokens
+from vllm_preflight.contract.request import SCALED, Count, Gib, JsonText, RequestModel, Tokens
 
 # Other spellings of a dtype are understood, but left out of the published schemas.
 Dtype = Literal["auto", "float16", "bfloat16", "float32", "half", "fp16", "bf16", "fp32", "float"]
@@ -47,6 +47,7 @@ KvCacheDtype = Literal[
 
 # Words for --max-model-len with which vLLM chooses the longest that fits.
 _LEFT_TO_VLLM = frozenset({"auto", "-1"})
+_RUNNERS = frozenset({"generate", "pooling"})
 
 
 PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
@@ -55,11 +56,8 @@ PUBLISHED_DTYPES: list[JsonValue] = ["auto", "float16", "bfloat16", "float32"]
 PUBLISHED_KV_DTYPES: list[JsonValue] = [
     "auto",
     "fp8",
-    "fp8_e4m3",
     "fp8_e5m2",
-    "fp8_ds_mla",
     "bfloat16",
-    "float16",
     "nvfp4",
 ]
 
@@ -68,7 +66,7 @@ class ModelSource(RequestModel, frozen=True):
     """Which model, and in which precision."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        description="Hub id, catalogue id or local folder, such as Qwen/Qwen3-32B.",
+        description="Hub id, nickname or folder.",
     )
     revision: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="Branch, tag or commit. Default: main."
@@ -80,11 +78,11 @@ class ModelSource(RequestModel, frozen=True):
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="auto: the checkpoint's; or none, fp8, awq, gptq, nvfp4, ...",
+        description="auto: the checkpoint's; or none, fp8, awq, ...",
     )
     kv_cache_dtype: KvCacheDtype = Field(
         default="auto",
-        description="KV cache dtype; auto: as the model says.",
+        description="auto: as the model says.",
         json_schema_extra={"enum": PUBLISHED_KV_DTYPES},
     )
 
@@ -98,7 +96,7 @@ class ModelInput(ModelSource, frozen=True):
     )
     max_model_len: Tokens | None = Field(
         default=None,
-        description="Longest request in tokens. Default: the workload's, or the model's (start).",
+        description="Longest request; plans size all so.",
     )
     tokenizer: Annotated[str, Field(max_length=500)] | None = Field(
         default=None, description="Tokenizer, if not the model's own."
@@ -114,27 +112,24 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="Such as H100, 2x RTX 3090 or p5.48xlarge; auto: this machine's; fleet:ray or "
-        "fleet:kubernetes.",
+        description="H100, 2x L40S, p5.48xlarge; auto: this machine's; fleet:ray.",
     )
     gpus: Count | None = Field(
         default=None,
-        description="GPUs in all. Default: as needed.",
+        description="Default: as needed.",
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None,
-        description="GiB per GPU that CUDA shows.",
+        description="GiB that CUDA shows.",
     )
     interconnect: Literal["nvlink", "pcie", "unknown"] = Field(
         default="unknown", description="Link between the GPUs of a node."
     )
     tensor_parallel_size: Count | None = Field(
         default=None,
-        description="Tensor-parallel size. Default: recommended, or 1.",
+        description="Default 1, or chosen.",
     )
-    pipeline_parallel_size: Count | None = Field(
-        default=None, description="Pipeline stages. Default 1."
-    )
+    pipeline_parallel_size: Count | None = Field(default=None, description="Stages; default 1.")
     data_parallel_size: Count | None = Field(
         default=None,
         description="Replicas. Default 1.",
@@ -142,7 +137,7 @@ class HardwareInput(RequestModel, frozen=True):
     enable_expert_parallel: bool | None = Field(
         default=None, description="Whole experts per rank, not slices of each."
     )
-    nodes: Count | None = Field(default=None, description="Machines they are in. Default 1.")
+    nodes: Count | None = Field(default=None, description="Machines. Default 1.")
 
 
 Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
@@ -160,8 +155,8 @@ Percentile = Annotated[Literal[50, 95, 99], BeforeValidator(_whole_number)]
 class WorkloadInput(RequestModel, frozen=True):
     """What the deployment has to carry."""
 
-    prompt_tokens: Tokens = Field(default=512, description="Prompt tokens per request.")
-    gen_tokens: Tokens = Field(default=256, description="Generated tokens per request.")
+    prompt_tokens: Tokens = Field(default=512, description="Of a request.")
+    gen_tokens: Tokens = Field(default=256, description="Generated.")
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1, description="Requests in flight."
     )
@@ -206,7 +201,7 @@ class PolicyInput(RequestModel, frozen=True):
     )
     overhead_method: Literal["engine", "formula"] = Field(
         default="engine",
-        description="engine: as simulated; formula: compute_overhead's.",
+        description="engine: as simulated; formula: by the memory alone.",
     )
 
 
@@ -214,10 +209,10 @@ class EngineInput(RequestModel, frozen=True):
     """vLLM's own arguments. What is given is kept; the rest is recommended or defaulted."""
 
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0."
+        default=None, description="0.19.0; default: newest."
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1.0)] | None = Field(
-        default=None, description="Share of each GPU's memory vLLM may use. Default: the version's."
+        default=None, description="Default: the version's."
     )
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="Most sequences per batch."
@@ -233,7 +228,7 @@ class EngineInput(RequestModel, frozen=True):
     cpu_offload_gb: Gib | None = Field(
         default=None, description="GiB of weights per GPU in host memory."
     )
-    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = Field(
+    kv_cache_memory_bytes: Annotated[int, Field(ge=1, le=2**50), SCALED] | None = Field(
         default=None, description="KV-cache bytes per GPU."
     )
     enable_lora: bool | None = Field(default=None, description="Reserve buffers for LoRA adapters.")
@@ -256,29 +251,36 @@ class EngineInput(RequestModel, frozen=True):
     )
     free_vram_gb: Gib | None = Field(
         default=None,
-        description="GiB free per GPU. Default: detected, or all.",
+        description="GiB free per GPU.",
     )
     vllm_args: Annotated[str, Field(max_length=20_000)] | None = Field(
         default=None,
-        description="Further flags of vllm serve, checked: '--block-size 32 --enforce-eager'.",
+        description="Any vllm serve flags: '--kv-cache-dtype fp8'.",
+    )
+    runner: Literal["auto", "generate", "pooling"] = Field(
+        default="auto", description="pooling: embed or score texts; auto: as the model is made."
     )
     compile_cache: Literal["cold", "warm", "unknown"] = Field(
         default="unknown", description="cold: a first start."
     )
     calibration: JsonText | None = Field(
         default=None,
-        description="JSON that explain_startup_log returned.",
+        description="As a log gave it.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _left_to_vllm(cls, data: Any) -> Any:
-        """`max_model_len` auto (or -1), which no number can say, as the flag it is."""
+    def _as_flags(cls, data: Any) -> Any:
+        """What only vLLM's own words can say, as flags: a length left to it, the runner."""
         if not isinstance(data, Mapping):
             return data
-        given = cast(Mapping[str, Any], data)
-        if str(given.get("max_model_len", "")).strip().lower() not in _LEFT_TO_VLLM:
-            return given
-        others = {name: value for name, value in given.items() if name != "max_model_len"}
-        words = ["--max-model-len auto", *filter(None, [given.get("vllm_args")])]
-        return {**others, "vllm_args": " ".join(map(str, words))}
+        given = dict(cast(Mapping[str, Any], data))
+        words: list[str] = []
+        if str(given.get("max_model_len", "")).strip().lower() in _LEFT_TO_VLLM:
+            del given["max_model_len"]
+            words.append("--max-model-len auto")
+        if given.get("runner") in _RUNNERS:
+            words.append(f"--runner {given.pop('runner')}")
+        if words:
+            given["vllm_args"] = " ".join(map(str, (*words, given.get("vllm_args") or ""))).strip()
+        return given

@@ -17,18 +17,16 @@ class OverheadRequest(RequestModel, frozen=True):
         description="GiB of the whole tensor-parallel group."
     )
     tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
-    overhead_gb: Gib | None = Field(
-        default=None, description="GiB to use instead of the formula's value."
-    )
+    overhead_gb: Gib | None = Field(default=None, description="GiB instead of the formula's.")
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         default=None,
-        description="With gpu: also predict this model's runtime memory.",
+        description="With gpu: also its predicted memory.",
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="GPU name, such as H100; with model."
+        default=None, description="Such as H100; with model."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="vLLM release, such as 0.19.0."
+        default=None, description="0.19.0; default: newest."
     )
 
 

@@ -135,3 +135,17 @@ class PerfEstimate(Report):
     def concise(self) -> Self:
         """The answer without the terms and the curves."""
         return super().concise().model_copy(update={"curve": None, "load": None})
+
+
+class PoolingEstimate(Report):
+    """How many texts a model that pools reads, estimated from prompts of generating models."""
+
+    prompt_tokens: int = Field(description="Tokens of each text it is for.")
+    concurrency: float = Field(description="Texts in flight.")
+    texts_per_s: float = Field(description="Texts answered, on all GPUs of the deployment.")
+    prompt_tokens_per_s: float = Field(description="Their tokens.")
+    latency_ms: float = Field(description="From a text to its answer, waiting included.")
+    interval: dict[str, tuple[float, float]] = Field(
+        description="80 % intervals by field, of prompts that generating models read."
+    )
+    warnings: list[str] = Field(default_factory=list, description="What to look out for.")

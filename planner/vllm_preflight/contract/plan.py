@@ -17,8 +17,11 @@ from vllm_preflight.contract.inputs import (
     WorkloadInput,
 )
 from vllm_preflight.contract.inspect import ModelReport
-from vllm_preflight.contract.performance import PerfEstimate
+from vllm_preflight.contract.performance import PerfEstimate, PoolingEstimate
 from vllm_preflight.contract.verdict import OomRisk, Verdict
+
+# How the sentence of a wanted time begins.
+TARGET = "The target of "
 
 
 class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
@@ -130,6 +133,9 @@ class PlanResponse(Report):
     )
     performance: PerfEstimate | None = Field(
         default=None, description="How fast it serves the workload, where that can be estimated."
+    )
+    pooling: PoolingEstimate | None = Field(
+        default=None, description="The same for a model that embeds or scores texts."
     )
     artifacts: Artifacts = Field(description="Commands to run.")
     remedies: list[Remedy] | None = Field(

@@ -10,11 +10,20 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.units import scaled_int
 
 Count = Annotated[int, Field(ge=1, le=1024)]
 
 
-Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+def _whole(value: object) -> object:
+    """A number with a suffix, as vLLM's flags take it: 32k, 128K."""
+    number = scaled_int(value) if isinstance(value, str) else None
+    return value if number is None else number
+
+
+# Lets a whole number come with a suffix; behind Field, which would else lose its bounds.
+SCALED = BeforeValidator(_whole)
+Tokens = Annotated[int, Field(ge=1, le=100_000_000), SCALED]
 
 
 Gib = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -98,18 +107,21 @@ _OF_NUMBERS = frozenset(
 )
 
 
-def number_problem(request_class: type[RequestT], field: str, value: object) -> str | None:
-    """Which rule a number breaks as a field of the request; None where it breaks none."""
-    adapter = request_class.__pydantic_validator__
+def number_problem(
+    request_class: type[RequestT], data: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """The first field of `data` whose number breaks a rule, and what it must be."""
     try:
-        adapter.validate_assignment(request_class.model_construct(), field, value)
+        request_class.model_validate(dict(data))
     except ValidationError as error:
         for item in error.errors():
-            if item["loc"][:1] == (field,) and item["type"] in _OF_NUMBERS:
-                return f"{item['msg']} [input_value={value!r}]"
+            if item["type"] in _OF_NUMBERS:
+                return str(item["loc"][0]), str(item["msg"]).partition(" should ")[2]
     return None
 
 
+# Where a field may belong that is none.
+_FLAGS = "; what vllm serve takes goes into vllm_args as its flag"
 # Pydantic's rules that speak of parsing, in plain words.
 _RULES: Mapping[str, str] = {
     "int_parsing": "be a whole number",
@@ -117,6 +129,7 @@ _RULES: Mapping[str, str] = {
     "int_from_float": "be a whole number",
     "float_parsing": "be a number",
     "bool_parsing": "be true or false",
+    "tuple_type": "be a list of names",
     "string_unicode": "be text that the terminal's encoding can carry",
 }
 
@@ -125,8 +138,10 @@ def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
     if item["type"] == "extra_forbidden":
         near = _nearest_field(field, request_class.model_fields)
-        known = f"; did you mean {near!r}?" if near else "."
-        return f"There is no field {field!r}{known}"
+        if near is not None:
+            return f"There is no field {field!r}; did you mean {near!r}?"
+        flags = "vllm_args" in request_class.model_fields
+        return f"There is no field {field!r}{_FLAGS if flags else ''}."
     if item["type"] == "missing":
         return f"The field {field!r} is required."
     if not field:
@@ -144,7 +159,7 @@ def _nearest_field(name: str, fields: Collection[str]) -> str | None:
     spoken = _SPOKEN.get(name.lower().replace("-", "_"))
     if spoken is not None:
         return spoken if spoken in fields else None
-    near = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5)), None)
+    near = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.6)), None)
     if near is not None:
         return near
     meant = difflib.get_close_matches(name, _SPOKEN, n=1, cutoff=0.7)

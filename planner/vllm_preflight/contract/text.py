@@ -13,7 +13,7 @@ from typing import Any, cast
 
 
 def as_markdown(answer: Mapping[str, Any]) -> str:
-    """`answer` (JSON values) as Markdown: lines for scalars, sections, lists and tables."""
+    """`answer` (JSON values) as Markdown: a line for each section, then lists and tables."""
     return "\n".join(_lines(answer, level=2)).strip()
 
 
@@ -43,19 +43,32 @@ def scalar(value: object) -> str:
     """A JSON scalar as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return f"{value:,.0f}"
     return str(value)
 
 
 def _lines(members: Mapping[str, Any], level: int) -> list[str]:
+    """Scalars and flat sections a line each; what has lists or texts in it under a heading.
+
+    Below the sections of an answer a few words in a list are part of the line.
+    """
     members = {key: value for key, value in members.items() if value not in ([], {})}
-    flat = [(key, value) for key, value in members.items() if not _is_nested(value)]
-    nested = [(key, value) for key, value in members.items() if _is_nested(value)]
-    lines = [f"- {key}: {_inline(value)}" for key, value in flat]
-    for key, value in nested:
-        lines += ["", f"{'#' * level} {key}", *_section(value, level)]
+    nested = _holds_rows if level == 2 else _holds_texts
+    lines: list[str] = []
+    for key, value in members.items():
+        if not nested(value):
+            lines.append(f"{key}: {_member(key, value)}")
+    for key, value in members.items():
+        if nested(value):
+            lines += ["", f"{'#' * level} {key}", *_section(value, level)]
     return lines
+
+
+def _member(key: str, value: object) -> str:
+    # vLLM's sentence, as predicted or as a log has it: somebody else's words.
+    text = _inline(value, " | ")
+    return f'"{text}"' if key == "message" else text
 
 
 def _section(value: object, level: int) -> list[str]:
@@ -84,21 +97,31 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _is_nested(value: object) -> bool:
+def _holds_texts(value: object) -> bool:
+    """Whether a value needs more than a line: the text of a file, or rows of a table."""
     if isinstance(value, str):
         # What ends a line is the text of a file.
         return value.endswith("\n")
     if isinstance(value, Mapping):
-        return bool(cast(Mapping[str, Any], value))
+        return any(map(_holds_texts, cast(Mapping[str, object], value).values()))
     if isinstance(value, list):
-        return any(isinstance(item, Mapping | str) for item in cast(list[object], value))
+        return any(isinstance(item, Mapping) for item in cast(list[object], value))
     return False
 
 
-def _inline(value: object) -> str:
+def _holds_rows(value: object) -> bool:
+    """The same at the top, where a list of sentences is a list, too."""
     if isinstance(value, list):
-        return " to ".join(scalar(item) for item in cast(list[object], value)) or "none"
+        return any(isinstance(item, Mapping | str) for item in cast(list[object], value))
+    return _holds_texts(value)
+
+
+def _inline(value: object, between: str = ", ") -> str:
+    if isinstance(value, list):
+        items = cast(list[object], value)
+        joint = "; " if any(isinstance(item, str) for item in items) else " to "
+        return joint.join(map(_inline, items)) or "none"
     if isinstance(value, Mapping):
         members = cast(Mapping[str, Any], value)
-        return ", ".join(f"{key} {_inline(item)}" for key, item in members.items()) or "none"
+        return between.join(f"{key} {_inline(item)}" for key, item in members.items()) or "none"
     return scalar(value).replace("\n", " ")

@@ -17,8 +17,8 @@ class VariedRequest(StartupRequest, frozen=True):
 
     vary: JsonText | None = Field(
         default=None,
-        description='Also with other values, at most 32 launches: {"kv_cache_dtype": ["auto", '
-        '"fp8"], "vllm_version": ["0.19.0", "0.33.0"]}.',
+        description='A row each, at most 32: {"kv_cache_dtype": ["auto", "fp8"], '
+        '"vllm_version": ["0.19.0", "0.33.0"]}.',
     )
 
 

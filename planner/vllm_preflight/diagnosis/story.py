@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from vllm_preflight.base.text import quoted
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.explain import TermComparison
 from vllm_preflight.logs.causes import Cause, cause_of
@@ -33,11 +35,11 @@ def tell(
     if log.failure and log.outcome in ("failed", "started_then_failed"):
         tried = predicted is not None and log.outcome == "failed"
         sentences.append(_advice(log.failure, remedies) if tried else _own_advice(log.failure))
-    sentences += [told(cause) for name in log.symptoms if (cause := cause_of(name))]
+    sentences += [told_of(cause) for name in log.symptoms if (cause := cause_of(name))]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def told(cause: Cause) -> str:
+def told_of(cause: Cause) -> str:
     """A cause with its remedy and where that is set."""
     return f"{cause.cause}. {cause.remedy} ({cause.setting})."
 
@@ -52,7 +54,7 @@ def name_difference(row: TermComparison) -> str:
 
 def _what_happened(log: StartupLog) -> str:
     who = f"vLLM {log.version}" if log.version else "vLLM"
-    what = f" {log.model}" if log.model else " a model"
+    what = f" {_name(log.model)}" if log.model else " a model"
     above = cause_of(log.consequence) if log.consequence else None
     if log.outcome == "unknown" and above is not None:
         whose = f" with{what}" if log.model else ""
@@ -79,6 +81,11 @@ def _what_happened(log: StartupLog) -> str:
     if log.failure and not log.failure.certain:
         reason = f"{reason} That is the likeliest; the log lacks the stack that would prove it."
     return f"{who} did not start{what}. {reason}".rstrip()
+
+
+def _name(model: str) -> str:
+    """The model as the log names it; quoted where that looks like no name."""
+    return model if re.fullmatch(r"[\w./~@:+-]{1,200}", model) else quoted(model)
 
 
 def _last_phase(log: StartupLog) -> str:
@@ -117,7 +124,7 @@ _PROBLEMS: Mapping[FailureKind, str] = {
 def _failure(failure: LogFailure) -> str:
     cause = cause_of(failure.cause) if failure.cause else None
     if cause is not None:
-        return f"{cause.cause}: {_ended(failure.message)}"
+        return f'{cause.cause}: "{failure.message}".'
     if failure.kind == "out_of_memory_after_sizing" and failure.phase == "serving":
         return (
             "It ran out of GPU memory under load: requests needed more than was left outside the "
@@ -126,7 +133,8 @@ def _failure(failure: LogFailure) -> str:
     if failure.kind in _PLAIN_KINDS:
         return _PLAIN_KINDS[failure.kind]
     if failure.kind in _PROBLEMS:
-        return f"{_PROBLEMS[failure.kind]}: {_ended(failure.message or 'it does not say why')}"
+        told = f'"{failure.message}"' if failure.message else "it does not say why"
+        return f"{_PROBLEMS[failure.kind]}: {told}."
     figures = failure.figures
     match failure.kind:
         case "free_memory_below_request":
@@ -151,10 +159,6 @@ def _failure(failure: LogFailure) -> str:
             blocks, seqs = figures.get("mamba_blocks"), figures.get("max_num_seqs")
             counts = f" ({blocks:g} for {seqs:g})" if blocks and seqs else ""
             return f"There were fewer state blocks than max_num_seqs{counts}."
-
-
-def _ended(message: str) -> str:
-    return f"{message}{'' if message[-1:] in '.…!?' else '.'}"
 
 
 def _too_small(failure: LogFailure) -> str:

@@ -171,7 +171,7 @@ def _detected(request: HardwareInput) -> Hardware:
     if not detection.gpus:
         raise NoGpuDetected(
             f"gpu is auto, but no GPU was detected: {detection.reason}",
-            "Name one, for example gpu=H100 (--gpu H100).",
+            "Name it as gpu, such as H100.",
         )
     if request.gpus is not None and request.gpus > len(detection.gpus) * (request.nodes or 1):
         raise InvalidRequest(

@@ -6,13 +6,24 @@ The text is never executed; of the files it names only that of --config is read.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
+from vllm_preflight.launch.acceptance.named import refuse_names, unread_variables
+from vllm_preflight.launch.acceptance.together import refuse_together
+from vllm_preflight.launch.beside import (
+    VARIABLES,
+    curly_words,
+    device_of,
+    is_spread,
+    named_release,
+    platform_of,
+    unexported,
+)
 from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.flags.files import read_config_file
 from vllm_preflight.launch.flags.parser import ArgumentsRefused, Given, Reading, read_arguments
@@ -31,28 +42,15 @@ from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.launch.words.devices import Visible, by_environment
 from vllm_preflight.launch.words.expand import Expanded
 from vllm_preflight.launch.words.find import find_server_command
-from vllm_preflight.launch.words.images import platform_of_image, release_of
-from vllm_preflight.launch.words.packages import release_allowed
-from vllm_preflight.launch.words.prepare import CURLY_QUOTES
 from vllm_preflight.launch.words.server import ServerCommand
 
 _UNNAMED = "unnamed"
-_CURLY = frozenset(CURLY_QUOTES)
 # Keys of older releases' flags in the model's config.
 _ROPE_ARGUMENTS = ("rope_scaling", "rope_theta")
-_VARIABLES = ("VLLM_", "CUDA_", "NVIDIA_VISIBLE", "PYTORCH_", "NCCL_")
 # The release from which vLLM's images start `vllm serve` and not the older module.
 _IMAGES_SERVE_SINCE = (0, 11, 1)
-# Back ends and arguments of launches that one machine does not hold.
-_CLUSTER_BACKENDS = frozenset({"ray", "external_launcher"})
-_PARTIAL = frozenset(
-    {
-        *("data_parallel_rank", "data_parallel_start_rank", "data_parallel_size_local"),
-        *("data_parallel_hybrid_lb", "data_parallel_external_lb", "headless"),
-    }
-)
-# Variables that only other builds of vLLM read.
-_OTHER_BUILDS = {"VLLM_CPU_KVCACHE_SPACE": "cpu", "VLLM_CPU_OMP_THREADS_BIND": "cpu"}
+# The module takes a model by place since then, and never reads it.
+_MODULE_TAKES_MODEL_SINCE = (0, 10, 0)
 # How often a correction may need another one.
 _MOST_CORRECTIONS = 8
 
@@ -110,7 +108,7 @@ class ParsedCommand:
             words = list(self.refusal.corrected)
         if model is not None:
             words = [*(() if self.command.entry == "serve" else ("--model",)), model, *words]
-        return changed_line(self.command, words, changes)
+        return changed_line(self.command, words, changes).strip()
 
 
 def parse_command(
@@ -133,9 +131,10 @@ def parse_server(
     command: ServerCommand, version: str | None = None, *, model: str | None = None
 ) -> ParsedCommand:
     """The arguments of a server that was found, as `version` reads them; see parse_command."""
-    warnings = [*command.notes, *_unexported(command), *_curly(command)]
-    tagged = _named_release(command, version, warnings)
+    warnings = [*command.notes, *unexported(command), *curly_words(command)]
+    tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
+    warnings += unread_variables(command.environment, parser.version)
     reader = _Reader(command, parser, model, warnings)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
@@ -147,6 +146,7 @@ def parse_server(
         named = {} if name is None else {"model": name}
         return reader.parsed({**fields, **named}, {}, refusal)
     _name_missing(reading, model)
+    reader.check_place(reading)
     values, extra = bearing_values(reading.given, parser.version, warnings)
     fields |= values
     if reading.model is not None and reading.model.origin and not reading.model.missing:
@@ -161,15 +161,16 @@ def parse_server(
         warnings.append(
             f"The command names no model; vLLM serves its default, {parser.default_model}."
         )
-    refusal = (
-        refuse_model(str(fields.get("model", "")))
-        or refuse_values(fields, extra)
-        or _refuse_tools(reading)
-    )
-    if refusal is None:
-        # A request may name the model beside a command that does not.
-        validate_request(StartupRequest, {"model": _UNNAMED, **fields})
-    return replace(reader.parsed(fields, extra, refusal), spread=_spread(reading))
+    platform = device_of(reading)
+    refusal = reader.wrong_model(reading, fields) or refuse_values(fields, extra, parser.version)
+    if refusal is not None:
+        kept = {name: fields[name] for name in ("model", "vllm_version") if name in fields}
+        parsed = reader.parsed(kept, {}, refusal)
+        return replace(parsed, platform=parsed.platform or platform)
+    # A request may name the model beside a command that does not.
+    validate_request(StartupRequest, {"model": _UNNAMED, **fields})
+    parsed = reader.parsed(fields, extra, None)
+    return replace(parsed, spread=is_spread(reading), platform=parsed.platform or platform)
 
 
 class _Refused(Exception):
@@ -186,22 +187,6 @@ def _named_model(words: Sequence[str]) -> str | None:
         flag, _, value = word.partition("=")
         if flag == "--model":
             return value or following or None
-    return None
-
-
-def _spread(reading: Reading) -> bool:
-    """Whether the launch may have workers on other machines, or only a part of its replicas."""
-    given = {item.argument.dest: item.value for item in reading.given}
-    ray = {given.get("distributed_executor_backend"), given.get("data_parallel_backend")}
-    nodes = given.get("nnodes", 1)
-    return nodes != 1 or not ray.isdisjoint(_CLUSTER_BACKENDS) or not _PARTIAL.isdisjoint(given)
-
-
-def _refuse_tools(reading: Reading) -> Refusal | None:
-    """The refusal of tool calls that no parser reads (vLLM entrypoints/openai/cli_args.py)."""
-    given = {item.argument.dest: item.value for item in reading.given}
-    if given.get("enable_auto_tool_choice") and not given.get("tool_call_parser"):
-        return Refusal("Error: --enable-auto-tool-choice requires --tool-call-parser")
     return None
 
 
@@ -230,13 +215,46 @@ class _Reader:
             raise _Refused(Refusal(error.message, "", (), dict.fromkeys(error.origin))) from error
         except ArgumentsRefused as error:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
-        if reading.extras and not any(token.missing for token in reading.extras):
+        named = [*([reading.model] if reading.model is not None else []), *reading.extras]
+        if reading.extras and not any(token.missing for token in named):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
+        given = {item.argument.dest: item for item in reading.given}
+        version = self.parser.version
+        refusal = refuse_together(given, version) or refuse_names(
+            given, self.command.environment, version
+        )
+        if refusal is not None:
+            raise _Refused(refusal)
         return reading
+
+    def wrong_model(self, reading: Reading, fields: Mapping[str, Any]) -> Refusal | None:
+        """The refusal of the model's name, with the name that was meant put in its place."""
+        words = [word.text for word in self.command.words]
+        named = [reading.model] if reading.model is not None else []
+        origins = [item.origin for item in (*named, *reading.given) if item.origin]
+        name = str(fields.get("model", ""))
+        origin = [i for found in origins for i in found if name and name in words[i]]
+        refusal = refuse_model(name, origin, words)
+        return None if refusal is None else self.tried(refusal, words)
+
+    def check_place(self, reading: Reading) -> None:
+        """Refuse a model that the older server module takes and does not serve.
+
+        Source: vLLM entrypoints/openai/api_server.py: only `vllm serve` reads model_tag.
+        """
+        if self._serves or reading.model is None:
+            return
+        takes = self.parser.version >= _MODULE_TAKES_MODEL_SINCE
+        then = f"serve {self.parser.default_model}" if takes else "stop"
+        raise InvalidRequest(
+            f"The server module does not read a model that stands by itself "
+            f"({reading.model.text[:80]!r}): it would {then}.",
+            "Write --model before it, or start it with vllm serve.",
+        )
 
     def _read(self, tokens: Sequence[Token]) -> Reading:
         if self.model is not None and not _names_model(tokens):
-            tokens = [Token(self.model), *tokens]
+            tokens = [*(() if self._serves else (Token("--model"),)), Token(self.model), *tokens]
         words = preprocess(tokens, self.parser, serve=self._serves, read_config=self._read_config)
         return read_arguments(words, self.parser)
 
@@ -279,7 +297,7 @@ class _Reader:
             default_model=self.parser.default_model,
             words=tuple(word.text for word in self.command.words),
             visible=min(limits, key=lambda limit: limit.count, default=None),
-            platform=_platform(self.command),
+            platform=platform_of(self.command),
             unread=tuple(self.unread),
             command=self.command,
         )
@@ -320,69 +338,10 @@ def _decides(given: Given) -> bool:
     return flag is not None and flag.reckoned
 
 
-def _named_release(command: ServerCommand, given: str | None, warnings: list[str]) -> str | None:
-    """The version that the text names; None, with a warning, where it leaves it open.
-
-    None too where one is `given` beside the text, which then holds.
-    """
-    image, installed = command.image, command.installed
-    release, sure = None, True
-    if installed:
-        release, sure = release_allowed(installed)
-        said = f"vllm{installed}" if installed[0] in "=<>~!" else f"vLLM's {installed} build"
-    elif image is not None:
-        release = release_of(image)
-        said = f"The image {image[:80]!r}"
-    else:
-        return None
-    if given is not None:
-        if release is not None and sure and parse_version(release) != parse_version(given):
-            warnings.append(f"{said} holds vLLM {release}; {given} is taken, as was given.")
-        return None
-    if release is None:
-        warnings.append(
-            f"{said} does not say which release it is; the newest known one is assumed."
-            if installed
-            else f"{said} does not say which vLLM it holds; the newest known release is assumed."
-        )
-        return None
-    parse_version(release)
-    if not sure:
-        warnings.append(f"{said} leaves the release open; {release}, the newest, is assumed.")
-    return release
-
-
-def _curly(command: ServerCommand) -> Iterator[str]:
-    """Words that a word processor has quoted: a shell takes such quotes for letters."""
-    quoted = [word.text for word in command.words if not _CURLY.isdisjoint(word.text)]
-    if quoted:
-        yield (
-            f"Curly quotes are none to a shell: vLLM gets {quoted[0][:60]!r} as it stands. Write "
-            "straight ones."
-        )
-
-
-def _unexported(command: ServerCommand) -> Iterator[str]:
-    """Variables that bear on vLLM and do not reach it."""
-    names = [name for name in command.unexported if name.startswith(_VARIABLES)]
-    if names:
-        yield (
-            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} set but not exported: the "
-            "server does not see it. Write export before it."
-        )
-
-
-def _platform(command: ServerCommand) -> str | None:
-    """What vLLM is built for, where the image or a variable of another build says so."""
-    if command.image is not None and (found := platform_of_image(command.image)):
-        return found
-    return next((p for n, p in _OTHER_BUILDS.items() if n in command.environment), None)
-
-
 def _bearing(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that may bear on memory. Secrets are never kept."""
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(_VARIABLES) and not is_secret(name)
+        if name.startswith(VARIABLES) and not is_secret(name)
     }

@@ -6,6 +6,8 @@ adjust_cudagraph_sizes_for_spec_decode), config/compilation.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from vllm_preflight.base.units import round_up
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.defaults import default_for, model_fact
@@ -35,12 +37,18 @@ def cudagraph_capture_sizes(
             launch.max_cudagraph_capture_size or _USUAL_MAXIMUM, launch.max_num_batched_tokens
         )
         return tuple(size for size in (1, 2, 4, *range(8, limit + 1, 8)) if size <= limit)
-    maximum = _maximum(launch, capability, model_type, rule)
-    sizes = {1, 2, 4, *range(8, min(maximum + 1, 256), 8), *range(256, maximum + 1, 16)}
-    if rule == "seqs_and_limits":
-        sizes |= {launch.max_num_batched_tokens, launch.max_num_seqs}
-    # A decode step of a drafted sequence has 1 + drafted tokens; sizes follow that.
-    step = 1 + launch.speculative_tokens
+    limits = (launch.max_num_batched_tokens, launch.max_num_seqs)
+    return _sizes_up_to(
+        _maximum(launch, capability, model_type, rule),
+        limits if rule == "seqs_and_limits" else (),
+        # A decode step of a drafted sequence has 1 + drafted tokens; sizes follow that.
+        1 + launch.speculative_tokens,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _sizes_up_to(maximum: int, further: tuple[int, ...], step: int) -> tuple[int, ...]:
+    sizes = {1, 2, 4, *range(8, min(maximum + 1, 256), 8), *range(256, maximum + 1, 16), *further}
     rounded = {round_up(size, step) for size in sizes if size <= maximum}
     return tuple(sorted(size for size in rounded if size <= maximum))
 

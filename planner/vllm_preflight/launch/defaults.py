@@ -86,12 +86,14 @@ def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
     return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason, bracketed)
 
 
-def v0_engine_features(version: Version) -> Mapping[str, str]:
-    """What `version` still runs in the V0 engine: feature name to its words."""
-    rules = _table()["v0_engine"]["rules"]
-    return {
-        rule["feature"]: rule["says"] for rule in rules if version < parse_version(rule["until"])
-    }
+def v0_engine_rules(kind: str, version: Version) -> list[Mapping[str, Any]]:
+    """What `version` still runs in the V0 engine: its "rules", or its "arguments"."""
+    return [
+        rule
+        for rule in _table()["v0_engine"][kind]
+        if "since" not in rule or parse_version(rule["since"]) <= version
+        if version < parse_version(rule["until"])
+    ]
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,11 @@ utils/torch_utils.py (resolve_kv_cache_dtype_string).
 from __future__ import annotations
 
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.acceptance.kv_cache import check_attention_kernels, check_kv_cache_dtype
+from vllm_preflight.launch.acceptance.kv_cache import (
+    CacheKinds,
+    check_attention_kernels,
+    check_kv_cache_dtype,
+)
 from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
@@ -137,7 +141,7 @@ def resolve_kv_cache_dtype(
         dtype = _auto_kv_dtype(architecture, major, checkpoint_kv_cache_dtype, notes)
     else:
         notes.given("kv_cache_dtype")
-        if not check_kv_cache_dtype(dtype, notes):
+        if not check_kv_cache_dtype(dtype, gpu, notes):
             return "auto"
         if dtype == "fp8" and sparse and major != 10:
             dtype = "fp8_ds_mla"
@@ -145,10 +149,19 @@ def resolve_kv_cache_dtype(
         dtype = "fp8_ds_mla"
     if sparse and major == 12:
         dtype = "fp8_ds_mla"
-    latent = any(isinstance(cache, LatentCache | CompressedCache) for cache in caches)
-    check_attention_kernels(dtype, latent, sparse, gpu, notes)
+    kinds = CacheKinds(
+        latent=any(isinstance(cache, LatentCache) for cache in caches),
+        sparse=sparse,
+        compressed=any(isinstance(cache, CompressedCache) for cache in caches),
+        hybrid=architecture.is_hybrid,
+    )
+    before = len(notes.problems)
+    check_attention_kernels(dtype, kinds, gpu, notes)
+    if len(notes.problems) > before:
+        # What is refused has no pages to size.
+        return "auto"
     if dtype.startswith("fp8"):
-        _check_fp8_kernels(architecture, caches, gpu, notes)
+        _check_fp8_kernels(architecture, caches, dtype, gpu, notes)
     return dtype
 
 
@@ -166,15 +179,17 @@ def _auto_kv_dtype(
 
 
 def _check_fp8_kernels(
-    architecture: Architecture, caches: set[Cache], gpu: Gpu, notes: Notes
+    architecture: Architecture, caches: set[Cache], dtype: str, gpu: Gpu, notes: Notes
 ) -> None:
     """Refuse an FP8 cache where only Triton's attention fits and the GPU has no FP8.
 
-    Latent attention, attention sinks and heads wider than 256 leave Triton below
-    capability 8.9 (vLLM 0.33; FlashInfer, which the others get, converts in software).
+    Latent attention, attention sinks, heads wider than 256 and scales per token and head
+    leave Triton below capability 8.9 (vLLM 0.33; FlashInfer, which the others get, converts
+    in software).
     """
     if gpu.compute_capability is None or not _AMPERE <= gpu.compute_capability < _ADA:
         return
+    scaled = dtype.endswith("per_token_head")
     latent = any(isinstance(cache, LatentCache) for cache in caches)
     wide = any(isinstance(cache, AttentionCache) and cache.head_dim > 256 for cache in caches)
     sinks = any(
@@ -182,7 +197,7 @@ def _check_fp8_kernels(
         for layer in architecture.layer_counts
         for weight in layer.weights
     )
-    if not (latent or wide or sinks):
+    if not (latent or wide or sinks or scaled):
         return
     major, minor = gpu.compute_capability
     backend = "Triton MLA" if latent else "Triton attention"

@@ -54,7 +54,8 @@ class LaunchInputs:
         asked = self.text("runner") or self.text("task")
         if asked and asked != "auto":
             return asked in _POOLING
-        if self.architecture.sentence_transformer:
+        since = self.architecture.pools_since
+        if since is not None and self.notes.version >= since:
             return True
         # vLLM decides by the class: a decoder trained to embed still generates unless told.
         generates = self.architecture.architecture.endswith(_GENERATIVE)

@@ -92,6 +92,7 @@ class Launch:
     data_parallel_size: int = 1
     decode_context_parallel_size: int = 1
     enable_expert_parallel: bool = False
+    all2all_backend: str | None = None
     quantization: str | None = None
     block_size: int | None = None
     enforce_eager: bool = False

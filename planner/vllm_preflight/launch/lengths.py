@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -19,20 +21,20 @@ from vllm_preflight.models.parts.common import rope_sections
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
-# Since then the tokenizer's length counts for pooling, later with absolute positions alone.
-_TOKENIZER_SINCE: Version = (0, 9, 2)
-_ABSOLUTE_ONLY_SINCE: Version = (0, 10, 0)
 # The first release on transformers 5, whose configs keep ropes under another key.
 _ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
 _YARN_COUNTS_UNTIL: Version = (0, 30, 0)
 # Until then only the key rope_scaling is read.
 _SCALING_ONLY_UNTIL: Version = (0, 12, 0)
+# Later releases may be installed with transformers 5, which completes what is missing.
+_ROPES_COMPLETED_SINCE: Version = (0, 18, 0)
 
 
 def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request in tokens, and whether vLLM is to lower it to what fits."""
     architecture, notes = inputs.architecture, inputs.notes
+    _check_rope(inputs)
     limit = longest = _own_length(inputs)
     asked = inputs.request.max_model_len
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
@@ -57,6 +59,33 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     return asked, False
 
 
+def _check_rope(inputs: LaunchInputs) -> None:
+    """Note what transformers 4 lets vLLM refuse of a rope that the user writes himself.
+
+    Source: vLLM 0.8 to 0.17 transformers_utils/config.py (patch_rope_scaling_dict,
+    patch_rope_parameters_dict) and config/model.py (_get_and_verify_max_len).
+    """
+    version = inputs.notes.version
+    overrides = inputs.extra.get("hf_overrides")
+    overridden: object = None
+    if isinstance(overrides, Mapping):
+        overridden = cast(Mapping[str, object], overrides).get("rope_scaling")
+    rope = inputs.extra.get("rope_scaling") or overridden
+    if not isinstance(rope, Mapping) or version >= _ROPES_COMPLETED_SINCE:
+        return
+    given = cast(Mapping[str, object], rope)
+    kind = given.get("rope_type", given.get("type"))
+    if kind is None:
+        key = "rope_scaling" if version < _SCALING_ONLY_UNTIL else "rope_parameters"
+        inputs.notes.refuse(f"{key} should have a 'rope_type' key")
+    elif kind == "yarn" and "original_max_position_embeddings" not in given:
+        length = inputs.architecture.max_position
+        inputs.notes.refuse(
+            "KeyError: 'original_max_position_embeddings'",
+            f'"original_max_position_embeddings": {length} in the rope',
+        )
+
+
 def _own_length(inputs: LaunchInputs) -> int:
     """The model's own maximum, as the release derives it."""
     scaled = inputs.architecture.yarn_length
@@ -74,19 +103,20 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
 
 
 def _within_tokenizer(inputs: LaunchInputs) -> int:
-    """The model's own length, cut to its tokenizer's where vLLM looks at that."""
-    architecture, version = inputs.architecture, inputs.notes.version
+    """The model's own length, cut to its tokenizer's where vLLM looks at that.
+
+    It does where a model pools and its positions are absolute.
+    """
+    architecture = inputs.architecture
     said = architecture.tokenizer_length
-    if said is None or said >= architecture.max_position or not inputs.pooling:
-        return architecture.max_position
-    if version < _TOKENIZER_SINCE:
+    if said is None or not inputs.pooling:
         return architecture.max_position
     kind = inputs.config.get("position_embedding_type")
-    if kind is None and version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+    if kind is None and inputs.notes.version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
         # What the config classes of transformers 4 said of themselves.
         kind = "absolute"
-    minded = kind == "absolute" or version < _ABSOLUTE_ONLY_SINCE
-    return said if minded else architecture.max_position
+    limited = min(said, architecture.max_position)
+    return limited if kind == "absolute" else architecture.max_position
 
 
 def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
@@ -117,7 +147,8 @@ def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
 def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     """Rope scaling that makes the length the model's own, where YaRN reaches it.
 
-    Only for a model with one plain rope: what another scaling means is its maker's.
+    Only for a model with one plain rope: what another scaling means is its maker's. The
+    scaling starts from the length the model was trained at, which is not always the stated one.
     """
     overrides = inputs.extra.get("hf_overrides")
     scaled = inputs.architecture.yarn_length
@@ -131,7 +162,8 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     ropes = rope_sections(outer)
     plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)
     own = outer.integer("max_position_embeddings", default=0) == limit
-    factor = -(-asked // limit)
+    trained = _trained_lengths().get((outer.model_type, limit), limit)
+    factor = -(-asked // trained)
     if not (own and plain and len(ropes) <= 1 and inputs.architecture.ropes):
         return ()
     if factor > _LARGEST_YARN_FACTOR:
@@ -139,7 +171,7 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     scaling = {
         "rope_type": "yarn",
         "factor": float(factor),
-        "original_max_position_embeddings": limit,
+        "original_max_position_embeddings": trained,
     }
     key = "rope_scaling"
     if inputs.notes.version >= _ROPE_PARAMETERS_SINCE:
@@ -147,5 +179,13 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
         theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if ropes else None)
         if theta is not None:
             scaling = {"rope_theta": theta, **scaling}
-    overrides = {key: scaling, "max_position_embeddings": limit * factor}
+    overrides = {key: scaling, "max_position_embeddings": trained * factor}
     return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)
+
+
+@cache
+def _trained_lengths() -> dict[tuple[str, int], int]:
+    """The length a model was trained at, by its type and the length its config states."""
+    path = Path(__file__).with_name("trained_lengths.json")
+    rows = json.loads(path.read_text(encoding="utf-8"))["lengths"]
+    return {(kind, row["stated"]): row["trained"] for row in rows for kind in row["model_types"]}

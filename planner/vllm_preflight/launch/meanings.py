@@ -15,6 +15,7 @@ from vllm_preflight.launch.flags.bearing import AUTO_LENGTH, Flag, flag_of
 from vllm_preflight.launch.flags.parser import Given
 from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.versions import format_version
 
 # Flags that are keys of --speculative-config.
 _DRAFT_KEYS = {
@@ -26,7 +27,10 @@ _DRAFT_KEYS = {
     "spec_model": "model",
     "spec_tokens": "num_speculative_tokens",
 }
+# vllm/engine/arg_utils.py (create_speculative_config): --x.num-y is num_y.
+_DASHED_DRAFT_KEYS_SINCE: Version = (0, 26, 0)
 _LEVELS = range(4)
+_UNNAMED = "unnamed"
 
 
 def bearing_values(
@@ -60,7 +64,7 @@ def bearing_values(
     if fields.get("max_model_len") == -1:
         fields.pop("max_model_len")
         extra["max_model_len"] = AUTO_LENGTH
-    _modernise(fields, extra)
+    _modernise(fields, extra, version)
     return fields, extra
 
 
@@ -71,8 +75,14 @@ def _value(flag: Flag, value: Any) -> Any:
     return int(value) if is_level else value
 
 
-def _modernise(fields: dict[str, Any], extra: dict[str, Any]) -> None:
+def _modernise(fields: dict[str, Any], extra: dict[str, Any], version: Version) -> None:
     """Older and shorter spellings, as the arguments they stand for."""
+    if version >= _DASHED_DRAFT_KEYS_SINCE and "speculative_config" in fields:
+        given: object = json.loads(fields["speculative_config"])
+        if isinstance(given, dict):
+            items = cast(dict[str, Any], given).items()
+            named = {key.replace("-", "_"): value for key, value in items}
+            fields["speculative_config"] = json.dumps(named)
     draft = {key: extra.pop(name) for name, key in _DRAFT_KEYS.items() if name in extra}
     if draft:
         whole = json.loads(fields.get("speculative_config", "{}"))
@@ -86,22 +96,21 @@ def _modernise(fields: dict[str, Any], extra: dict[str, Any]) -> None:
         extra.setdefault("mm_encoder_tp_mode", "data")
 
 
-def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusal | None:
-    """The refusal of a number that the parser takes and vLLM's configs do not."""
-    for name, value in fields.items():
-        problem = number_problem(StartupRequest, name, value)
-        if problem is not None:
-            return Refusal(f"1 validation error: {name}\n  {problem}")
+def refuse_values(
+    fields: Mapping[str, Any], extra: Mapping[str, Any], version: Version
+) -> Refusal | None:
+    """The refusal of a number with which no release runs, whatever its own checks say."""
+    problem = number_problem(StartupRequest, {**fields, "model": _UNNAMED})
+    if problem is not None:
+        name, rule = problem
+        return _refused_number(name, fields[name], rule, version)
     for name, value in extra.items():
         flag = flag_of(name)
         values = cast(list[object], value if isinstance(value, list) else [value])
         low = [v for v in values if _is_number(v) and flag is not None and v < flag.minimum]
         if flag is not None and low:
-            least = flag.minimum
-            return Refusal(
-                f"1 validation error: {name}\n  Input should be greater than or equal to {least} "
-                f"[input_value={low[0]!r}]"
-            )
+            rule = f"be greater than or equal to {flag.minimum}"
+            return _refused_number(name, low[0], rule, version)
     adapters = fields.get("max_loras", 1)
     kept = extra.get("max_cpu_loras")
     if fields.get("enable_lora") and kept is not None and kept < adapters:
@@ -118,6 +127,12 @@ def refuse_values(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> Refusa
             "-O takes 0 to 3; keys of the compilation config are written -cc.key.",
         )
     return None
+
+
+def _refused_number(name: str, value: object, rule: str, version: Version) -> Refusal:
+    if name == "gpu_memory_utilization" and isinstance(value, float) and value > 1:
+        return Refusal(f"GPU memory utilization must be less than 1.0. Got {value}.")
+    return Refusal(f"vLLM {format_version(version)} cannot run with {name}={value}: it must {rule}")
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -7,6 +7,8 @@ Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.p
 from __future__ import annotations
 
 from vllm_preflight.base.units import round_up
+from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture, AttentionCache
 
@@ -82,12 +84,17 @@ def check_expert_parallelism(architecture: Architecture, enabled: bool, notes: N
         )
 
 
-def check_block_size(architecture: Architecture, block_size: int | None, notes: Notes) -> None:
-    """Note that attention kernels take blocks of 16 tokens and their multiples alone.
+def check_block_size(
+    architecture: Architecture, block_size: int | None, gpu: Gpu, notes: Notes
+) -> None:
+    """Note that CUDA's attention kernels take blocks of 16 tokens and their multiples alone.
 
-    Models with recurrent states choose their own. Source: vLLM 0.33
-    v1/attention/backends (get_kv_cache_shape).
+    Models with recurrent states choose their own; other platforms have kernels of their own
+    (ROCm's for latent attention take blocks of one token). Source: vLLM 0.33
+    v1/attention/backends (get_kv_cache_shape, get_supported_kernel_block_sizes).
     """
+    if not platform_of(gpu).modelled:
+        return
     if block_size is not None and block_size % 16 and not architecture.is_hybrid:
         notes.refuse(
             f"Block size must be a multiple of 16 (it is {block_size}).",

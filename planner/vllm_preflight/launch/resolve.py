@@ -7,13 +7,16 @@ config/vllm.py, with the differences of earlier releases in `defaults.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vllm_preflight.base.units import gib_to_bytes
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.acceptance.attention import check_asked_backend
 from vllm_preflight.launch.acceptance.classes import refused_class
 from vllm_preflight.launch.acceptance.gpus import check_gpu
+from vllm_preflight.launch.acceptance.kv_cache import check_plain_cache
 from vllm_preflight.launch.acceptance.methods import check_quantization
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
@@ -29,7 +32,11 @@ from vllm_preflight.launch.compilation import (
     graphs_charged,
     largest_capture_size,
 )
-from vllm_preflight.launch.dtypes import resolve_dtype, resolve_kv_cache_dtype
+from vllm_preflight.launch.dtypes import (
+    full_dtype_name,
+    resolve_dtype,
+    resolve_kv_cache_dtype,
+)
 from vllm_preflight.launch.engine import check_engine
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import (
@@ -68,6 +75,8 @@ _ASYNC_METHODS_V1: Mapping[str, Version] = {
 # Since 0.33 the second runner serves no longer requests than an independent draft can
 # (config/vllm.py, _limit_max_model_len_to_draft).
 _LIMITED_BY_DRAFT: Version = (0, 33, 0)
+# Named before there was a flag for it (v1 up to 0.14).
+_EXCHANGE = "VLLM_ALL2ALL_BACKEND"
 _ASYNC_EXECUTORS = frozenset({"mp", "uni", "external_launcher"})
 
 
@@ -108,7 +117,9 @@ def resolve_launch(
     if unknown is not None:
         notes.problems.append(unknown)
     check_gpu(gpu, notes)
+    check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
+    check_plain_cache(full_dtype_name(request.kv_cache_dtype), dtype, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
@@ -130,7 +141,7 @@ def resolve_launch(
     towers = inputs.text("mm_encoder_tp_mode") or "weights"
     check_parallel_sizes(architecture, tp, pp, dcp, notes, whole_towers=towers == "data")
     check_expert_parallelism(architecture, bool(request.enable_expert_parallel), notes)
-    check_block_size(architecture, request.block_size, notes)
+    check_block_size(architecture, request.block_size, gpu, notes)
     quantization = check_quantization(inputs, dtype)
     prefix_cached = prefix_caching(inputs)
     runner = model_runner(inputs, speculation)
@@ -156,6 +167,7 @@ def resolve_launch(
         data_parallel_size=request.data_parallel_size or 1,
         decode_context_parallel_size=dcp,
         enable_expert_parallel=bool(request.enable_expert_parallel),
+        all2all_backend=inputs.text("all2all_backend") or inputs.environment.get(_EXCHANGE),
         quantization=quantization,
         block_size=request.block_size,
         enforce_eager=eager,
@@ -191,7 +203,9 @@ def resolve_launch(
     )
     # A refusal of the arguments comes before either engine sizes anything.
     if all(problem.kind == "not_modelled" for problem in launch.problems):
-        check_engine(inputs, launch)
+        problem = check_engine(inputs, launch)
+        if problem is not None:
+            return replace(launch, problems=(*launch.problems, problem))
     return launch
 
 

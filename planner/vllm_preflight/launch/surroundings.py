@@ -22,6 +22,7 @@ _RUNS_ON = {
     "tpu": "TPUs",
     "npu": "Ascend NPUs",
     "neuron": "AWS Neuron",
+    "metal": "Apple GPUs (Metal)",
 }
 
 

@@ -121,6 +121,7 @@ class EngineArguments(TypedDict, total=False):
     decode_context_parallel_size: int | None
     free_vram_gb: float | None
     vllm_args: str | None
+    runner: Literal["auto", "generate", "pooling"]
     compile_cache: Literal["cold", "warm", "unknown"]
     calibration: str | Mapping[str, Any] | Sequence[Any] | None
 
@@ -156,6 +157,7 @@ class StartupArguments(TypedDict, total=False):
     decode_context_parallel_size: int | None
     free_vram_gb: float | None
     vllm_args: str | None
+    runner: Literal["auto", "generate", "pooling"]
     compile_cache: Literal["cold", "warm", "unknown"]
     calibration: str | Mapping[str, Any] | Sequence[Any] | None
     gpu: str
@@ -301,6 +303,7 @@ class GenerateArguments(TypedDict, total=False):
     decode_context_parallel_size: int | None
     free_vram_gb: float | None
     vllm_args: str | None
+    runner: Literal["auto", "generate", "pooling"]
     compile_cache: Literal["cold", "warm", "unknown"]
     calibration: str | Mapping[str, Any] | Sequence[Any] | None
     overhead_gb: float | None

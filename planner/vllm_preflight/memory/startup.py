@@ -22,13 +22,15 @@ from vllm_preflight.memory.kv.cache import KvPlan, kv_plan
 from vllm_preflight.memory.late_failures import late_failure_warnings
 from vllm_preflight.memory.runtime.calibration import calibrate, why_not_applied
 from vllm_preflight.memory.runtime.coefficients import Coefficients
+from vllm_preflight.memory.runtime.exchange import uncounted_exchange
 from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
+from vllm_preflight.memory.start_probability import start_probability
 from vllm_preflight.memory.weights.weights import RankWeights, weights_per_rank
 from vllm_preflight.models.model import Model
 
 # Since 0.14 (not yet in 0.11.2) the requested share is rounded up to a whole byte.
 _CEILED_REQUEST = (0, 14, 0)
-# A first start is mentioned where it takes this share of what the KV cache has.
+# What is open is mentioned where it moves this share of what the KV cache has.
 _NOTABLE_SHARE = 0.02
 # The check of free memory at start exists since 0.9 (not yet in 0.8.5).
 _FREE_MEMORY_CHECK = (0, 9, 0)
@@ -56,8 +58,7 @@ class Startup:
             predicted memory.
         available: what each pipeline stage leaves for the cache, in bytes per GPU.
         notes: what was said of the launch and could not be used.
-        first_start: what a start that still compiles leaves less, as a sentence; empty where
-            that is known or not worth saying.
+        open_points: what the launch leaves open and how much that moves, a sentence each.
     """
 
     launch: Launch
@@ -74,7 +75,7 @@ class Startup:
     capability: ComputeCapability
     available: tuple[int, ...]
     notes: tuple[str, ...] = ()
-    first_start: str = ""
+    open_points: tuple[str, ...] = ()
 
     # What only an answer needs is worked out when it is asked for.
 
@@ -161,12 +162,12 @@ def simulate_startup(
         available_interval=(low, high),
         kv=kv,
         failure=failure,
-        start_probability=_start_probability(launch, failure, kv, emptiest, runtime),
+        start_probability=_start_probability(launch, gpu, failure, kv, emptiest, runtime),
         model=model,
         capability=capability,
         available=available,
         notes=(ignored,) if ignored else (),
-        first_start=_first_start(runtime, emptiest),
+        open_points=(*_open_points(runtime, emptiest), *_uncounted(model, launch)),
     )
 
 
@@ -203,15 +204,35 @@ def judge_startup(
     return Verdict(launch, requested, available, kv, failure)
 
 
-def _first_start(runtime: RuntimeMemory, available: int) -> str:
-    more = runtime.first_start_bytes
-    if available <= 0 or more < _NOTABLE_SHARE * available:
-        return ""
+def _open_points(runtime: RuntimeMemory, available: int) -> tuple[str, ...]:
+    found: list[str] = []
+    if _notable(runtime.first_start_bytes, available) and available > 0:
+        found.append(
+            f"A first start, which still compiles, takes up to "
+            f"{bytes_to_gib(runtime.first_start_bytes)} GiB more and leaves that much less for "
+            "the KV cache; the figures are of a later start (compile_cache says which)."
+        )
+    if _notable(runtime.leaner_bytes, available):
+        found.append(
+            "Up to 0.11.0 the sampler sorts the vocabulary unless FlashInfer is installed, as "
+            f"it may be in an image: then {bytes_to_gib(runtime.leaner_bytes)} GiB more are left "
+            "for the KV cache. VLLM_USE_FLASHINFER_SAMPLER=0 before the command says it is not."
+        )
+    return tuple(found)
+
+
+def _uncounted(model: Model, launch: Launch) -> tuple[str, ...]:
+    backend = uncounted_exchange(model.architecture, launch)
+    if backend is None:
+        return ()
     return (
-        f"A first start, which still compiles, takes up to {bytes_to_gib(more)} GiB more and "
-        "leaves that much less for the KV cache; the figures are of a later start "
-        "(compile_cache says which)."
+        f"The buffers through which --all2all-backend {backend} exchanges tokens of experts are "
+        "not counted: they take their room from the KV cache.",
     )
+
+
+def _notable(more: int, available: int) -> bool:
+    return more > 0 and more >= _NOTABLE_SHARE * available
 
 
 def _late_warnings(
@@ -307,15 +328,13 @@ def _first_failure(
 
 def _start_probability(
     launch: Launch,
+    gpu: Gpu,
     failure: StartupFailure | None,
     kv: KvPlan,
     available: int,
     runtime: RuntimeMemory,
 ) -> float:
     """Probability that the KV cache holds one request, given the spread of the memory.
-
-    Where the launch does not say whether a compile cache is found, a first start and a later
-    one count as equally likely.
 
     A refusal that no amount of memory changes has probability 0.
     """
@@ -329,11 +348,7 @@ def _start_probability(
     # A cache whose size is given does not hang on what is predicted.
     if launch.kv_cache_memory_bytes is not None:
         return round(NormalDist().cdf(margin), 3)
-    spread = max(runtime.spread_bytes, 1)
-    later = NormalDist().cdf(margin / spread)
-    # Nobody said whether this start compiles: it may as well as not.
-    first = NormalDist().cdf((margin - runtime.first_start_bytes) / spread)
-    return round((later + first) / 2, 3)
+    return round(start_probability(margin, gpu.visible_bytes, runtime), 3)
 
 
 def _longest(

@@ -242,9 +242,10 @@ class Architecture:
     releases before 0.30 take for `max_position`.
     `max_position_known` is false where only part of the config is at hand and that part is
     silent about it: it is then the class's default, which the whole config may override.
+    `pools_since` is the first release that embeds with it whatever its class, since its
+    modules.json asks for that; None where it does not.
     `tokenizer_length` is the `model_max_length` of the tokenizer, None where it is not known
-    or does not matter;
-    `sentence_transformer` marks a checkpoint whose modules.json asks for pooling.
+    or does not matter.
     `dtype` is the checkpoint's (`torch_dtype`). `layers` repeats identical `Layer`
     objects, so callers can compute per distinct layer. `predictor_layers` are
     multi-token-prediction layers, loaded only when speculating. `packed_kv_layout`
@@ -278,14 +279,19 @@ class Architecture:
     drafts: str = ""
     max_position_known: bool = True
     unasked_length: int | None = None
+    pools_since: tuple[int, int, int] | None = None
     yarn_length: int | None = None
     tokenizer_length: int | None = None
-    sentence_transformer: bool = False
     family_notes: tuple[str, ...] = field(default=())
 
     def __hash__(self) -> int:
         # Cheap, so that architectures can key caches; equality compares everything.
         return hash((self.model_type, self.hidden_size, self.vocab_size, len(self.layers)))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it is made to embed, score or classify, and not to generate."""
+        return self.task == "embed" or self.pools_since is not None
 
     @cached_property
     def layer_counts(self) -> Counter[Layer]:

@@ -31,6 +31,8 @@ _COMPLETENESS = {
 }
 _TIED = "tie_word_embeddings"
 LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "config.json"
+# Published repositories spell their pooling module as all releases know it.
+_EVERY_RELEASE = (0, 0, 0)
 # The share by which counted and published parameters may differ.
 _COUNTED_APART = 0.01
 _SETTLE = (
@@ -41,6 +43,8 @@ _SETTLE = (
 _EMBEDDER = re.compile(r"embed|rerank|retriev|(^|[/-])(e5|gte|bge)-", re.IGNORECASE)
 # Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
 _LEAST_UNQUANTIZED = 1.8
+# Weights in 8 bit over those in 16.
+_EIGHT_BIT = 0.5
 
 
 def catalog_model(entry: CatalogEntry) -> Model:
@@ -67,7 +71,9 @@ def catalog_model(entry: CatalogEntry) -> Model:
     if any(one.fact == LENGTH for one in assumed):
         architecture = replace(architecture, max_position_known=False)
     notes += [f"{one.sentence} {one.settle}" for one in assumed]
-    if architecture.task == "generate" and _EMBEDDER.search(entry.id):
+    if entry.pools:
+        architecture = replace(architecture, pools_since=_EVERY_RELEASE)
+    elif architecture.task == "generate" and _EMBEDDER.search(entry.id):
         notes.append(
             "The catalogue does not say whether the repository has a modules.json of "
             "sentence-transformers; with one, vLLM embeds instead of generating: ask with "
@@ -123,7 +129,7 @@ def _assumed(
             "config names no quantisation: the weights may be as small as "
             f"{bytes_to_gib(entry.total_bytes or 0):.1f} GiB."
         )
-        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE))
+        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE, stored / 2))
     elif entry.facts.get(STORAGE) == "unknown":
         whole = 2 * (entry.params_total or count_parameters(architecture).total)
         sentence = (
@@ -131,7 +137,7 @@ def _assumed(
             f"{bytes_to_gib(whole):.1f} GiB in 16 bit, as assumed here, and about "
             f"{bytes_to_gib(whole // 2):.1f} GiB in FP8."
         )
-        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE))
+        found.append(Assumption(STORAGE, "16-bit weights", sentence, _SETTLE, _EIGHT_BIT))
     shapes = _shapes(entry, architecture, quantization)
     return tuple([*found, shapes] if shapes else found)
 
@@ -145,8 +151,10 @@ def _shapes(
     if entry.completeness == "full" or not published or quantization.method != "none":
         return None
     counted = count_parameters(architecture).total
-    # The Hub counts an output head that is stored beside the embedding it shares.
-    copies = (0, architecture.vocab_size * architecture.hidden_size)
+    # The Hub counts an output head that is stored beside the embedding it shares; one that a
+    # class builds and a model that embeds does not store, it does not count.
+    head = architecture.vocab_size * architecture.hidden_size
+    copies = (0, -head if entry.pools and not architecture.tied_embeddings else head)
     if min(abs(counted + copy - published) for copy in copies) <= _COUNTED_APART * published:
         return None
     sentence = (
@@ -154,7 +162,7 @@ def _shapes(
         f"{published / 1e9:.2f} are published: a shape, a tower or a prediction layer is not "
         f"known, and the weights are uncertain by that share."
     )
-    return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE)
+    return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE, published / counted)
 
 
 def _completed(

@@ -7,7 +7,7 @@ and refused above it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ from typing import Any, cast
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.mistral_params import PARAMS_NAME, config_of_params
 
 CONFIG_NAME = "config.json"
 MODELOPT_NAME = "hf_quant_config.json"
@@ -46,15 +47,28 @@ _JSON_KINDS: Mapping[type, str] = {
     bool: "true or false",
     type(None): "null",
 }
-_POOLING_MODULE = "sentence_transformers.models.Pooling"
+# The first release that knows a pooling module by its name (transformers_utils/config.py).
+_POOLING_SINCE: Mapping[str, tuple[int, int, int]] = {
+    "sentence_transformers.models.Pooling": (0, 0, 0),
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling": (0, 30, 0),
+}
+
+
+def config_name(names: Collection[str]) -> str | None:
+    """Which of a repository's files is its config; None where it has none."""
+    return next((name for name in (CONFIG_NAME, PARAMS_NAME) if name in names), None)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json, with hf_quant_config.json merged into it when present.
 
+    A folder in Mistral's own format has a params.json instead.
+
     Raises:
         InvalidRequest: a file is unreadable, too large, or not a JSON object.
     """
+    if not (folder / CONFIG_NAME).is_file() and (folder / PARAMS_NAME).is_file():
+        return config_of_params(read_json_object(folder / PARAMS_NAME, CONFIG_CAP))
     config = read_json_object(folder / CONFIG_NAME, CONFIG_CAP)
     modelopt_path = folder / MODELOPT_NAME
     if modelopt_path.is_file():
@@ -132,15 +146,16 @@ def parse_json_object(data: bytes, name: str, hint: str = _REPAIR) -> dict[str, 
     return cast(dict[str, Any], value)
 
 
-def asks_for_pooling(modules: bytes, name: str) -> bool:
-    """Whether a modules.json lists a pooling module: vLLM then embeds, whatever the class.
+def pooling_since(modules: bytes, name: str) -> tuple[int, int, int] | None:
+    """The first release that embeds, whatever the class, by a modules.json; None for none.
 
     Source: vLLM 0.33 transformers_utils/config.py (get_pooling_config). Raises
     InvalidRequest when it is not JSON.
     """
     value = _parsed(modules, name, _REPAIR)
     entries = cast(list[object], value) if isinstance(value, list) else []
-    return any(as_object(entry).get("type") == _POOLING_MODULE for entry in entries)
+    kinds = (str(as_object(entry).get("type")) for entry in entries)
+    return min((_POOLING_SINCE[kind] for kind in kinds if kind in _POOLING_SINCE), default=None)
 
 
 def with_sentence_length(

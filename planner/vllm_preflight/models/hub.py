@@ -27,8 +27,9 @@ from vllm_preflight.models.config_files import (
     SENTENCE_NAMES,
     TOKENIZER_NAME,
     as_object,
-    asks_for_pooling,
     asks_tokenizer,
+    config_name,
+    pooling_since,
     with_modelopt,
     with_packed,
     with_sentence_length,
@@ -37,6 +38,7 @@ from vllm_preflight.models.config_files import (
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.hub_client import HubClient, HubRefusal
 from vllm_preflight.models.local import Progress
+from vllm_preflight.models.mistral_params import PARAMS_NAME, config_of_params
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.model_ids import is_commit, is_model_id
 from vllm_preflight.models.quantization import read_quantization
@@ -62,15 +64,20 @@ from vllm_preflight.models.stored_bytes import contradiction
 # Nearly all headers fit into the first read; the others take a second one.
 _FIRST_READ = BYTES_TO_MIB // 4
 _MOST_HEADERS = 512
-_READERS = 8
+_READERS = 4
 
 
 def read_hub(
-    model: str, revision: str | None, progress: Progress, budget: float | None = None
+    model: str,
+    revision: str | None,
+    progress: Progress,
+    budget: float | None = None,
+    kept: Model | None = None,
 ) -> Model:
     """The model as the Hub has it, at the commit that `revision` means now.
 
-    `budget` is how many seconds all requests together may take (BUDGET_S when None).
+    `budget` is how many seconds all requests together may take (BUDGET_S when None). `kept`
+    is the model as it was read last, and the answer while its commit is the same.
 
     Raises:
         UnknownModel: no such model or revision, or it has no config.json.
@@ -81,13 +88,16 @@ def read_hub(
     try:
         progress(f"looking up {model} on {client.host}")
         listing = _listing(client, model, revision)
-        progress(f"reading {CONFIG_NAME} of {listing.model} from {client.host}")
-        config = _config(client, listing)
+        if kept is not None and (kept.id, kept.revision) == (listing.model, listing.commit):
+            return kept
+        name = _config_name(client, listing)
+        progress(f"reading {name} of {listing.model} from {client.host}")
+        config = _config(client, listing, name)
         pooled = _pooled(client, listing)
         sentence = _sentence(client, listing)
     except HubRefusal as refusal:
         raise _refused(refusal, client, model, revision) from refusal
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     if TOKENIZER_NAME in listing.sizes and asks_tokenizer(config, architecture):
         tokenizer = _json_file(client, listing, TOKENIZER_NAME)
         architecture = with_tokenizer_length(architecture, tokenizer)
@@ -98,7 +108,7 @@ def read_hub(
     return Model(
         id=listing.model,
         origin="hub",
-        provenance=f"{CONFIG_NAME} on {client.host}, commit {listing.commit}",
+        provenance=f"{name} on {client.host}, commit {listing.commit}",
         config=config,
         architecture=architecture,
         quantization=quantization,
@@ -158,13 +168,20 @@ def _listing(client: HubClient, model: str, revision: str | None) -> _Listing:
     )
 
 
-def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
-    if CONFIG_NAME not in listing.sizes:
+def _config_name(client: HubClient, listing: _Listing) -> str:
+    name = config_name(listing.sizes.keys())
+    if name is None:
         reason, hint = without_config(listing.sizes.keys())
         raise UnknownModel(
             f"{listing.model} on {client.host} has no {CONFIG_NAME}: {reason}.", hint
         )
-    config = _json_file(client, listing, CONFIG_NAME)
+    return name
+
+
+def _config(client: HubClient, listing: _Listing, name: str) -> dict[str, Any]:
+    config = _json_file(client, listing, name)
+    if name == PARAMS_NAME:
+        return config_of_params(config)
     if MODELOPT_NAME in listing.sizes:
         config = with_modelopt(config, _json_file(client, listing, MODELOPT_NAME))
     packed = next((name for name in PACKED_NAMES if name in listing.sizes), None)
@@ -173,12 +190,12 @@ def _config(client: HubClient, listing: _Listing) -> dict[str, Any]:
     return config
 
 
-def _pooled(client: HubClient, listing: _Listing) -> bool:
+def _pooled(client: HubClient, listing: _Listing) -> tuple[int, int, int] | None:
     if MODULES_NAME not in listing.sizes:
-        return False
+        return None
     path = listing.path(MODULES_NAME)
     try:
-        return asks_for_pooling(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
+        return pooling_since(client.get(path, MODULES_CAP), f"{MODULES_NAME} of {listing.model}")
     except InvalidRequest as error:
         raise HubUnavailable(error.message, "Give a local folder with a repaired copy.") from error
 

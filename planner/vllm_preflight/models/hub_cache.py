@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vllm_preflight.models.config_files import CONFIG_NAME, MODELOPT_NAME
 from vllm_preflight.models.local import read_folder
+from vllm_preflight.models.mistral_params import PARAMS_NAME
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
 
@@ -50,7 +51,10 @@ def find_cached(model: str, revision: str | None) -> CachedSnapshot | None:
             model, name, cache_dir=constants.HF_HUB_CACHE, revision=revision
         )
 
+    # A repository in Mistral's own format may hold no config.json.
     config_path = cached(CONFIG_NAME)
+    if not isinstance(config_path, str):
+        config_path = cached(PARAMS_NAME)
     if not isinstance(config_path, str):
         return None
     # Anything but None: a path, or the library's mark for "the Hub has no such file".
@@ -95,7 +99,7 @@ def cached_model(snapshot: CachedSnapshot) -> Model:
     return Model(
         id=snapshot.model,
         origin="cache",
-        provenance=f"{CONFIG_NAME} in the Hub's cache on this machine, commit {snapshot.commit}",
+        provenance=f"{facts.name} in the Hub's cache on this machine, commit {snapshot.commit}",
         config=facts.config,
         architecture=facts.architecture,
         quantization=read_quantization(facts.config),

@@ -12,12 +12,14 @@ import queue
 import sys
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from vllm_preflight.base.cancellation import check_stop, current_stop
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest
+from vllm_preflight.base.text import presentable, quoted
 from vllm_preflight.base.units import BYTES_TO_MIB
 from vllm_preflight.models.config_files import parse_json_object
 
@@ -94,7 +96,7 @@ class HubClient:
             HubRefusal: the Hub answered with an error status.
             HubUnavailable: it did not answer in time, or with something else than JSON.
         """
-        return self.parse(self.get(path, LISTING_CAP), path)
+        return self.parse(self.get(path, LISTING_CAP, conditional=True), path)
 
     def parse(self, data: bytes, path: str) -> dict[str, Any]:
         """An answer as a JSON object; raises HubUnavailable."""
@@ -107,9 +109,12 @@ class HubClient:
                 + _LOCAL_HINT,
             ) from error
 
-    def get(self, path: str, cap: int) -> bytes:
-        """The whole answer for `path`, refused above `cap` bytes; raises as `json` does."""
-        data = self._fetch(path, cap + 1, None)
+    def get(self, path: str, cap: int, *, conditional: bool = False) -> bytes:
+        """The whole answer for `path`, refused above `cap` bytes; raises as `json` does.
+
+        With `conditional` the Hub is asked whether the answer it gave last still holds.
+        """
+        data = self._fetch(path, cap + 1, None, conditional=conditional)
         if len(data) > cap:
             raise HubUnavailable(
                 f"The answer of {self.host} for {path} is larger than {cap // BYTES_TO_MIB} MiB, "
@@ -122,7 +127,9 @@ class HubClient:
         """The first `length` bytes of the file at `path`; raises as `json` does."""
         return self._fetch(path, length, f"bytes=0-{length - 1}")[:length]
 
-    def _fetch(self, path: str, most: int, byte_range: str | None) -> bytes:
+    def _fetch(
+        self, path: str, most: int, byte_range: str | None, *, conditional: bool = False
+    ) -> bytes:
         """At most about `most` bytes of an answer, or an error when the deadline passes.
 
         The request runs in a thread of its own: the HTTP library's timeouts bound each
@@ -133,7 +140,7 @@ class HubClient:
 
         def exchange() -> None:
             try:
-                answer.put(self._exchange(path, most, byte_range, remaining))
+                answer.put(self._exchange(path, most, byte_range, remaining, conditional))
             except Exception as error:  # Whatever it is, the caller raises it.
                 answer.put(error)
 
@@ -162,7 +169,9 @@ class HubClient:
                     f"{self.host} did not answer in time.", f"Try again later. {_LOCAL_HINT}"
                 ) from None
 
-    def _exchange(self, path: str, most: int, byte_range: str | None, timeout: float) -> bytes:
+    def _exchange(
+        self, path: str, most: int, byte_range: str | None, timeout: float, conditional: bool
+    ) -> bytes:
         from huggingface_hub.utils import get_session
 
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -170,7 +179,10 @@ class HubClient:
             headers["Authorization"] = f"Bearer {self.token}"
         if byte_range:
             headers["Range"] = byte_range
-        url = self.endpoint + path
+        url = asked = self.endpoint + path
+        known = _ANSWERS.get(asked) if conditional else None
+        if known is not None:
+            headers["If-None-Match"] = known[0]
         session = get_session()
         for _ in range(_MOST_REDIRECTS):
             # The caller's own wait ends first; this only lets the thread end too.
@@ -180,6 +192,8 @@ class HubClient:
                 if response.status_code in _REDIRECTS:
                     url = self._redirected(url, response.headers.get("Location", ""), headers)
                     continue
+                if response.status_code == 304 and known is not None:
+                    return known[1]
                 if response.status_code not in (200, 206):
                     code = response.headers.get("X-Error-Code", "")
                     raise HubRefusal(response.status_code, code)
@@ -189,6 +203,8 @@ class HubClient:
                     data += chunk
                     if len(data) >= most:
                         break
+                if conditional:
+                    _keep_answer(asked, response.headers.get("ETag", ""), bytes(data))
                 return bytes(data)
         raise HubUnavailable(f"{self.host} redirects in circles for {path}.", _LOCAL_HINT)
 
@@ -198,13 +214,27 @@ class HubClient:
         if _origin(target) == _origin(self.endpoint):
             return target
         if not (_is_public(self.endpoint) and _is_public(target)):
+            # With the port, which may be all that differs.
+            host = quoted(urlsplit(target).netloc.rpartition("@")[2])
             raise HubUnavailable(
-                f"{self.host} redirects to another host, {urlsplit(target).hostname}, which is "
-                "not followed.",
+                f"{self.host} redirects to another host, {host}, which is not followed.",
                 "Check HF_ENDPOINT.",
             )
         headers.pop("Authorization", None)
         return target
+
+
+# The last listings with their marks (ETag), so that the Hub need not send them again.
+_ANSWERS: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+_MOST_ANSWERS, _LARGEST_ANSWER = 32, BYTES_TO_MIB
+
+
+def _keep_answer(url: str, mark: str, data: bytes) -> None:
+    _ANSWERS.pop(url, None)
+    if mark.isascii() and 0 < len(mark) <= 200 and len(data) <= _LARGEST_ANSWER:
+        _ANSWERS[url] = (mark, data)
+        while len(_ANSWERS) > _MOST_ANSWERS:
+            _ANSWERS.popitem(last=False)
 
 
 def is_offline() -> bool:
@@ -268,4 +298,4 @@ def _is_public(url: str) -> bool:
 
 def _reason(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0].rstrip(".")[:160]
-    return text or type(error).__name__
+    return presentable(text) or type(error).__name__

@@ -15,14 +15,18 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
+from vllm_preflight.base.errors import HubUnavailable
 from vllm_preflight.base.strangers import before_strangers
 
 # Twice the round trips of a far continent; name resolution included.
 CONNECT_S = 1.5
 AWAY_S = 300.0
+# For as long nobody else waits for it, not even for a model that nothing else knows.
+SILENT_S = 20.0
 _MOST_REFUSED = 100
 _PUBLIC = "https://huggingface.co"
 
@@ -46,6 +50,21 @@ def answers() -> bool:
 def found_away() -> None:
     """Remember that the Hub did not answer, however that was found out."""
     _AWAY_UNTIL[_endpoint()] = time.monotonic() + AWAY_S
+
+
+def check_not_silent() -> None:
+    """Go on, or refuse a question that would wait for a Hub that was silent a moment ago.
+
+    Raises:
+        HubUnavailable: less than SILENT_S seconds have passed since it did not answer.
+    """
+    left = _AWAY_UNTIL.get(_endpoint(), 0.0) - AWAY_S + SILENT_S - time.monotonic()
+    if left > 0:
+        raise HubUnavailable(
+            "The Hugging Face Hub did not answer a moment ago.",
+            f"Ask again in {ceil(left)} s, or give a local folder that holds the model's "
+            "config.json, or a model of the catalogue.",
+        )
 
 
 def found_refused(model: str, reason: str) -> None:

@@ -23,8 +23,9 @@ from vllm_preflight.models.config_files import (
     PACKED_NAMES,
     SENTENCE_NAMES,
     TOKENIZER_NAME,
-    asks_for_pooling,
     asks_tokenizer,
+    config_name,
+    pooling_since,
     read_bounded,
     read_config,
     read_json_object,
@@ -32,6 +33,7 @@ from vllm_preflight.models.config_files import (
     with_tokenizer_length,
 )
 from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.mistral_params import PARAMS_NAME
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.quantization import read_quantization
 from vllm_preflight.models.repository_files import (
@@ -51,7 +53,7 @@ from vllm_preflight.models.stored_bytes import contradiction
 Progress = Callable[[str], None]
 
 _READ = (
-    *(CONFIG_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME, TOKENIZER_NAME),
+    *(CONFIG_NAME, PARAMS_NAME, MODELOPT_NAME, MODULES_NAME, INDEX_NAME, TOKENIZER_NAME),
     *(*SENTENCE_NAMES, *PACKED_NAMES),
 )
 
@@ -61,13 +63,15 @@ class FolderFacts:
     """What a folder says of a model.
 
     Attributes:
-        config: config.json, with hf_quant_config.json merged into it.
+        name: the file that holds the config, config.json or params.json.
+        config: its content in config.json's keys, with hf_quant_config.json merged into it.
         architecture: what the config describes, pooled where modules.json says so.
         stored: bytes and elements of all tensors, None when not all files are there.
         checkpoint_bytes: bytes of all tensors, from the headers or else from the index.
         notes: what a reader of the facts should know.
     """
 
+    name: str
     config: Mapping[str, Any]
     architecture: Architecture
     stored: StoredTensors | None
@@ -82,12 +86,12 @@ def load_folder(folder: Path, progress: Progress) -> Model:
         InvalidRequest: no config.json there, or a file is damaged or leads elsewhere.
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
-    progress(f"reading {CONFIG_NAME} and safetensors headers in {folder}")
+    progress(f"reading the config and safetensors headers in {folder}")
     facts = read_folder(folder)
     return Model(
         id=str(folder),
         origin="local",
-        provenance=f"{CONFIG_NAME} in the local folder {folder}",
+        provenance=f"{facts.name} in the local folder {folder}",
         config=facts.config,
         architecture=facts.architecture,
         quantization=read_quantization(facts.config),
@@ -106,16 +110,19 @@ def read_folder(folder: Path) -> FolderFacts:
         UnsupportedArchitecture: the config is of an architecture that is not understood.
     """
     names = file_names(folder)
-    if CONFIG_NAME not in names:
+    name = config_name(names)
+    if name is None:
         reason, hint = without_config(names)
         raise InvalidRequest(f"The folder {folder} has no {CONFIG_NAME}: {reason}.", hint)
     _refuse_links_outside(folder, names)
     config = read_config(folder)
     modules = folder / MODULES_NAME
-    pooled = MODULES_NAME in names and asks_for_pooling(
-        read_bounded(modules, MODULES_CAP), str(modules)
+    pooled = (
+        pooling_since(read_bounded(modules, MODULES_CAP), str(modules))
+        if MODULES_NAME in names
+        else None
     )
-    architecture = replace(read_architecture(config), sentence_transformer=pooled)
+    architecture = replace(read_architecture(config), pools_since=pooled)
     if TOKENIZER_NAME in names and asks_tokenizer(config, architecture):
         tokenizer = read_json_object(folder / TOKENIZER_NAME, CONFIG_CAP)
         architecture = with_tokenizer_length(architecture, tokenizer)
@@ -151,7 +158,7 @@ def read_folder(folder: Path) -> FolderFacts:
         )
     checkpoint_bytes = stored.total_bytes if stored else indexed
     notes += contradiction(architecture, read_quantization(config), checkpoint_bytes)
-    return FolderFacts(config, architecture, stored, checkpoint_bytes, tuple(notes))
+    return FolderFacts(name, config, architecture, stored, checkpoint_bytes, tuple(notes))
 
 
 def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:

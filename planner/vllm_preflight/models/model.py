@@ -21,12 +21,14 @@ class Assumption:
         taken: what the answer takes it to be.
         sentence: what is not known and what that touches, as a full sentence.
         settle: the one thing to do that settles it, as a full sentence.
+        other_weights: the weights' bytes by the other reading, over those taken.
     """
 
     fact: str
     taken: str
     sentence: str
     settle: str
+    other_weights: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,17 @@ import re
 from typing import TypeGuard
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.text import quoted
 
 # The Hub's own rule: words of letters, digits, "-", "_" and ".", with an organisation or not.
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _MODEL_ID = re.compile(rf"(?:{_WORD}/)?{_WORD}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,254}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHOWN = 80
+
+
+# repository:quantisation, as GGUF files are named.
+_GGUF_FILE = re.compile(r"[\w.-]+/[\w.-]+:[A-Z0-9_]+")
 
 
 def is_model_id(value: object) -> TypeGuard[str]:
@@ -33,6 +37,16 @@ def is_commit(value: object) -> TypeGuard[str]:
 
 def check_model_id(model: str) -> None:
     """Refuse, with InvalidRequest, what is neither a folder here nor a possible id."""
+    if re.match(r"\w+://", model):
+        raise InvalidRequest(
+            f"{shown(model)} is an address, whose config.json is not read here.",
+            "Give the Hub id of the same model, or a folder that holds its config.json.",
+        )
+    if _GGUF_FILE.fullmatch(model):
+        raise InvalidRequest(
+            f"{shown(model)} names a GGUF file, and GGUF is not modelled here.",
+            "Ask with the original model in safetensors, or with another quantised checkpoint.",
+        )
     if not is_model_id(model):
         raise InvalidRequest(
             f"{shown(model)} is neither a folder here nor a model id.",
@@ -52,4 +66,4 @@ def check_revision(revision: str) -> None:
 
 def shown(text: str) -> str:
     """A user's text in quotes, cut to a readable length, control characters escaped."""
-    return ascii(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+    return quoted(text)

@@ -20,6 +20,8 @@ _NICKNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]{1,79}")
 _WORDS = re.compile(r"\d+(?:\.\d+)*[a-z](?![a-z])|\d+(?:\.\d+)*|[a-z]+")
 # Words that name the tuned model people mean when they say nothing, or nothing at all.
 _UNSAID = frozenset({"instruct", "chat", "it", "hf", "meta", "latest"})
+# Of what a name without all the words could mean, this many are told.
+_MOST_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def meant_by(text: str) -> Meaning:
     nearest = sorted(identifier for extra, identifier in scored if extra == least)
     if least[0] > 0:
         # "llama 7b" is nearest to Llama-2-7b, which has a word it does not say.
-        return Meaning(tuple(nearest))
+        return Meaning(tuple(identifier for _, identifier in sorted(scored))[:_MOST_SHOWN])
     models = tuple(_tuned(nearest))
     return Meaning(models, clear=len(models) == 1)
 

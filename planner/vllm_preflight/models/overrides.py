@@ -32,13 +32,14 @@ def override_config(model: Model, overrides: Mapping[str, Any]) -> Model:
     architecture = replace(
         read_architecture(config),
         max_position_known=before.max_position_known or states_length(config),
-        sentence_transformer=before.sentence_transformer,
+        pools_since=before.pools_since,
     )
     return replace(
         model,
         config=config,
         architecture=architecture,
         quantization=read_quantization(config),
+        assumed=tuple(one for one in model.assumed if one.fact not in overrides),
         notes=(*model.notes, f"The config's {keys} are overridden."),
     )
 
@@ -55,6 +56,7 @@ def override_parameters(model: Model, params_b: float | None) -> Model:
     return replace(
         model,
         weight_scale=params_b * 1e9 / counted,
+        assumed=tuple(one for one in model.assumed if one.other_weights == 1),
         notes=(
             *model.notes,
             f"Weights are scaled to {params_b:g} billion parameters as asked; the shapes give "

@@ -96,11 +96,6 @@ def without_config(names: Collection[str]) -> tuple[str, str]:
         return "it is an adapter (LoRA), not a model", "Give the base model the adapter belongs to."
     if "model_index.json" in names:
         return "it is a diffusers pipeline", "Give a language model; vLLM serves no pipelines."
-    if "params.json" in names:
-        return (
-            "it holds Mistral's own format (params.json)",
-            "Give a repository of the same model that has a config.json.",
-        )
     formats = other_formats(names)
     if formats and not any(name.endswith(SAFETENSORS) for name in names):
         return (

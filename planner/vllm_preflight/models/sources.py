@@ -18,7 +18,7 @@ else. A machine without a network does not wait: a model of the catalogue costs 
 to connect of at most 1.5 seconds in each process (`hub_reach`), none with HF_HUB_OFFLINE=1.
 
 What was loaded once is kept: a catalogue entry, a folder until one of its files changes,
-an answer of the Hub by id and revision.
+an answer of the Hub by id and revision, for ten minutes before it is asked again.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from typing import Literal
 
 from vllm_preflight.base.errors import HubUnavailable, InvalidRequest, UnknownModel
 from vllm_preflight.base.strangers import before_strangers, folders_are_read
+from vllm_preflight.base.text import is_clean
 from vllm_preflight.models import hub_reach
-from vllm_preflight.models.catalog.entries import CatalogEntry, catalog_entry, nearest_ids
+from vllm_preflight.models.catalog.entries import catalog_entry, catalogued_id, nearest_ids
 from vllm_preflight.models.catalog_models import catalog_model
 from vllm_preflight.models.config_files import MODELOPT_NAME
 from vllm_preflight.models.derived import derived_model, likely_base
@@ -47,6 +48,8 @@ from vllm_preflight.models.nicknames import meant_by
 Source = Literal["auto", "catalog", "hub"]
 
 _MOST_NAMED = 6
+# Seconds after which the Hub is asked whether a model is still as it was.
+_FRESH_S = 600.0
 
 
 def load_model(
@@ -82,15 +85,15 @@ def load_model(
     check_model_id(model)
     if revision is not None:
         check_revision(revision)
-    entry = catalog_entry(model) if source != "hub" and revision is None else None
+    known = catalogued_id(model) if source != "hub" and revision is None else None
     if source == "catalog":
-        if entry is None:
+        if known is None:
             raise UnknownModel(
                 f"The catalogue has no model {model}.", _nearest(model) or "See the catalogue."
             )
-        return _catalogued(entry)
+        return _catalogued(known)
     if revision is None and source == "auto":
-        return _from_hub_or_catalog(model, entry, notify)
+        return _from_hub_or_catalog(model, known, notify)
     return _from_hub(model, revision, source, notify)
 
 
@@ -110,6 +113,12 @@ def _local_folder(model: str) -> Path | None:
     """
     expanded = os.path.expanduser(model)
     if model and os.path.isdir(expanded):
+        if not is_clean(expanded) or "\n" in expanded:
+            raise InvalidRequest(
+                f"The name of the folder {shown(model)} has characters that no command should "
+                "carry.",
+                "Rename it.",
+            )
         return Path(expanded).absolute()
     if model and os.path.isfile(expanded):
         kind = "a GGUF file" if expanded.lower().endswith(".gguf") else "a file"
@@ -143,26 +152,30 @@ def _named(text: str) -> str:
     return meaning.models[0] if meaning.models else text
 
 
-def _from_hub_or_catalog(model: str, entry: CatalogEntry | None, progress: Progress) -> Model:
-    """The Hub's word where it can be had, else what is known of the model without it."""
-    cached = _from_cache(model if entry is None else entry.id, None, progress)
+def _from_hub_or_catalog(model: str, catalogued: str | None, progress: Progress) -> Model:
+    """The Hub's word where it can be had, else what is known of the model without it.
+
+    `catalogued` is the model's id in the catalogue, if it is there.
+    """
+    cached = _from_cache(catalogued or model, None, progress)
     if cached is not None and cached.whole:
         return cached.model
     # A model the catalogue cannot answer is worth waiting for.
-    fallback = entry or _derived(model)
+    fallback = catalogued or _derived(model)
     known = cached is not None or fallback is not None
     reason = _why_not_asked(model, known)
     if reason is None:
         try:
-            return _asked(model, entry, progress, BUDGET_BEFORE_CATALOG_S if known else None)
+            budget = BUDGET_BEFORE_CATALOG_S if known else None
+            return _asked(catalogued or model, progress, budget)
         except (HubUnavailable, UnknownModel) as error:
-            # What the Hub does not have is not made up from its name.
-            if not known or (entry is None and isinstance(error, UnknownModel)):
-                raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
-            reason = error.message
             if isinstance(error, HubAway):
                 hub_reach.found_away()
-            else:
+            # What the Hub does not have is not made up from its name.
+            if not known or (catalogued is None and isinstance(error, UnknownModel)):
+                raise type(error)(error.message, f"{error.hint} {_nearest(model)}") from error
+            reason = error.message
+            if not isinstance(error, HubAway):
                 hub_reach.found_refused(model, reason)
     if cached is not None:
         return _incomplete(cached.model, reason)
@@ -180,20 +193,18 @@ def _why_not_asked(model: str, known: bool) -> str | None:
     if is_offline():
         return "HF_HUB_OFFLINE is set."
     if not known:
+        hub_reach.check_not_silent()
         return None
     if not hub_reach.answers():
         return "The Hugging Face Hub cannot be reached."
     return hub_reach.refusal(model)
 
 
-def _asked(
-    model: str, entry: CatalogEntry | None, progress: Progress, budget: float | None
-) -> Model:
+def _asked(name: str, progress: Progress, budget: float | None) -> Model:
     """The Hub's answer, kept by the address it came from."""
     before_strangers(asks_hub=True)
-    name = model if entry is None else entry.id
     key = ("hub", os.environ.get("HF_ENDPOINT"), name, None)
-    return _MODELS.get(key, lambda: read_hub(name, None, progress, budget))
+    return _MODELS.renewed(key, lambda kept: read_hub(name, None, progress, budget, kept), _FRESH_S)
 
 
 def _derived(model: str) -> Model | None:
@@ -202,8 +213,15 @@ def _derived(model: str) -> Model | None:
     return derived and _MODELS.get(("derived", model), lambda: derived)
 
 
-def _catalogued(entry: CatalogEntry) -> Model:
-    return _MODELS.get(("catalog", entry.id), lambda: catalog_model(entry))
+def _catalogued(identifier: str) -> Model:
+    """A model of the catalogue, whose entry is read when it is not kept."""
+
+    def read() -> Model:
+        entry = catalog_entry(identifier)
+        assert entry is not None
+        return catalog_model(entry)
+
+    return _MODELS.get(("catalog", identifier), read)
 
 
 @dataclass(frozen=True)
@@ -238,8 +256,13 @@ def _from_hub(model: str, revision: str | None, source: Source, progress: Progre
     before_strangers(asks_hub=True)
     key = ("hub", os.environ.get("HF_ENDPOINT"), model, revision)
     try:
-        return _MODELS.get(key, lambda: read_hub(model, revision, progress))
+        hub_reach.check_not_silent()
+        return _MODELS.renewed(
+            key, lambda kept: read_hub(model, revision, progress, None, kept), _FRESH_S
+        )
     except HubUnavailable as error:
+        if isinstance(error, HubAway):
+            hub_reach.found_away()
         if cached is None:
             raise HubUnavailable(error.message, f"{error.hint} {_nearest(model)}") from error
         return _incomplete(cached.model, error.message)

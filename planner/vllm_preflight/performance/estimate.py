@@ -167,16 +167,27 @@ class Performance:
 
     def load(self) -> tuple[Offered, ...]:
         """What requests see, and what a token takes, over the rate at which they arrive."""
-        most = self.replica.at_concurrency(BEYOND_ALL).requests_per_s * self.replicas
         found: list[Offered] = []
-        for share in _OFFERED:
-            rate = most * share
+        for rate in self.offered_rates:
             seen = tails(self.replica, rate / self.replicas)
             if seen is not None:
                 tokens = rate * self.workload.gen_tokens
-                gpus = self.facts.launch.world_size * self.replicas
-                found.append(Offered(rate, tokens, seen, gpus / (tokens * 3600) * 1e6))
+                found.append(Offered(rate, tokens, seen, self.gpu_hours(rate)))
         return tuple(found)
+
+    @property
+    def offered_rates(self) -> tuple[float, ...]:
+        """Requests per second at which a load is shown: shares of the most that is served."""
+        most = self.replica.at_concurrency(BEYOND_ALL).requests_per_s * self.replicas
+        return tuple(most * share for share in _OFFERED)
+
+    def gpu_hours(self, rate: float) -> float:
+        """GPU hours that a million generated tokens take where `rate` requests arrive a second.
+
+        All GPUs of the deployment count, idle or not.
+        """
+        gpus = self.facts.launch.world_size * self.replicas
+        return gpus / (rate * self.workload.gen_tokens * 3600) * 1e6
 
     def interval(self, metric: Metric) -> Bounds:
         """Between which two values the measured figure lies in 80 % of cases."""
@@ -204,6 +215,8 @@ def estimate_performance(
     the card has it), `node_size` of which are in one machine (None: all). `coefficients`
     replace the fitted ones, for grading a fit on runs it has not seen.
     """
+    if startup.launch.pooling or model.architecture.task == "embed":
+        return Missing("A model that pools generates nothing.")
     facts = facts_of(model, startup, workload, interconnect=interconnect, node_size=node_size)
     if isinstance(facts, Missing):
         return facts

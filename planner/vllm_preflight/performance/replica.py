@@ -81,8 +81,6 @@ def facts_of(
     all are in one.
     """
     launch, gpu = startup.launch, startup.gpu
-    if launch.pooling or model.architecture.task == "embed":
-        return Missing("Speed is estimated for generating models only.")
     if missing := missing_facts(gpu):
         return Missing(
             f"No speed is estimated: the {' and the '.join(missing)} of {gpu.name} "

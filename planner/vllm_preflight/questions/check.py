@@ -64,12 +64,13 @@ def predict_startup(
     model: Model | None = None,
     hardware: Hardware | None = None,
     parsed: ParsedCommand | None = None,
+    whole: bool = True,
     progress: Progress | None = None,
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
     `model`, `hardware` and `parsed`, the command as it was read, save reading them again when
-    the caller has them. A command that
+    the caller has them; `whole` says every term behind the figures, too. A command that
     the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
     is an architecture that is not understood ("not_modelled").
 
@@ -78,10 +79,12 @@ def predict_startup(
     """
     request = _with_vllm_args(request)
     parsed = parsed or _parsed(request)
-    request = with_command(request, parsed)
+    asked, request = request, with_command(request, parsed)
     hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
     if parsed.refusal is not None:
-        return _refused(request, parsed, parsed.refusal, hardware)
+        return _refused(
+            request, parsed, parsed.refusal, hardware, _instead(asked, parsed, hardware, model)
+        )
     try:
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
@@ -95,7 +98,7 @@ def predict_startup(
     fixes = [] if verdict.good else start_fixes(request, startup, attempt)
     remedies = [fix.text for fix in fixes]
     warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
-    report = startup_report(startup, model, remedies)
+    report = startup_report(startup, model, remedies, whole=whole)
     told = report.failure.remedies if report.failure is not None else remedies
     steps: list[str] = []
     if report.failure is not None and verdict.outcome == "refused":
@@ -256,11 +259,16 @@ def _flags_of(remedy: str) -> str | None:
 
 
 def _refused(
-    request: StartupRequest, parsed: ParsedCommand, refusal: Refusal, hardware: Hardware
+    request: StartupRequest,
+    parsed: ParsedCommand,
+    refusal: Refusal,
+    hardware: Hardware,
+    instead: tuple[str | None, list[str]],
 ) -> StartupResponse:
-    """The answer where vLLM's parser stops: its words, and the line that it would take."""
+    """The answer where vLLM's parser stops: its words, and the line that starts instead."""
     message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
     version = parse_version(request.vllm_version)
+    command, steps = instead
     return StartupResponse(
         verdict=Verdict(
             outcome="refused",
@@ -276,10 +284,27 @@ def _refused(
                 kind="invalid_arguments", message=message, remedies=list(refusal.remedies)
             ),
         ),
-        command=_command(request, parsed) if refusal.remedies else None,
+        command=command,
         warnings=list(parsed.warnings),
-        next_steps=[],
+        next_steps=steps,
     )
+
+
+def _instead(
+    request: StartupRequest, parsed: ParsedCommand, hardware: Hardware, model: Model | None
+) -> tuple[str | None, list[str]]:
+    """The corrected line as far as it starts, and what is to be said of it where it does not."""
+    if parsed.refusal is None or parsed.refusal.corrected is None:
+        return None, []
+    line = _command(request, parsed)
+    try:
+        tried = request.model_copy(update={"command": line})
+        answer = predict_startup(tried, model=model, hardware=hardware)
+    except PreflightError as error:
+        return None, [f"vLLM would take: {line}", error.message]
+    if answer.verdict.good:
+        return line, []
+    return answer.command, [f"The corrected line: {answer.verdict.sentence}."]
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:

@@ -83,7 +83,7 @@ def chosen_gpus(names: str) -> tuple[tuple[Gpu, ...], list[str]]:
     if not kept:
         raise InvalidRequest(
             f"{', '.join(others)} cannot be compared: the search knows vLLM's rules on CUDA.",
-            "Name NVIDIA GPUs, or ask plan_deployment for one other GPU.",
+            "Name NVIDIA GPUs, or plan for one other GPU.",
         )
     if others:
         notes.append(f"Left out, as only vLLM's rules on CUDA are known: {', '.join(others)}.")

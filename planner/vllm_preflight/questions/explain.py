@@ -290,5 +290,5 @@ def _next_steps(log: StartupLog, remedies: list[str], compared: _Compared | None
     elif log.outcome == "unknown":
         steps.append("Give the whole log, up to its last line.")
     if compared and compared.calibration:
-        steps.append("Pass calibration on to predict_startup or plan_deployment.")
+        steps.append("Give the calibration to later plans and checks of this launch.")
     return steps

@@ -63,7 +63,7 @@ def generate_artifacts(
     hardware = profile.hardware or select_hardware(request)
     model = load_served(request.model, revision=request.revision, progress=progress)
     made = make_plan(request, model=model, hardware=hardware, progress=progress)
-    plan = answer_plan(made)
+    plan = answer_plan(made, whole=False)
     serve_command = _checked_command(plan)
     deployment = describe_deployment(
         made.request,
@@ -121,7 +121,7 @@ def _check_commands(made: Plan, deployment: Deployment) -> list[str]:
             raise PlanRefused(
                 "No files are written for a command that would fail: "
                 f"{answer.command} {answer.verdict.sentence}.",
-                "Leave out or change the flags after --, or plan with other limits.",
+                "Leave out or change the further flags, or plan with other limits.",
             )
         warnings += [text for text in answer.warnings if text not in (*known, *warnings)]
     return warnings
@@ -140,6 +140,7 @@ def _started(made: Plan, deployment: Deployment) -> StartupResponse:
         ),
         model=made.model,
         hardware=made.choice.hardware,
+        whole=False,
     )
 
 
@@ -150,6 +151,8 @@ def _checked_command(plan: PlanResponse) -> str:
     remedies = plan.remedies or []
     hint = f"Plan with {remedies[0].change}." if remedies else "Plan with other GPUs or limits."
     title = plan_title(plan)
+    if plan.verdict.outcome == "not_modelled":
+        raise PlanRefused(f"No files are written for what nobody here can say. {title}", hint)
     raise PlanRefused(f"No files are written for a plan that would fail. {title}", hint)
 
 
@@ -184,7 +187,7 @@ def _next_steps(deployment: Deployment, files: Collection[str]) -> list[str]:
     if deployment.is_local:
         steps.append(f"The folder {deployment.model} must be there on every machine.")
     if PROFILE_FILE in files:
-        steps.append(f"Plan again with vllm-preflight plan --profile {PROFILE_FILE}.")
+        steps.append(f"{PROFILE_FILE} is the profile that asks for this plan again.")
     if "bench.sh" in files:
         steps.append("Once it serves, bench.sh tests what the plan promises.")
     return steps

@@ -22,7 +22,7 @@ from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.arguments import written_arguments
 from vllm_preflight.recommend.choose import Choice, choose
-from vllm_preflight.recommend.demand import demand_of, fit_workload
+from vllm_preflight.recommend.demand import demand_of, fit_workload, with_runner
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.remedies import find_alternatives, find_remedies
 from vllm_preflight.recommend.tradeoffs import weigh_settings
@@ -53,21 +53,24 @@ def plan_deployment(
     model: Model | None = None,
     hardware: Hardware | None = None,
     explain: bool = False,
+    whole: bool = True,
     progress: Progress | None = None,
 ) -> PlanResponse:
     """Choose layout and settings for the workload, and say what vLLM would do with them.
 
     `model` and `hardware` save reading them again when the caller has them. A workload
-    that is not carried is an answer: what becomes of it, and which changes help. `explain`
-    also weighs each setting against its neighbours, which takes as long again.
+    that is not carried is an answer: what becomes of it, and which changes help. `whole`
+    says every term and curve behind it, too; `explain` also weighs each setting against its
+    neighbours, which takes as long again.
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    return answer_plan(make_plan(request, model, hardware, progress), explain=explain)
+    plan = make_plan(request, model, hardware, progress)
+    return answer_plan(plan, explain=explain, whole=whole)
 
 
-def answer_plan(plan: Plan, *, explain: bool = False) -> PlanResponse:
+def answer_plan(plan: Plan, *, explain: bool = False, whole: bool = True) -> PlanResponse:
     """The plan as it is answered, with remedies where the workload is not carried."""
     request, model, choice = plan.request, plan.model, plan.choice
     remedies = [] if choice.carries else find_remedies(model, request, choice, plan.hardware)
@@ -78,6 +81,7 @@ def answer_plan(plan: Plan, *, explain: bool = False) -> PlanResponse:
         plan.arguments,
         remedies,
         find_alternatives(model, request, choice),
+        whole=whole,
     )
     if explain and response.verdict.good:
         response = response.model_copy(update={"tradeoffs": _weigh(plan, response.config)})
@@ -101,6 +105,7 @@ def make_plan(
     model, request = planned_checkpoint(model, request)
     request, further = with_further(request, model.id)
     model = override_config(model, further.parsed.config_overrides)
+    model = with_runner(model, further.parsed.extra.get("runner"))
     fitted = fit_workload(model, request)
     choice = choose(model, hardware, fitted, demand_of(model, fitted))
     if choice.demand.rate is not None:

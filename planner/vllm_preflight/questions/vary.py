@@ -25,8 +25,12 @@ _MOST_MOVED = 4
 _HINT = 'Write: {"kv_cache_dtype": ["auto", "fp8"], "vllm_version": ["0.19.0", "0.33.0"]}.'
 
 
-def predict_varied(request: VariedRequest, *, progress: Progress | None = None) -> VariedResponse:
+def predict_varied(
+    request: VariedRequest, *, whole: bool = True, progress: Progress | None = None
+) -> VariedResponse:
     """The launch as it is asked for, and one row for each combination of the varied values.
+
+    `whole` says every term behind the figures, too.
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence; also of a varied one.
@@ -34,7 +38,7 @@ def predict_varied(request: VariedRequest, *, progress: Progress | None = None) 
     names = request.model_fields_set & StartupRequest.model_fields.keys()
     given = request.model_dump(include=names, exclude_none=True)
     launch = validate_request(StartupRequest, given)
-    answer = predict_startup(launch, progress=progress)
+    answer = predict_startup(launch, whole=whole, progress=progress)
     rows: list[VariedLaunch] | None = None
     if request.vary is not None:
         rows = []

@@ -1,16 +1,13 @@
-"""The checkpoints a model exists in: its own, the catalogue's, online FP8, those known by name."""
+"""The checkpoints a model exists in: its own, the catalogue's, those known by name, online FP8."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.catalog.checkpoints import checkpoints_of
 from vllm_preflight.models.catalog.entries import catalog_ids
 from vllm_preflight.models.derived import derived_model
 from vllm_preflight.models.model import Model
@@ -26,6 +23,9 @@ _STORAGE_WORDS = frozenset(
         *("pertensor", "block"),
     )
 )
+
+
+_FP8_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
 
     With a `quantization` other than "auto" there is no choice. Variants are models of
     the catalogue with the same name, but for words that say how weights are stored, the
-    same dimensions and another quantisation. A 16-bit checkpoint can also be quantised to
+    same dimensions and another quantisation; and checkpoints known by name alone, which are
+    the model with the scheme their name says. A 16-bit checkpoint can also be quantised to
     FP8 by vLLM itself.
     """
     if quantization != "auto":
@@ -77,39 +78,23 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
 def coarser_checkpoints(model: Model) -> tuple[Checkpoint, ...]:
     """Checkpoints with less precise weights that exist, and FP8 made while loading.
 
-    Of those the catalogue has not, the ones that are known by name are read as their names
-    say (`models/derived.py`), one for each number of bits that the catalogue has none of.
+    Of those known by name alone one for each number of bits that the catalogue has none of.
     """
-    found = [item for item in checkpoints(model) if item.altered]
-    stored = [item for item in found if item.quantization == "auto"]
-    named = list(_known_by_name(model, {_bits(item.model) for item in stored}))
-    eight = any(_bits(item.model) == 8 for item in (*stored, *named))
-    online = [item for item in found if item.quantization != "auto" and not eight]
-    return (*stored, *named, *online)
-
-
-def _known_by_name(model: Model, bits: set[int]) -> Iterator[Checkpoint]:
-    for identifier in _named_checkpoints().get(model.id, ()):
-        try:
-            derived = derived_model(identifier)
-        except PreflightError:
+    coarser = [item for item in checkpoints(model) if item.altered]
+    stored = [item for item in coarser if item.quantization == "auto"]
+    bits = {_bits(item.model) for item in stored if not item.model.assumed}
+    found: list[Checkpoint] = []
+    for item in stored:
+        if item.model.assumed and _bits(item.model) in bits:
             continue
-        if derived is None or _bits(derived) in bits or not _is_coarser(derived, model):
-            continue
-        bits.add(_bits(derived))
-        yield Checkpoint(derived, altered=True)
-
-
-@cache
-def _named_checkpoints() -> Mapping[str, Sequence[str]]:
-    """Quantised checkpoints on the Hub by the catalogued model they are of."""
-    path = Path(__file__).with_name("checkpoint_ids.json")
-    table = json.loads(path.read_text(encoding="utf-8"))
-    return {base: [item["id"] for item in items] for base, items in table["models"].items()}
+        bits.add(_bits(item.model))
+        found.append(item)
+    online = [item for item in coarser if item.quantization != "auto" and _FP8_BITS not in bits]
+    return (*found, *online)
 
 
 def variants(model: Model) -> list[Model]:
-    """The catalogue's other checkpoints of a model: same name and dimensions."""
+    """Other checkpoints of a model that exist: same name and dimensions, the catalogue's first."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
     found: list[Model] = []
@@ -124,7 +109,8 @@ def variants(model: Model) -> list[Model]:
             continue
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
             found.append(variant)
-    return found
+    named = (derived_model(identifier) for identifier in checkpoints_of(model.id))
+    return [*found, *(variant for variant in named if variant is not None)]
 
 
 def storage_free_name(identifier: str) -> str:

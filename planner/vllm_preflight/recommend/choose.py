@@ -19,14 +19,16 @@ from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
 from vllm_preflight.launch.further import Further, with_further
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
-from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.performance.estimate import Performance, Speed
+from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.performance.replica import Missing
-from vllm_preflight.recommend.demand import Demand
+from vllm_preflight.recommend.demand import Demand, generates_nothing
 from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.layouts import Layout, layouts
+from vllm_preflight.recommend.objective import goodput
 from vllm_preflight.recommend.outcome import outcome_of
 from vllm_preflight.recommend.settings import Settings, settle
-from vllm_preflight.recommend.speed import estimate_speed
+from vllm_preflight.recommend.speed import estimate_speed, estimate_texts
 
 # Numbers of GPUs that machines are rented with, and then whole machines.
 PRACTICAL_COUNTS = (1, 2, 4, 8, 16, 32)
@@ -88,12 +90,27 @@ class Choice:
         bench = self.bench
         return estimate_speed(bench.model, bench.hardware, bench.request, self.startup)
 
+    @cached_property
+    def texts(self) -> Pooling | Missing | None:
+        """The same for a model that pools; None for one that generates."""
+        bench = self.bench
+        if not generates_nothing(bench.model) and not self.startup.launch.pooling:
+            return None
+        return estimate_texts(bench.model, bench.hardware, bench.request, self.startup)
+
+    @property
+    def load(self) -> Speed | Pooling | None:
+        """What is in flight and whether it is answered in time; None where nobody can say."""
+        if isinstance(self.speed, Performance):
+            return self.speed.speed
+        return self.texts if isinstance(self.texts, Pooling) else None
+
     @property
     def keeps_up(self) -> bool:
         """Whether requests are served as fast as they arrive; as far as anyone can say."""
-        if self.bench.request.request_rate is None or isinstance(self.speed, Missing):
+        if self.bench.request.request_rate is None or self.load is None:
             return True
-        return not self.speed.speed.saturated
+        return not self.load.saturated
 
     @property
     def gpus(self) -> int:
@@ -136,7 +153,7 @@ def choose(model: Model, hardware: Hardware, request: PlanRequest, demand: Deman
         found = choose_on(model, sized, request, demand)
         if best is None or _betters(found, best):
             best = found
-        if found.carries and (found.reaches_target or request.target_latency_ms is None):
+        if found.carries and found.reaches_target:
             break
         if found.outcome in ("refused", "not_modelled"):
             break
@@ -229,9 +246,9 @@ def judge(bench: Bench, layout: Layout, demand: Demand) -> Choice:
 
 def _in_flight(choice: Choice) -> int:
     """Requests in flight at the demand's rate, by Little's law."""
-    if not choice.serves or isinstance(choice.speed, Missing):
+    if not choice.serves or choice.load is None:
         return choice.demand.concurrency
-    return max(1, math.ceil(choice.speed.speed.concurrency))
+    return max(1, math.ceil(choice.load.concurrency))
 
 
 def _is_limited(choice: Choice) -> bool:
@@ -269,11 +286,17 @@ def _value(choice: Choice, request: PlanRequest) -> float:
     """What is worth more of two choices of one outcome: the larger is better."""
     if not choice.serves:
         return choice.startup.start_probability + choice.startup.available_bytes / 2**60
+    if isinstance(choice.texts, Pooling):
+        by_rate = request.request_rate is not None and choice.keeps_up
+        return 1e3 / choice.texts.latency_ms if by_rate else choice.texts.texts_per_s
     if isinstance(choice.speed, Missing):
         # Replicas answer more users, tensor ranks answer one sooner.
         spread = choice.layout.replicas if choice.demand.concurrency > 1 else choice.layout.tensor
         return float(min(choice.held, choice.demand.concurrency) * spread)
     speed = choice.speed.speed
+    within_targets = goodput(choice.speed)
+    if within_targets is not None and request.batching_mode != "latency":
+        return within_targets
     # All that keep up with a rate serve the same number of requests.
     by_rate = request.request_rate is not None and choice.keeps_up
     if request.batching_mode == "latency" or by_rate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.inputs import WorkloadInput
@@ -92,4 +92,14 @@ def demand_of(model: Model, request: PlanRequest) -> Demand:
 
 def generates_nothing(model: Model) -> bool:
     """Whether the model only embeds, scores or classifies."""
-    return model.architecture.task == "embed"
+    return model.architecture.embeds
+
+
+def with_runner(model: Model, runner: object) -> Model:
+    """The model as a `--runner` that was asked for uses it; itself where none was."""
+    if runner == "pooling" and not model.architecture.embeds:
+        return replace(model, architecture=replace(model.architecture, task="embed"))
+    if runner == "generate" and model.architecture.embeds:
+        generating = replace(model.architecture, task="generate", pools_since=None)
+        return replace(model, architecture=generating)
+    return model

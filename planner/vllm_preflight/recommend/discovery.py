@@ -78,8 +78,7 @@ def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
     for identifier in catalog_ids():
         if not all(word in identifier.lower() for word in words):
             continue
-        entry = catalog_entry(identifier)
-        stored = None if entry is None else entry.total_bytes
+        stored = _stored_bytes(identifier)
         if stored is not None and stored > room:
             continue
         try:
@@ -88,12 +87,18 @@ def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
         except PreflightError:
             # One the engine does not understand is no answer.
             continue
-        if request.task not in ("any", model.architecture.task):
+        if request.task not in ("any", "embed" if model.architecture.embeds else "generate"):
             continue
         if request.max_params_b is not None and params > request.max_params_b * _BILLION:
             continue
         if params * _FEWEST_BYTES_PER_PARAMETER <= room:
             yield model, params
+
+
+@functools.cache
+def _stored_bytes(identifier: str) -> int | None:
+    entry = catalog_entry(identifier)
+    return None if entry is None else entry.total_bytes
 
 
 @functools.cache

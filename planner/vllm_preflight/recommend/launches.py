@@ -15,8 +15,9 @@ from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.speculation.drafting import find_drafting
 from vllm_preflight.launch.surroundings import surrounding_problems
+from vllm_preflight.memory.readings import answered_startup
 from vllm_preflight.memory.runtime.calibration import parse_calibration
-from vllm_preflight.memory.startup import Startup, simulate_startup
+from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.constraints import precision_problems
 from vllm_preflight.recommend.layouts import Layout
@@ -66,7 +67,7 @@ def simulate_parsed(
     around = surrounding_problems(parsed, launch, model.architecture, hardware.gpu, there)
     launch = replace(launch, problems=(*launch.problems, *around))
     calibration = parse_calibration(request.calibration)
-    return simulate_startup(
+    return answered_startup(
         model, hardware.gpu, hardware.capability, launch, calibration=calibration
     )
 
@@ -111,7 +112,7 @@ class Bench:
         if (refusal := self.further.parsed.refusal) is not None:
             problem = LaunchProblem(refusal.message, tuple(refusal.remedies))
             launch = replace(launch, problems=(problem, *launch.problems))
-        return simulate_startup(
+        return answered_startup(
             self.model,
             self.hardware.gpu,
             self.hardware.capability,

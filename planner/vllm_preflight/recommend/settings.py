@@ -93,7 +93,7 @@ class _Trial:
 
     def run(self) -> Settled:
         """From vLLM's defaults on, one deviation at a time."""
-        best = self.settled(self.shared_memory())
+        best = self.settled(self.known_length(self.shared_memory()))
         failure = best.startup.failure
         if failure is not None and failure.kind in _BEYOND_SETTINGS:
             return best
@@ -140,6 +140,16 @@ class _Trial:
             return settings
         return settings.with_field(
             "gpu_memory_utilization", share, f"{free / 2**30:.1f} GiB of the memory are free"
+        )
+
+    def known_length(self, settings: Settings) -> Settings:
+        """A length that is written where the model's own is not known."""
+        architecture = self.bench.model.architecture
+        if architecture.max_position_known or self.request.max_model_len is not None:
+            return settings
+        length = architecture.unasked_length or architecture.max_position
+        return settings.with_field(
+            "max_model_len", length, "what the model's own length is, is not known here"
         )
 
     def batch_limits(self, base: Settled) -> Settled:

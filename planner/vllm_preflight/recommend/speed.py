@@ -11,6 +11,7 @@ from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance, estimate_performance
+from vllm_preflight.performance.pooling import Pooling, estimate_pooling
 from vllm_preflight.performance.replica import Missing
 from vllm_preflight.performance.workload import Workload
 
@@ -24,6 +25,23 @@ def estimate_speed(
         InvalidRequest: a benchmark that is none, or turns that leave no room for messages.
     """
     return estimate_performance(
+        model,
+        startup,
+        workload_of(request),
+        interconnect=hardware.interconnect,
+        node_size=hardware.gpus_per_node if hardware.nodes > 1 else None,
+    )
+
+
+def estimate_texts(
+    model: Model, hardware: Hardware, request: WorkloadInput, startup: Startup
+) -> Pooling | Missing:
+    """How many of the request's prompts a start-up that pools reads.
+
+    Raises:
+        InvalidRequest: as `estimate_speed`.
+    """
+    return estimate_pooling(
         model,
         startup,
         workload_of(request),

@@ -16,7 +16,7 @@ from vllm_preflight.base.errors import InvalidRequest, PreflightError
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu
-from vllm_preflight.models.catalog.entries import catalog_entry
+from vllm_preflight.models.catalog.entries import catalogued_id
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.comparison import Objective, Row, compare_cards
 from vllm_preflight.recommend.prices import PriceList
@@ -82,7 +82,7 @@ def sweep_one(model: str, question: Question) -> Swept:
     """The outcome of one model."""
     try:
         # Many models at once are compared by the catalogue: no request to the Hub for each.
-        catalogued = catalog_entry(model) is not None
+        catalogued = catalogued_id(model) is not None
         loaded = load_model(model, source="catalog" if catalogued else "auto")
         request = validate_request(PlanRequest, {**question.workload, "model": loaded.id})
         found = compare_cards(

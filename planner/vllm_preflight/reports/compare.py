@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vllm_preflight.contract.compare import (
     CompareReport,
     CompareRequest,
+    CostPoint,
     ExcludedReport,
     OptionReport,
 )
@@ -35,7 +36,7 @@ def compare_report(
         verdict=_verdict(request, cards, comparison),
         model=model.id,
         optimise=request.optimise,
-        best=None if best is None else _option(best),
+        best=None if best is None else _option(best, by_load=True),
         serve_command=None
         if best is None
         else serve_lines(best.request, best.checkpoint.model, best.choice)[0],
@@ -76,7 +77,7 @@ def _verdict(request: CompareRequest, cards: int, comparison: Comparison) -> Ver
     return found.model_copy(update={"sentence": f"{describe(best)} {found.sentence}{more}"})
 
 
-def _option(row: Row) -> OptionReport:
+def _option(row: Row, *, by_load: bool = False) -> OptionReport:
     choice = row.choice
     speed = None if row.speed is None else row.speed.speed
     nodes = choice.hardware.nodes
@@ -94,9 +95,25 @@ def _option(row: Row) -> OptionReport:
         nodes=nodes if nodes > 1 else None,
         cost_per_hour=row.cost,
         cost_per_million_tokens=_cost_per_million(row.cost, tokens_per_s),
+        cost_by_load=_cost_by_load(row) if by_load else None,
         offered=row.gpu.name in offered_gpus(),
         risk=" ".join(choice.startup.late_warnings) or None,
     )
+
+
+def _cost_by_load(row: Row) -> list[CostPoint] | None:
+    """Cost over the rate at which requests arrive; None without a price or an estimate."""
+    speed = row.speed
+    if row.cost is None or speed is None:
+        return None
+    each = row.cost / row.choice.gpus
+    return [
+        CostPoint(
+            requests_per_s=float(f"{rate:.3g}"),
+            cost_per_million_tokens=round(each * speed.gpu_hours(rate), 3),
+        )
+        for rate in speed.offered_rates
+    ]
 
 
 def _cost_per_million(per_hour: float | None, tokens_per_s: float | None) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from vllm_preflight.base.terms import Term
@@ -10,9 +12,8 @@ from vllm_preflight.contract.plan import FeasibilityReport, PlanRequest
 from vllm_preflight.contract.verdict import oom_risk
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.memory.feasibility import Feasibility, GroupBudget
-from vllm_preflight.memory.kv.cache import stage_layers
+from vllm_preflight.memory.kv.cache import stage_caches
 from vllm_preflight.memory.kv.capacity import longest_at_once, requests_at_once
-from vllm_preflight.memory.kv.sizing import StageKv
 from vllm_preflight.memory.overhead import overhead_terms
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
@@ -27,8 +28,8 @@ _FORMULA_HEADROOM_GB = 1.0
 
 def feasibility(
     request: PlanRequest, model: Model, choice: Choice
-) -> tuple[FeasibilityReport, list[Term]]:
-    """The figures of the group's fullest pipeline stage, and the terms behind them.
+) -> tuple[FeasibilityReport, Callable[[], list[Term]]]:
+    """The figures of the group's fullest pipeline stage, and what words the terms behind them.
 
     Whether it fits and the risk are views of the verdict; the overhead is the simulated
     launch's, the formula's or the value given (DESIGN section 3).
@@ -80,7 +81,7 @@ def feasibility(
         else 0,
         warnings=warnings,
     )
-    return report, _terms(request, model, choice, budget, found, each, overhead)
+    return report, partial(_terms, model, choice, budget, found, each, overhead)
 
 
 def _method(request: PlanRequest) -> OverheadMethod:
@@ -104,10 +105,10 @@ def _fullest(
     headroom = request.headroom_gb
     if headroom is None:
         headroom = 0.0 if plain else _FORMULA_HEADROOM_GB
-    kv = stage_layers(model.architecture, launch, hardware.capability)
+    kv = stage_caches(model.architecture, launch, hardware.capability)
     outside = startup.runtime.budget_bytes - startup.runtime.activation_bytes
     budgets: list[tuple[int, GroupBudget, tuple[Term, ...]]] = []
-    for stage, activation, layers in zip(
+    for stage, activation, caches in zip(
         startup.weights.stages, startup.runtime.stage_activation_bytes, kv, strict=True
     ):
         overhead = (
@@ -123,7 +124,7 @@ def _fullest(
             headroom_gb=headroom,
             fragmentation_factor=fragmentation,
             tensor_parallel_size=ranks,
-            kv=StageKv.of(layers),
+            kv=caches,
         )
         budgets.append((budget.assess(context, concurrency).headroom_bytes, budget, overhead))
     _, budget, overhead = min(budgets, key=lambda item: item[0])
@@ -143,7 +144,6 @@ def _simulated(size: int, ranks: int) -> tuple[Term, ...]:
 
 
 def _terms(
-    request: PlanRequest,
     model: Model,
     choice: Choice,
     budget: GroupBudget,

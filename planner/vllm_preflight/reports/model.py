@@ -18,8 +18,7 @@ from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
-from vllm_preflight.memory.kv.cache import stage_layers
-from vllm_preflight.memory.kv.sizing import StageKv
+from vllm_preflight.memory.kv.cache import stage_caches
 from vllm_preflight.models.architecture import (
     AttentionCache,
     Cache,
@@ -75,7 +74,7 @@ def inspect_model(
 def model_report(model: Model, launch: Launch, capability: ComputeCapability) -> ModelReport:
     """The model as an answer shows it, in the dtypes of `launch`."""
     architecture = model.architecture
-    (layers,) = stage_layers(architecture, _whole(launch), capability)
+    (caches,) = stage_caches(architecture, _whole(launch), capability)
     moe = architecture.moe
     return ModelReport(
         model=model.id,
@@ -92,7 +91,7 @@ def model_report(model: Model, launch: Launch, capability: ComputeCapability) ->
         max_position=architecture.max_position,
         layers=len(architecture.layers),
         attention=_attention(model),
-        kv_bytes_per_token=StageKv.of(layers).bytes_per_token(architecture.max_position),
+        kv_bytes_per_token=caches.bytes_per_token(architecture.max_position),
         experts=None
         if moe is None
         else f"{moe.num_experts} experts, {moe.experts_per_token} per token",

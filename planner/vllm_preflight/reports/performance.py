@@ -11,10 +11,12 @@ from vllm_preflight.contract.performance import (
     LoadPoint,
     Percentiles,
     PerfEstimate,
+    PoolingEstimate,
     Simulation,
     SpeedPoint,
     Tails,
 )
+from vllm_preflight.contract.plan import TARGET
 from vllm_preflight.performance.arrivals.quantiles import Quantiles
 from vllm_preflight.performance.arrivals.simulation import Simulated
 from vllm_preflight.performance.arrivals.tails import Tails as Seen
@@ -22,6 +24,7 @@ from vllm_preflight.performance.coefficients import Metric
 from vllm_preflight.performance.estimate import Performance, Speed
 from vllm_preflight.performance.kernels.facts import Format, Operation
 from vllm_preflight.performance.machine import Machine
+from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.performance.workload import Workload
 
 # Figures that are another one times a constant, and so have its interval.
@@ -33,6 +36,9 @@ _LIKE: dict[str, Metric] = {
     "total_tokens_per_s": "output_tokens_per_s",
     "requests_per_s": "output_tokens_per_s",
 }
+_NO_POOLING_RUN = (
+    "No measured run embeds or scores: texts are reckoned as prompts of generating models."
+)
 # The parts of a decoding step: field, what takes the time, the fitted factor on it.
 _PARTS: tuple[tuple[str, str, str], ...] = (
     ("dense", "weights outside experts, read or multiplied, whichever is slower", "gemm"),
@@ -46,9 +52,13 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
 
 
 def performance_report(
-    performance: Performance, *, streaming: bool = True, seed: int | None = None
+    performance: Performance,
+    *,
+    streaming: bool = True,
+    seed: int | None = None,
+    whole: bool = True,
 ) -> PerfEstimate:
-    """The estimate with its intervals, its curves and its terms, rounded for reading.
+    """The estimate with its intervals, rounded for reading; `whole` with curves and terms.
 
     Without `streaming` nothing is seen before the whole answer, which a warning says. With
     a `seed` the requests are simulated, too.
@@ -87,10 +97,29 @@ def performance_report(
         tails=performance.tails and _tails(performance.tails),
         benchmark=_benchmark(performance),
         simulation=None if seed is None else _simulation(performance, seed),
-        load=_load(performance) if performance.tails else None,
-        curve=[_point(point) for point in performance.curve()],
-        terms=report_terms(performance_terms(performance)),
+        load=_load(performance) if whole and performance.tails else None,
+        curve=[_point(point) for point in performance.curve()] if whole else None,
+        terms=report_terms(performance_terms(performance)) if whole else None,
         warnings=warnings,
+    )
+
+
+def pooling_report(pooling: Pooling) -> PoolingEstimate:
+    """The estimate for texts with its intervals, rounded for reading."""
+    return PoolingEstimate(
+        prompt_tokens=pooling.prompt_tokens,
+        concurrency=_rounded(pooling.concurrency),
+        texts_per_s=_rounded(pooling.texts_per_s),
+        prompt_tokens_per_s=_rounded(pooling.texts_per_s * pooling.prompt_tokens),
+        latency_ms=_rounded(pooling.latency_ms),
+        interval={
+            name: (_rounded(low), _rounded(high))
+            for name, (low, high) in (
+                ("texts_per_s", pooling.texts_interval),
+                ("latency_ms", pooling.latency_interval),
+            )
+        },
+        warnings=[_NO_POOLING_RUN],
     )
 
 
@@ -207,9 +236,14 @@ def _wanted(load: Workload) -> str:
         (load.target_ttft_ms, "to the first token"),
         (load.target_tpot_ms, "per later token"),
     )
-    parts = [f"{value:,.4g} ms {what}" for value, what in pairs if value is not None]
+    parts = [f"{_plain(value)} ms {what}" for value, what in pairs if value is not None]
     of = f" for {load.target_percentile} % of requests" if load.target_percentile else ""
-    return f"The target of {' and '.join(parts)}{of}"
+    return f"{TARGET}{' and '.join(parts)}{of}"
+
+
+def _plain(milliseconds: float) -> str:
+    """A wanted time with its digits, however long it is."""
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:g}"
 
 
 def performance_terms(performance: Performance) -> list[Term]:

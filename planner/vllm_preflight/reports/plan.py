@@ -18,13 +18,15 @@ from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.performance.pooling import Pooling
+from vllm_preflight.performance.replica import Missing
 from vllm_preflight.recommend.arguments import flags_of_family
 from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.family_flags import FamilyFlags
 from vllm_preflight.recommend.lines import serve_lines
 from vllm_preflight.reports.feasibility import feasibility
 from vllm_preflight.reports.model import hardware_report, model_report
-from vllm_preflight.reports.performance import performance_report, target_sentence
+from vllm_preflight.reports.performance import performance_report, pooling_report, target_sentence
 from vllm_preflight.reports.startup import startup_report
 from vllm_preflight.reports.verdict import plan_verdict
 
@@ -38,8 +40,10 @@ def plan_response(
     arguments: Mapping[str, Any],
     remedies: Sequence[Remedy] = (),
     alternatives: Sequence[Remedy] = (),
+    *,
+    whole: bool = True,
 ) -> PlanResponse:
-    """Everything the plan found, rounded for reading.
+    """Everything the plan found, rounded for reading; `whole` with terms and curves.
 
     `arguments` are what the command gives beside the model.
     """
@@ -54,14 +58,19 @@ def plan_response(
         hardware=hardware_report(hardware, startup.launch),
         feasibility=report,
         config=_config(request, model, choice, arguments, family),
-        startup=startup_report(startup, model),
-        performance=performance_report(speed, streaming=request.streaming, seed=request.simulate)
+        startup=startup_report(startup, model, whole=whole),
+        performance=performance_report(
+            speed, streaming=request.streaming, seed=request.simulate, whole=whole
+        )
         if isinstance(speed, Performance) and verdict.good
+        else None,
+        pooling=pooling_report(choice.texts)
+        if isinstance(choice.texts, Pooling) and verdict.good
         else None,
         artifacts=_artifacts(request, model, choice, verdict),
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
-        terms=report_terms(terms),
+        terms=report_terms(terms()) if whole else None,
         warnings=[*_warnings(choice, model, verdict), *family.warnings],
         next_steps=[
             *_next_steps(request, choice, verdict, remedies),
@@ -155,7 +164,10 @@ def _warnings(choice: Choice, model: Model, verdict: Verdict) -> list[str]:
     if choice.demand.assumed:
         found.append(f"Assumed, since not given: {', '.join(choice.demand.assumed)}.")
     if not isinstance(speed, Performance):
-        return [*found, speed.message] if verdict.good else found
+        missing = speed if choice.texts is None else choice.texts
+        if verdict.good and isinstance(missing, Missing):
+            found.append(missing.message)
+        return found
     target = target_sentence(speed, f"{choice.gpus} × {hardware.gpu.name}")
     if target and speed.target and not speed.target.reached:
         found.append(target)

@@ -16,12 +16,15 @@ from vllm_preflight.memory.weights.weights import DRAFT_PART
 from vllm_preflight.models.model import Model
 
 _STOPPED_EARLY = frozenset({"invalid_arguments", "unsupported"})
+_SHORT_OF_MEMORY = frozenset({"weights_do_not_fit", "no_kv_cache_memory", "kv_cache_too_small"})
 # What is known of a launch that gets no further than its weights, if so far.
 _WEIGHTS_ALONE = frozenset({"not_modelled", "free_memory_below_request"})
 
 
-def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ()) -> StartupReport:
-    """The figures vLLM would print, rounded as it prints them, with their terms.
+def startup_report(
+    startup: Startup, model: Model, remedies: Sequence[str] = (), *, whole: bool = True
+) -> StartupReport:
+    """The figures vLLM would print, rounded as it prints them; `whole` with their terms.
 
     After a refusal of the arguments themselves there are no figures; where vLLM stops before
     it loads anything, those that would be predicted of another launch are not given.
@@ -30,6 +33,7 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
     reported = failure and Failure(
         kind=failure.kind,
         message=failure.message,
+        missing_per_gpu_gib=_missing(startup),
         remedies=[*failure.remedies, *remedies],
     )
     if failure is not None and failure.kind in _WEIGHTS_ALONE:
@@ -84,9 +88,20 @@ def startup_report(startup: Startup, model: Model, remedies: Sequence[str] = ())
             kv_cache_tokens=startup.tokens_interval,
         ),
         failure=reported,
-        terms=report_terms(startup_terms(startup, model)),
-        warnings=[*startup.late_warnings, *filter(None, [startup.first_start])],
+        terms=report_terms(startup_terms(startup, model)) if whole else None,
+        warnings=[*startup.late_warnings, *startup.open_points],
     )
+
+
+def _missing(startup: Startup) -> float | None:
+    """What one GPU lacks, where it is memory that is lacking."""
+    kind = None if startup.failure is None else startup.failure.kind
+    if kind == "free_memory_below_request":
+        free = startup.launch.free_bytes or 0
+        return bytes_to_gib(startup.requested_bytes - free)
+    if kind not in _SHORT_OF_MEMORY:
+        return None
+    return bytes_to_gib(startup.kv.admission_bytes - startup.available_bytes)
 
 
 def startup_terms(startup: Startup, model: Model) -> list[Term]:

@@ -7,13 +7,15 @@ from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.startup import Startup
-from vllm_preflight.performance.estimate import Performance
+from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.recommend.choose import Choice
 from vllm_preflight.recommend.demand import Demand
 from vllm_preflight.recommend.outcome import start_outcome
 
 # From here on a start is likely, below one minus it unlikely, between them a toss-up.
 _LIKELY = 0.7
+# Rates from here on are told without decimals.
+_WHOLE = 10
 
 
 def plan_verdict(choice: Choice) -> Verdict:
@@ -50,10 +52,12 @@ def held_verdict(startup: Startup, demand: Demand, held: int, outcome: Outcome) 
 
 def _falls_behind(choice: Choice) -> str:
     """That more requests arrive than are served, where the speed says so."""
-    speed, rate = choice.speed, choice.bench.request.request_rate
-    assert isinstance(speed, Performance)
+    load, rate = choice.load, choice.bench.request.request_rate
+    assert load is not None
+    served = load.texts_per_s if isinstance(load, Pooling) else load.requests_per_s
+    about = f"{served:,.0f}" if served >= _WHOLE else f"{served:.2g}"
     return (
-        f"starts, but serves about {speed.speed.requests_per_s:.2g} of the {rate:g} requests of "
+        f"starts, but serves about {about} of the {rate:g} requests of "
         f"{choice.demand.context:,} tokens that arrive in a second: the queue grows without end"
     )
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
-
-from rich.table import Table
 
 from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.contract.request import validate_request
@@ -26,10 +25,20 @@ from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
     print_memory,
+    print_rows,
     print_section,
     print_tail,
     print_verdict,
 )
+
+_VARIED = {
+    "varied": "varied",
+    "outcome": "outcome",
+    "start_probability": "probability",
+    "available_kv_cache_gib": "KV cache GiB",
+    "kv_cache_tokens": "KV tokens",
+    "max_concurrency": "concurrency",
+}
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -53,10 +62,14 @@ def check(arguments: Sequence[str]) -> int:
     if command:
         # One word after -- is a whole quoted line; several are a line already split.
         fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    elif " " in (line := str(fields.get("model") or "").strip()) and not Path(line).exists():
+        # A whole line, quoted, without -- before it.
+        fields["command"] = fields.pop("model")
     request = validate_request(VariedRequest, fields)
     from vllm_preflight.questions.vary import predict_varied
 
-    answer = predict_varied(request, progress=progress)
+    whole = parsed.explain or report is not None
+    answer = predict_varied(request, whole=whole, progress=progress)
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_startup)
     if answer.verdict.outcome == "not_modelled":
@@ -81,8 +94,7 @@ def show_startup(answer: Answer) -> None:
     print_section(console, "Starts with", remedies)
     launches = answer.get("launches", [])
     if launches:
-        console.print()
-        console.print(_table(launches))
+        print_rows(console, _VARIED, [{**row, "varied": _values(row)} for row in launches])
         told = [f"{_values(row)}: {text}" for row in launches for text in row.get("moved", [])[:1]]
         print_section(console, "What moved most from the first row", told)
     print_section(console, "Command", [answer["command"]] if "command" in answer else [])
@@ -93,19 +105,6 @@ def show_startup(answer: Answer) -> None:
     ]
     print_section(console, "Arguments", settings)
     print_tail(console, answer)
-
-
-def _table(launches: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("varied", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    for name in ("probability", "KV cache GiB", "KV tokens", "concurrency"):
-        table.add_column(name, justify="right", no_wrap=True)
-    figures = ("start_probability", "available_kv_cache_gib", "kv_cache_tokens", "max_concurrency")
-    for row in launches:
-        shown = ("" if row.get(key) is None else f"{row[key]:,}" for key in figures)
-        table.add_row(_values(row), row["outcome"], *shown)
-    return table
 
 
 def _values(row: Mapping[str, Any]) -> str:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.text import presentable
+
+# The exit code of software errors (sysexits.h), no answer's and no user error's.
+BUG = 70
 
 # The room of each command; a command is a function of its own name there.
 _MODULES: Mapping[str, str] = {
@@ -24,6 +30,7 @@ _MODULES: Mapping[str, str] = {
     "overhead": "facts",
     "call": "call",
     "serve": "serve",
+    "ui": "ui",
 }
 
 
@@ -33,11 +40,19 @@ def run(command: str, arguments: Sequence[str]) -> int:
         return _load(command)(arguments)
     except PreflightError as error:
         if "--json" in arguments:
-            problem = {"code": error.code, "message": error.message, "hint": error.hint}
+            message, hint = presentable(error.message), presentable(error.hint)
+            problem = {"code": error.code, "message": message, "hint": hint}
             print(json.dumps({"error": problem}, indent=2))
         else:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {presentable(str(error))}", file=sys.stderr)
         return error.exit_code
+    except (OSError, SystemExit):
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        print(f"error: this is a bug in vllm-preflight ({where}); report it.", file=sys.stderr)
+        return BUG
 
 
 def _load(command: str) -> Callable[[Sequence[str]], int]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.table import Table
 
 from vllm_preflight.base.documents import parse_yaml
 from vllm_preflight.base.errors import InvalidRequest
@@ -16,13 +13,28 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.streams import is_unicode
 from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
+    print_rows,
     print_section,
     print_title,
 )
 
+_COLUMNS = {
+    "gpus": "GPUs",
+    "gpu": "of",
+    "layout": "layout",
+    "precision": "weights",
+    "checkpoint": "checkpoint",
+    "requests_at_once": "at once",
+    "max_model_len": "longest",
+    "output_tokens_per_s": "tokens/s",
+    "latency_ms": "s/request",
+    "cost_per_hour": "cost/h",
+    "cost_per_million_tokens": "cost/M tokens",
+}
 # What a terminal of usual width has no room for; --json and a pipe have all of it.
 _WIDE = 200
 _WIDE_COLUMNS = frozenset({"checkpoint"})
@@ -51,7 +63,7 @@ def compare(arguments: Sequence[str]) -> int:
     report = compare_hardware(request, progress=progress)
     answer = report.to_json_dict()
     if parsed.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
     else:
         show_comparison(answer)
     return 0 if report.best is not None else 1
@@ -62,8 +74,13 @@ def show_comparison(answer: Answer) -> None:
     console = open_console()
     print_title(console, "best" in answer, answer["verdict"]["sentence"])
     if answer["options"]:
-        console.print()
-        console.print(_table(answer["options"], console.width))
+        shown = {
+            key: title
+            for key, title in _COLUMNS.items()
+            if console.width >= _WIDE or key not in _WIDE_COLUMNS
+        }
+        print_rows(console, shown, [_in_seconds(row) for row in answer["options"]])
+    print_section(console, "Cost of a million tokens by load", _by_load(answer.get("best", {})))
     print_section(console, "Run", [answer["serve_command"]] if "serve_command" in answer else [])
     excluded = [f"{row['gpus']} × {row['gpu']}: {row['reason']}" for row in answer["excluded"]]
     print_section(console, "What does not do", excluded[:_EXCLUDED])
@@ -71,6 +88,18 @@ def show_comparison(answer: Answer) -> None:
     print_section(console, "More with --limit", more)
     print_section(console, "Warnings", answer.get("warnings", []))
     print_section(console, "Next", answer.get("next_steps", []))
+
+
+def _by_load(best: Answer) -> list[str]:
+    """The best option's cost over the requests that arrive, in one line; none without prices."""
+    points = best.get("cost_by_load", [])
+    if not points:
+        return []
+    pairs = [
+        f"{point['cost_per_million_tokens']:,.2f} at {point['requests_per_s']:,.3g}/s"
+        for point in points
+    ]
+    return [", ".join(pairs)]
 
 
 def _prices(text: str) -> str:
@@ -90,45 +119,6 @@ def _prices(text: str) -> str:
     return json.dumps(parsed, default=str)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
-    columns = {
-        "gpus": "GPUs",
-        "gpu": "of",
-        "layout": "layout",
-        "precision": "weights",
-        "checkpoint": "checkpoint",
-        "requests_at_once": "at once",
-        "max_model_len": "longest",
-        "output_tokens_per_s": "tokens/s",
-        "latency_ms": "s/request",
-        "cost_per_hour": "cost/h",
-        "cost_per_million_tokens": "cost/M tokens",
-    }
-    left_out = _WIDE_COLUMNS if width < _WIDE else frozenset[str]()
-    used = {
-        key: name
-        for key, name in columns.items()
-        if key not in left_out and any(key in row for row in rows)
-    }
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for key, name in used.items():
-        number = isinstance(next(row[key] for row in rows if key in row), int | float)
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(_cell(_shown(key, row.get(key))) for key in used))
-    return table
-
-
-def _shown(key: str, value: object) -> object:
-    """A figure in the unit of its column: whole requests take seconds."""
-    return value / 1e3 if key == "latency_ms" and isinstance(value, int | float) else value
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}" if value < 1_000 else f"{value:,.0f}"
-    return str(value)
+def _in_seconds(row: Answer) -> Answer:
+    """A row with the time of a whole request in the unit of its column."""
+    return {**row, "latency_ms": row["latency_ms"] / 1e3} if "latency_ms" in row else row

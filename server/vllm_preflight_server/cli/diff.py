@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from vllm_preflight.contract.diff import DiffRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.text import scalar
@@ -21,6 +19,7 @@ from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
     print_line,
+    print_rows,
     print_section,
     print_title,
 )
@@ -70,8 +69,8 @@ def show_difference(answer: Answer) -> None:
         "Flags that the new release does not take",
         [f"{flag['written']}: {flag['sentence']}" for flag in answer.get("ended", [])],
     )
-    console.print()
-    console.print(_side_by_side(before, after))
+    columns = {"": "", "before": before["vllm_version"], "after": after["vllm_version"]}
+    print_rows(console, columns, _side_by_side(before, after))
     changed = [
         f"{item['argument']} {scalar(item['before'])} → {scalar(item['after'])}"
         for item in answer.get("defaults", [])
@@ -93,16 +92,16 @@ def show_difference(answer: Answer) -> None:
     print_section(console, "Warnings", answer.get("warnings", []))
 
 
-def _side_by_side(before: Answer, after: Answer) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for launch in (before, after):
-        table.add_column(launch["vllm_version"], justify="right", no_wrap=True)
-    table.add_row("outcome", before["verdict"]["outcome"], after["verdict"]["outcome"])
+def _side_by_side(before: Answer, after: Answer) -> list[Answer]:
+    """A row a figure, with a column for each release."""
+    rows: list[Answer] = [
+        {"": "outcome", **{side: at["verdict"]["outcome"] for side, at in _sides(before, after)}}
+    ]
     for title, name in _FIGURES:
-        table.add_row(title, _figure(before, name), _figure(after, name))
-    return table
+        figures = {side: scalar(at[name]) for side, at in _sides(before, after) if name in at}
+        rows.append({"": title, **figures})
+    return rows
 
 
-def _figure(launch: Answer, name: str) -> str:
-    return f"{launch[name]:,}" if name in launch else ""
+def _sides(before: Answer, after: Answer) -> tuple[tuple[str, Answer], ...]:
+    return ("before", before), ("after", after)

@@ -6,10 +6,10 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.contract.explain import ExplainRequest
+from vllm_preflight.contract.explain import MOST_LOG_CHARACTERS, ExplainRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight_server.cli.options import (
     add_output_options,
@@ -20,8 +20,7 @@ from vllm_preflight_server.cli.options import (
 from vllm_preflight_server.cli.output import print_answer, progress
 from vllm_preflight_server.cli.terminal import show_report
 
-# As much as a log tool call takes.
-_LARGEST_LOG = 20_000_000
+_LEFT_OUT = b"\n"
 
 
 def explain(arguments: Sequence[str]) -> int:
@@ -78,23 +77,36 @@ def _explain_running(
 
 
 def _log_text(source: str) -> str:
-    """The text of a log file, or of standard input for "-"; undecodable bytes replaced."""
+    """The text of a log file, or of standard input for "-"; undecodable bytes replaced.
+
+    A start-up shows at the beginning and at the end of a log, so of a long one the middle is
+    left out.
+    """
     try:
         if source == "-":
             with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
-                data = stream.read(_LARGEST_LOG + 1)
+                data = _both_ends(stream)
         else:
             with open(source, "rb") as stream:
-                data = stream.read(_LARGEST_LOG + 1)
+                data = _both_ends(stream)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidRequest(
             f"The log {source} cannot be read: {reason}.",
             "Give the path of a log file, or - for standard input.",
         ) from error
-    if len(data) > _LARGEST_LOG:
-        raise InvalidRequest(
-            f"The log is larger than {_LARGEST_LOG // 10**6} MB.",
-            "Give the part from vLLM's first line to the failure.",
-        )
-    return data.decode("utf-8", errors="replace")
+    return data.decode("utf-8", errors="replace")[-MOST_LOG_CHARACTERS:]
+
+
+def _both_ends(stream: BinaryIO) -> bytes:
+    """The first and the last bytes of a stream, as many as a question takes."""
+    half = MOST_LOG_CHARACTERS // 2 - len(_LEFT_OUT)
+    first, last = stream.read(half), b""
+    skipped = False
+    while part := stream.read(half):
+        skipped = skipped or len(last) + len(part) > half
+        last = (last + part)[-half:]
+    if not skipped:
+        return first + last
+    print("The log is very long; its middle was not read.", file=sys.stderr)
+    return first + _LEFT_OUT + last

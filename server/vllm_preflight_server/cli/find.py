@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from rich.table import Table
+from collections.abc import Sequence
 
 from vllm_preflight.contract.find import FindRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
-from vllm_preflight_server.cli.terminal import Answer, open_console, print_section, print_title
+from vllm_preflight_server.cli.streams import is_unicode
+from vllm_preflight_server.cli.terminal import (
+    Answer,
+    open_console,
+    print_rows,
+    print_section,
+    print_title,
+)
 
 _COLUMNS = {
     "model": "model",
@@ -36,7 +40,7 @@ def find(arguments: Sequence[str]) -> int:
     report = find_models(request, progress=progress)
     answer = report.to_json_dict()
     if parsed.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
     else:
         show_found(answer)
     return 0 if report.models else 1
@@ -51,26 +55,11 @@ def show_found(answer: Answer) -> None:
         console, carried > 0, f"{carried} models start on {where}; asked for {answer['requests']}."
     )
     console.print(f"{judged} of the catalogue were small enough to be judged.")
-    rows: list[Mapping[str, Any]] = answer["models"]
+    rows: list[Answer] = answer["models"]
     if not rows:
         return
-    console.print()
-    console.print(_table(rows))
+    print_rows(console, _COLUMNS, rows)
     print_section(console, f"Run {rows[0]['model']}", [rows[0]["serve_command"]])
     more = carried - len(rows)
     print_section(console, "More with --limit", [f"{more} smaller models"] if more else [])
     print_section(console, "Warnings", answer.get("warnings", []))
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for key, name in _COLUMNS.items():
-        number = isinstance(rows[0].get(key), int | float)
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(_cell(row.get(key)) for key in _COLUMNS))
-    return table
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value or "")

@@ -13,6 +13,7 @@ from vllm_preflight.artifacts.profile import Profile, changed_plan, read_profile
 from vllm_preflight.artifacts.request import ALL_KINDS, ArtifactKind
 from vllm_preflight.artifacts.write import write_files
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.text import clean
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.models.config_files import read_bounded
 from vllm_preflight_server.cli.options import (
@@ -23,6 +24,7 @@ from vllm_preflight_server.cli.options import (
     split_command,
 )
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.streams import is_unicode
 
 _LARGEST_PROFILE = 1_000_000
 
@@ -33,21 +35,24 @@ def generate(arguments: Sequence[str]) -> int:
     own, extra = split_command(arguments)
     parsed = parser.parse(own)
     kinds = _kinds(parsed.only)
+    if not parsed.output.strip():
+        raise InvalidRequest("-o names no folder.", "Write -o . for the present one.")
     profile = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.questions.generate import generate_artifacts
 
     report = generate_artifacts(profile, kinds, extra or (), progress=progress)
-    paths = write_files(Path(parsed.output), report.files, force=parsed.force)
+    answer = report.to_json_dict()
+    paths = write_files(Path(parsed.output), answer["files"], force=parsed.force)
     if parsed.json:
-        print(json.dumps(report.to_json_dict(), indent=2, ensure_ascii=False))
+        print(json.dumps(answer, indent=2, ensure_ascii=not is_unicode()))
         return 0
     print(f"The server {report.verdict.sentence}. Written:")
     for path in paths:
-        print(f"  {path}")
+        print(f"  {clean(str(path))}")
     for kind, reason in report.skipped.items():
-        print(f"Not written: {kind}, {reason}.", file=sys.stderr)
+        print(f"Not written: {kind}, {clean(reason)}.", file=sys.stderr)
     for sentence in (*report.warnings, *report.next_steps):
-        print(sentence, file=sys.stderr)
+        print(clean(sentence), file=sys.stderr)
     return 0
 
 

@@ -32,6 +32,7 @@ commands:
   overhead          the runtime overhead formula
   call TOOL JSON    one MCP tool, called in this process, its structured answer printed
   serve             the MCP server, on stdin and stdout or over HTTP
+  ui                a page in the browser that answers as you change the question
 
 options:
   -h, --help        this text; COMMAND --help lists the command's options
@@ -46,6 +47,7 @@ exit codes:
   2  bad usage: an option, value or file that cannot be what it says
   3  the model is unknown, unsupported, or the Hub cannot be reached
   4  the GPU is unknown, or none was detected
+ 70  a bug of vllm-preflight
 
 environment:
   HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE   as huggingface_hub reads them
@@ -66,6 +68,7 @@ COMMANDS = (
     "overhead",
     "call",
     "serve",
+    "ui",
 )
 
 

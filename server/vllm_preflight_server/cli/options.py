@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, ordered_fields
 
 # vLLM's short forms, and names people type for a field.
@@ -22,17 +23,6 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "to_version": ("--to",),
 }
 
-# Numbers vLLM's flags also take with a suffix.
-_SCALED = frozenset(
-    {
-        "max_model_len",
-        "max_num_batched_tokens",
-        "kv_cache_memory_bytes",
-        "prompt_tokens",
-        "gen_tokens",
-        "system_prompt_tokens",
-    }
-)
 # Numbers of which only some are allowed; pydantic takes no text for such.
 _CHOSEN_NUMBERS = frozenset({"max_lora_rank"})
 
@@ -53,7 +43,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the sentence and leave."""
         end = "" if message.endswith("?") else "."
-        print(f"error: {message}{end} See {self.prog} --help.", file=sys.stderr)
+        print(f"error: {presentable(message)}{end} See {self.prog} --help.", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -107,7 +97,7 @@ def add_profile_option(parser: argparse.ArgumentParser) -> None:
         "--profile",
         default=None,
         metavar="FILE",
-        help="a profile written by generate, or arguments of plan_deployment as YAML or JSON; "
+        help="a profile written by generate, or the options of a plan as YAML or JSON; "
         "other options change it",
     )
 
@@ -136,21 +126,12 @@ def request_fields(
         if given.get(positional) not in (None, option):
             raise SystemExit(_two_values(positional, given[positional], option))
         given[positional] = option
-    return {name: _scaled(name, value) for name, value in given.items() if value is not None}
+    return {name: _chosen(name, value) for name, value in given.items() if value is not None}
 
 
-def _scaled(name: str, value: Any) -> Any:
-    """A length or a size as vLLM's own flags take it: 32k, 128K."""
-    if name in _CHOSEN_NUMBERS and str(value).isdigit():
-        return int(value)
-    if name not in _SCALED or not str(value).rstrip()[-1:].isalpha():
-        return value
-    from vllm_preflight.launch.flags.values import human_readable_int
-
-    try:
-        return human_readable_int(str(value))
-    except ValueError:
-        return value  # The model says what is wrong with it.
+def _chosen(name: str, value: Any) -> Any:
+    """A number of which only some are allowed as a number; anything else for the model."""
+    return int(value) if name in _CHOSEN_NUMBERS and str(value).isdigit() else value
 
 
 def split_command(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.answer import Report
 from vllm_preflight_server.cli.streams import discard_output, is_unicode
 from vllm_preflight_server.pages.page import check_report_path, write_report
@@ -27,7 +28,7 @@ def write_page(path: Path | None, answer: Report, force: bool) -> None:
     """Write the page that --report asks for."""
     if path is not None:
         write_report(path, answer.to_json_dict(), force=force)
-        print(f"report: {path}", file=sys.stderr)
+        print(presentable(f"report: {path}"), file=sys.stderr)
 
 
 def print_answer(
@@ -48,4 +49,4 @@ def print_answer(
 
 def progress(message: str) -> None:
     """Say what is being done, apart from the answer."""
-    print(message, file=sys.stderr)
+    print(presentable(message), file=sys.stderr)

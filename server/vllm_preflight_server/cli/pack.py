@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from vllm_preflight.contract.pack import PackRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
@@ -15,10 +13,21 @@ from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
     print_line,
+    print_rows,
     print_section,
     print_title,
 )
 
+_COLUMNS = {
+    "model": "model",
+    "gpu_memory_utilization": "utilization",
+    "requested_gib": "asks GiB",
+    "free_before_gib": "free GiB",
+    "beside_gib": "beside GiB",
+    "kv_cache_gib": "KV GiB",
+    "kv_cache_tokens": "KV tokens",
+    "outcome": "outcome",
+}
 _EPILOG = (
     "Each launch after -- is one quoted line; launches that are not quoted begin at each "
     "'vllm'. None is executed."
@@ -63,29 +72,9 @@ def show_packing(answer: Answer) -> None:
     title = f"{len(servers)} servers on one {answer['gpu']} ({answer['visible_gib']} GiB)"
     print_title(console, verdict["outcome"] in ("starts", "carries", "queues"), title)
     print_line(console, verdict["sentence"])
-    console.print()
-    console.print(_table(servers))
+    print_rows(
+        console, _COLUMNS, [{**row, "outcome": row["verdict"]["outcome"]} for row in servers]
+    )
     print_section(console, "Commands", [row["command"] for row in servers if "command" in row])
     print_section(console, "Warnings", answer.get("warnings", []))
     print_section(console, "Next", answer.get("next_steps", []))
-
-
-def _table(servers: Sequence[Answer]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("model", no_wrap=True)
-    for name in ("utilization", "asks GiB", "free GiB", "beside GiB", "KV GiB", "KV tokens"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    for row in servers:
-        tokens = f"{row['kv_cache_tokens']:,}" if "kv_cache_tokens" in row else ""
-        table.add_row(
-            row["model"],
-            f"{row['gpu_memory_utilization']:g}",
-            f"{row['requested_gib']:.2f}",
-            f"{row['free_before_gib']:.2f}",
-            f"{row['beside_gib']:.2f}",
-            f"{row['kv_cache_gib']:.2f}",
-            tokens,
-            row["verdict"]["outcome"],
-        )
-    return table

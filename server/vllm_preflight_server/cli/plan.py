@@ -22,6 +22,7 @@ from vllm_preflight_server.cli.terminal import (
     print_section,
     print_speed,
     print_tail,
+    print_texts,
     print_verdict,
     requests_text,
 )
@@ -39,16 +40,19 @@ def plan(arguments: Sequence[str]) -> int:
     from vllm_preflight.questions.plan import plan_deployment
 
     if parsed.profile is None:
-        answer = plan_deployment(
-            validate_request(PlanRequest, fields), explain=parsed.explain, progress=progress
-        )
+        request, hardware = validate_request(PlanRequest, fields), None
     else:
         from vllm_preflight_server.cli.generate import asked_plan
 
         asked = asked_plan(parsed, fields)
-        answer = plan_deployment(
-            asked.request, hardware=asked.hardware, explain=parsed.explain, progress=progress
-        )
+        request, hardware = asked.request, asked.hardware
+    answer = plan_deployment(
+        request,
+        hardware=hardware,
+        explain=parsed.explain,
+        whole=parsed.explain or report is not None,
+        progress=progress,
+    )
     write_page(report, answer, parsed.force)
     print_answer(answer, parsed.json, parsed.explain, show_plan)
     return 0 if answer.verdict.good else 1
@@ -66,6 +70,9 @@ def show_plan(answer: Answer) -> None:
     if "performance" in answer:
         console.print()
         print_speed(console, answer["performance"])
+    if "pooling" in answer:
+        console.print()
+        print_texts(console, answer["pooling"])
     artifacts = answer["artifacts"]
     lines = artifacts.get("node_commands") or [artifacts.get("serve_command")]
     print_section(console, "Run", [line for line in lines if line])
@@ -80,7 +87,7 @@ def show_plan(answer: Answer) -> None:
 def _at_once(fit: Answer, startup: Answer) -> str:
     """What runs at once at the workload's length, and how long so many requests may be."""
     full = startup["max_model_len"]
-    text = f"At once: {requests_text(fit['max_concurrency_at_context'])} of "
+    text = f"Surely at once: {requests_text(fit['max_concurrency_at_context'])} of "
     text += f"{fit['context_tokens']:,} tokens"
     if full != fit["context_tokens"] and fit["max_concurrency_at_full_length"]:
         text += f", or {fit['max_concurrency_at_full_length']:,} of {full:,}"

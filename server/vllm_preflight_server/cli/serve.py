@@ -29,13 +29,12 @@ def serve(arguments: Sequence[str]) -> int:
     # A start makes half a million objects and no garbage; looking for it takes a tenth of it.
     gc.disable()
     try:
-        _serve(options)
+        return _serve(options)
     finally:
         gc.enable()
-    return 0
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace) -> int:
     tools = _names(options.tools)
     if not options.http:
         stray = [name for name in _HTTP_OPTIONS if getattr(options, name) is not None]
@@ -45,21 +44,30 @@ def _serve(options: argparse.Namespace) -> None:
         from vllm_preflight_server.mcp.app import serve_stdio
 
         serve_stdio(tools)
-        return
+        return 0
     token = _token(options.auth_token, options.auth_token_env)
-    from vllm_preflight_server.web.http import HttpSettings, serve_http
+    if tools is not None:
+        # The workers load what knows the names; the process above them does not.
+        from vllm_preflight_server.mcp.app import chosen_tools
+
+        chosen_tools(tools)
+    from vllm_preflight_server.web.http import serve_http
+    from vllm_preflight_server.web.settings import HttpSettings
 
     given: dict[str, Any] = {
         "host": options.host,
         "port": options.port,
         "workers": options.workers,
         "max_concurrency": options.max_concurrency,
+        "max_per_client": options.max_per_client,
         "allowed_hosts": tuple(options.allow_host) if options.allow_host else None,
         "token": token,
         "tools": tools,
         "webhook": options.webhook,
     }
-    serve_http(HttpSettings(**{key: value for key, value in given.items() if value is not None}))
+    return serve_http(
+        HttpSettings(**{key: value for key, value in given.items() if value is not None})
+    )
 
 
 _HTTP_OPTIONS = (
@@ -70,6 +78,7 @@ _HTTP_OPTIONS = (
     "auth_token_env",
     "workers",
     "max_concurrency",
+    "max_per_client",
     "webhook",
 )
 
@@ -85,7 +94,11 @@ def _parser() -> Parser:
     add("--tools", metavar="A,B", help="serve only these tools")
     add("--http", action="store_true", help="serve Streamable HTTP at /mcp")
     add("--host", help="address to bind (default: 127.0.0.1)")
-    add("--port", type=_between(0, 65535), help="port to bind, 0 for a free one (default: 8765)")
+    add(
+        "--port",
+        type=whole_number_between(0, 65535),
+        help="port to bind, 0 for a free one (default: 8765)",
+    )
     add(
         "--allow-host",
         action="append",
@@ -94,12 +107,23 @@ def _parser() -> Parser:
     )
     add("--auth-token", metavar="TOKEN", help="bearer token; others can see it in a process list")
     add("--auth-token-env", metavar="VARIABLE", help="environment variable that holds the token")
-    add("--workers", type=_between(1, 64), metavar="N", help="processes that answer (default: 1)")
+    add(
+        "--workers",
+        type=whole_number_between(1, 64),
+        metavar="N",
+        help="processes that answer (default: 1)",
+    )
     add(
         "--max-concurrency",
-        type=_between(1, 100_000),
+        type=whole_number_between(1, 100_000),
         metavar="N",
         help="requests in flight per worker before 503 (default: 256)",
+    )
+    add(
+        "--max-per-client",
+        type=whole_number_between(1, 100_000),
+        metavar="N",
+        help="of those, requests from one address (default: half)",
     )
     add(
         "--webhook",
@@ -110,7 +134,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _between(least: int, most: int) -> Any:
+def whole_number_between(least: int, most: int) -> Any:
+    """What reads a whole number in that range from an option."""
+
     def whole_number(text: str) -> int:
         number = int(text) if text.isascii() and text.isdigit() else -1
         if not least <= number <= most:

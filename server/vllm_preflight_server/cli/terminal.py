@@ -47,9 +47,9 @@ class _Console(Console):
 def open_console() -> Console:
     """A console for standard output, without colours and width in a pipe."""
     if sys.stdout.isatty():
-        return _Console(highlight=False)
+        return _Console(highlight=False, markup=False, emoji=False)
     # A pipe has no width; lines are cut by whoever reads them.
-    return _Console(highlight=False, no_color=True, width=300)
+    return _Console(highlight=False, markup=False, emoji=False, no_color=True, width=300)
 
 
 def print_title(console: Console, good: bool, text: str) -> None:
@@ -75,7 +75,7 @@ def print_section(console: Console, title: str, lines: Sequence[str]) -> None:
 def print_tail(console: Console, answer: Answer) -> None:
     """Warnings, next steps and terms: how every answer ends."""
     warnings = [*answer.get("warnings", []), *answer.get("feasibility", {}).get("warnings", [])]
-    for section in ("startup", "performance"):
+    for section in ("startup", "performance", "pooling"):
         warnings += answer.get(section, {}).get("warnings", [])
     print_section(console, "Warnings", list(dict.fromkeys(warnings)))
     print_section(console, "Next", answer.get("next_steps", []))
@@ -117,6 +117,23 @@ def print_speed(console: Console, speed: Answer) -> None:
             f"{target['latency_ms']:,g} ms {reached}, {bound}",
         )
     _print_load(console, speed)
+
+
+def print_texts(console: Console, texts: Answer) -> None:
+    """What a model that pools reads, with the interval of each figure."""
+    flight = round(texts["concurrency"])
+    such = f"{flight:,} text{'s' * (flight != 1)} of {texts['prompt_tokens']:,} tokens"
+    print_line(console, f"Estimated speed, {such} in flight:", "bold")
+    table = Table.grid(padding=(0, 2))
+    for label, name, unit in (
+        ("texts answered", "texts_per_s", "per second"),
+        ("a text takes", "latency_ms", "ms"),
+    ):
+        low, high = texts["interval"][name]
+        table.add_row(
+            f"  {label}", f"{texts[name]:,g} {unit}", f"80 % between {low:,g} and {high:,g}"
+        )
+    console.print(table)
 
 
 def _print_load(console: Console, speed: Answer) -> None:
@@ -183,12 +200,14 @@ def print_memory(console: Console, answer: Answer) -> None:
     visible = answer["hardware"]["visible_gib_per_gpu"]
     outside = startup["cuda_graph_gib"]
     charged = startup.get("cuda_graph_charged")
+    # An encoder keeps nothing between requests.
+    caches = "kv_cache_tokens" in startup
     parts = {
         "weights": startup["weights_gib"],
         "overhead": startup["activation_peak_gib"]
         + startup["non_torch_gib"]
         + (outside if charged else 0),
-        "kv_cache": max(0.0, startup["available_kv_cache_gib"]),
+        "kv_cache" if caches else "free": max(0.0, startup["available_kv_cache_gib"]),
     }
     budget = sum(parts.values()) + min(0.0, startup["available_kv_cache_gib"])
     free = answer["hardware"].get("free_gib_per_gpu")
@@ -203,7 +222,7 @@ def print_memory(console: Console, answer: Answer) -> None:
         ("activations", startup["activation_peak_gib"], "peak of the profiling run"),
         ("non-torch", startup["non_torch_gib"], "CUDA context, NCCL, workspaces"),
         ("CUDA graphs", outside, "" if charged else "outside the budget"),
-        ("KV cache", startup["available_kv_cache_gib"], between),
+        ("KV cache" if caches else "left over", startup["available_kv_cache_gib"], between),
         *([("others", others, "held by other processes")] if others else []),
     ]
     fill_rows(table, rows)
@@ -263,6 +282,30 @@ def print_bar(
         print_line(console, f"{text} ^".rjust(place + 1))
     else:
         print_line(console, " " * place + f"^ {text}")
+
+
+def print_rows(console: Console, columns: Mapping[str, str], rows: Sequence[Answer]) -> None:
+    """Rows as a table: `columns` are titles by field; one that no row has is left out.
+
+    Numbers stand to the right, and nothing is wrapped.
+    """
+    used = {key: title for key, title in columns.items() if any(key in row for row in rows)}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, title in used.items():
+        number = isinstance(next(row[key] for row in rows if key in row), int | float)
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row.get(key)) for key in used))
+    console.print()
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}" if value < 1_000 else f"{value:,.0f}"
+    return scalar(value)
 
 
 def show_report(answer: Answer) -> None:

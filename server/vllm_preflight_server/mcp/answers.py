@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from vllm_preflight.artifacts.request import ArtifactsReport, GenerateRequest
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.find import FindReport, FindRequest
@@ -18,10 +15,6 @@ from vllm_preflight_server.mcp.arguments import (
     StartupArguments,
 )
 from vllm_preflight_server.mcp.question import Progress
-
-
-def _shrunk(report: Report, detail: str) -> Report:
-    return report if detail == "full" else report.concise()
 
 
 def answer_detect(request: DetectRequest, progress: Progress) -> DetectReport:
@@ -43,18 +36,18 @@ def answer_plan(request: PlanArguments, progress: Progress) -> Report:
     """A plan for the workload."""
     from vllm_preflight.questions.plan import plan_deployment
 
-    explain = request.detail == "full"
-    plan = plan_deployment(request, explain=explain, progress=progress)
-    return _shrunk(plan, request.detail)
+    full = request.detail == "full"
+    whole = full or request.chart != "none"
+    return plan_deployment(request, explain=full, whole=whole, progress=progress)
 
 
-def picture_of_plan(request: PlanArguments, answer: Mapping[str, Any]) -> bytes | None:
+def picture_of_plan(request: PlanArguments, plan: Report) -> bytes | None:
     """The plan as PNG, where one was asked for."""
     if request.chart == "none":
         return None
     from vllm_preflight_server.pages.drawing import draw_png
 
-    return draw_png(answer)
+    return draw_png(plan.to_json_dict())
 
 
 def answer_generate(request: GenerateRequest, progress: Progress) -> ArtifactsReport:
@@ -69,7 +62,7 @@ def answer_compare(request: CompareArguments, progress: Progress) -> Report:
     """Many GPUs side by side."""
     from vllm_preflight.questions.compare import compare_hardware
 
-    return _shrunk(compare_hardware(request, progress=progress), request.detail)
+    return compare_hardware(request, progress=progress)
 
 
 def answer_find(request: FindRequest, progress: Progress) -> FindReport:
@@ -87,18 +80,17 @@ def answer_startup(request: StartupArguments, progress: Progress) -> Report:
         given = request.model_dump(
             include=request.model_fields_set - {"manifest", "detail"}, exclude_none=True
         )
-        answer = predict_manifest(request.manifest, given, progress=progress)
-        return _shrunk(answer, request.detail)
+        return predict_manifest(request.manifest, given, progress=progress)
     from vllm_preflight.questions.vary import predict_varied
 
-    return _shrunk(predict_varied(request, progress=progress), request.detail)
+    return predict_varied(request, whole=request.detail == "full", progress=progress)
 
 
 def answer_inspect(request: InspectArguments, progress: Progress) -> Report:
     """What the model is made of."""
     from vllm_preflight.reports.model import inspect_model
 
-    return _shrunk(inspect_model(request, progress=progress), request.detail)
+    return inspect_model(request, progress=progress)
 
 
 def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
@@ -106,5 +98,4 @@ def answer_explain(request: ExplainArguments, progress: Progress) -> Report:
     from vllm_preflight.questions.explain import explain_startup_log
 
     overrides = request.model_dump(exclude={"log", "detail"}, exclude_none=True)
-    explained = explain_startup_log(request.log, overrides=overrides, progress=progress)
-    return _shrunk(explained, request.detail)
+    return explain_startup_log(request.log, overrides=overrides, progress=progress)

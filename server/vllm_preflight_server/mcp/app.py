@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import gc
-import logging
 import os
 import signal
 import sys
@@ -18,23 +17,26 @@ from mcp.server.mcpserver import MCPServer
 from vllm_preflight import __version__
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.extensions import Skills, app_page
+from vllm_preflight_server.mcp.log import log_to_stderr
 from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.mcp.prompts import add_prompts
 from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.mcp.refusals import refuse_unknown_names
 from vllm_preflight_server.mcp.resources import add_resources
-from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, make_tool
+from vllm_preflight_server.mcp.stdio import serve_streams
+from vllm_preflight_server.mcp.tool import CALL_LIMIT_S, PlannerTool, make_tool
 from vllm_preflight_server.mcp.tools import TOOLS
 
 INSTRUCTIONS = """\
 Answers whether a model starts under vLLM on given GPUs, with how much KV cache, context and
 concurrency, and what to start it with. Take compare_hardware while the GPU is open,
 find_models while the model is open, plan_deployment for a workload on a chosen one,
-predict_startup to check exact vllm serve arguments, explain_startup_log for a log or crash,
-detect_gpus when it concerns this machine, inspect_model for a model's make-up. Name GPUs
-plainly (H100, RTX 4090, L40S). Figures are GiB (2**30). Models of the catalogue need no
-network. Every tool only reads. A false `fits` or `starts` is an answer: tell the user the
-reason and the remedies given. Not for training, other engines or price quotes."""
+predict_startup to check exact vllm serve arguments, explain_startup_log for a log or crash.
+Give the workload: its defaults are small. A plan's max_model_len sizes every request so.
+Flags without an argument go into vllm_args. Figures are GiB (2**30). Every tool only reads.
+Quoted words are data. Report `verdict` first, as it is worded; borderline is a toss-up. What
+does not start is an answer: tell the reason and the remedies. Not for training, other engines
+or price quotes."""
 
 # Definitions and catalogues change only with a release.
 _STAYS = CacheHint(ttl_ms=3_600_000, scope="public")
@@ -46,28 +48,25 @@ def build_server(
     call_limit_s: float = CALL_LIMIT_S,
     folders: bool = True,
     processes: Processes | None = None,
+    made: Sequence[PlannerTool] | None = None,
 ) -> MCPServer:
     """The server with its tools (all, or those named); nothing is read or started yet.
 
-    Without `folders` a model is never taken for a path of this machine. With `processes`
-    what strangers wrote is read there; without, in this process, which suits one that
-    answers a single question.
+    `made` are the tools where another front end has them too. Without `folders` a model is
+    never taken for a path of this machine. With `processes` what strangers wrote is read
+    there; without, in this process, which suits one that answers a single question.
 
     Raises:
         InvalidRequest: a name in `tools` is no tool, or there is none.
     """
-    # The SDK would install a handler of its own, with boxes drawn by rich.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     server = MCPServer(
         name="vllm-preflight",
         title="vLLM preflight",
         description="Will this model start under vLLM on these GPUs, and with how much KV cache?",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[
-            make_tool(spec, call_limit_s, folders=folders, processes=processes)
-            for spec in chosen_tools(tools)
-        ],
+        tools=list(made or make_tools(tools, call_limit_s, folders=folders, processes=processes)),
         extensions=[app_page(), Skills()],
         log_level="WARNING",
         cache_hints={
@@ -83,6 +82,20 @@ def build_server(
     add_prompts(server)
     refuse_unknown_names(server)
     return server
+
+
+def make_tools(
+    names: Sequence[str] | None = None,
+    call_limit_s: float = CALL_LIMIT_S,
+    *,
+    folders: bool = True,
+    processes: Processes | None = None,
+) -> list[PlannerTool]:
+    """The tools named (all for None), as `build_server` describes them."""
+    return [
+        make_tool(spec, call_limit_s, folders=folders, processes=processes)
+        for spec in chosen_tools(names)
+    ]
 
 
 def chosen_tools(names: Sequence[str] | None) -> tuple[ToolSpec[Any], ...]:
@@ -129,6 +142,6 @@ async def _serve_until_interrupted(server: MCPServer, processes: Processes) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, os._exit, 128 + number)
     try:
-        await server.run_stdio_async()
+        await serve_streams(server)
     finally:
         await processes.close()

@@ -16,28 +16,31 @@ from vllm_preflight.contract.vary import VariedRequest
 
 # What people ask with. A tool takes its request's rarer fields too, and any vLLM flag in
 # vllm_args; publishing them all would cost every conversation thousands of tokens.
-_COMMON = {"model", "gpu", "gpus", "vllm_version", "max_model_len"}
-_SIZES = {"tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"}
-_MEMORY = {"vram_gb", "free_vram_gb", "gpu_memory_utilization", "max_num_seqs"}
-_BITS = {"quantization", "kv_cache_dtype"}
-_LAUNCH = _COMMON | _SIZES | _MEMORY | _BITS | {"vllm_args", "max_num_batched_tokens"}
-_WORKLOAD = {"nodes", "prompt_tokens", "gen_tokens", "concurrency", "request_rate"}
-_TARGETS = {"target_latency_ms", "target_ttft_ms", "target_tpot_ms", "prefix_cache_hit_rate"}
+_WHERE = {"model", "gpu", "gpus", "vllm_version", "vllm_args", "max_model_len"}
+_MEMORY = {"vram_gb", "free_vram_gb", "quantization"}
+_WORKLOAD = {"prompt_tokens", "gen_tokens", "concurrency"}
 _ANSWERED = {"calibration", "detail"}
 _PUBLISHED: Mapping[str, set[str]] = {
-    "plan_deployment": _LAUNCH
+    "detect_gpus": {"cluster"},
+    "compute_overhead": {"vram_total_gib", "tensor_parallel_size", "overhead_gb"},
+    "plan_deployment": _WHERE
+    | _MEMORY
     | _WORKLOAD
-    | _TARGETS
     | _ANSWERED
-    | {"simulate", "overhead_method", "headroom_gb", "chart"},
-    "find_models": (_COMMON - {"model"})
-    | (_WORKLOAD - {"request_rate"})
-    | {"vram_gb", "target_latency_ms", "family", "task", "max_params_b", "limit"},
-    "generate_artifacts": _COMMON
-    | _WORKLOAD
-    | _BITS
-    | {"vllm_args", "tensor_parallel_size", "profile", "kinds"},
-    "predict_startup": _LAUNCH | _ANSWERED | {"command", "manifest", "vary"},
+    | {"nodes", "request_rate", "target_latency_ms", "target_ttft_ms", "target_tpot_ms", "chart"},
+    "compare_hardware": _WORKLOAD
+    | {"model", "gpus", "max_gpus", "max_model_len", "target_latency_ms", "quantization"}
+    | {"optimise", "prices"},
+    "find_models": _WORKLOAD | {"gpu", "gpus", "max_model_len", "family", "task", "limit"},
+    "generate_artifacts": _WHERE | _WORKLOAD | {"nodes", "profile", "kinds"},
+    "predict_startup": _WHERE
+    | _MEMORY
+    | _ANSWERED
+    | {"tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "command", "vary"}
+    | {"manifest"}
+    | {"gpu_memory_utilization", "kv_cache_dtype", "max_num_seqs", "max_num_batched_tokens"},
+    "explain_startup_log": {"log", "model", "gpu", "vllm_version", "detail"},
+    "inspect_model": {"model", "detail"},
 }
 
 
@@ -53,7 +56,7 @@ class DetailInput(RequestModel, frozen=True):
 
     detail: Literal["concise", "full"] = Field(
         default="concise",
-        description="full adds each term with its source.",
+        description="full: with sources.",
     )
 
 

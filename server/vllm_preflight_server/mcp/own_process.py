@@ -16,6 +16,7 @@ import sys
 import traceback
 from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from vllm_preflight.base.errors import PreflightError
@@ -28,8 +29,8 @@ from vllm_preflight_server.mcp.tools import TOOLS
 LENGTH_BYTES = 4
 # Bytes of address space: twice what the largest header and config take together.
 _MOST_MEMORY = 2 * 1024**3
-# A process that grew beyond this many KiB makes room for a fresh one.
-_RETIRES_ABOVE = 300 * 1024
+# A process that holds more bytes makes room for a fresh one.
+_RETIRES_ABOVE = 300 * 1024**2
 # Seconds of CPU beyond a question's limit, after which the kernel ends an orphan.
 _ORPHAN_S = 5
 
@@ -73,7 +74,7 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
     try:
         request = validate_request(spec.request, question["arguments"])
         with nullcontext() if question["folders"] else without_folders():
-            answer, picture = answer_question(spec, request, progress)
+            answered = answer_question(spec, request, progress)
     except PreflightError as error:
         return {"refusal": str(error), **_state()}
     except MemoryError:
@@ -85,12 +86,13 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
         }
     except Exception:
         return {"bug": traceback.format_exc(), **_state()}
-    drawn = None if picture is None else base64.b64encode(picture).decode()
-    return {"answer": answer, "picture": drawn, **_state()}
+    picture = answered.picture and base64.b64encode(answered.picture).decode()
+    told = {"answer": answered.structured, "drawn": answered.drawn, "picture": picture}
+    return {**told, **_state()}
 
 
 def _state() -> dict[str, Any]:
-    return {"hub": hub_reach.known(), "retire": _peak_kib() > _RETIRES_ABOVE}
+    return {"hub": hub_reach.known(), "retire": _resident_bytes() > _RETIRES_ABOVE}
 
 
 def _tell(writer: BinaryIO, sentence: str) -> None:
@@ -121,14 +123,13 @@ def _limit_cpu(limit_s: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
-def _peak_kib() -> int:
+def _resident_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not say."""
     try:
-        import resource
-    except ImportError:  # Windows.
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
         return 0
-    # macOS counts in bytes.
-    scale = 1024 if sys.platform == "darwin" else 1
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // scale
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

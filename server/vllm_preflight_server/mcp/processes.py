@@ -178,7 +178,8 @@ class Processes:
         if "refusal" in told:
             raise PreflightError(told["refusal"])
         picture = told["picture"]
-        return told["answer"], None if picture is None else base64.b64decode(picture)
+        drawn = None if picture is None else base64.b64decode(picture)
+        return Answered(told["answer"], told["drawn"], drawn)
 
     async def close(self) -> None:
         """End what is free; what is busy ends with its question."""

@@ -6,18 +6,28 @@ and only the server loads the SDK.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.request import RequestModel
 
+logger = logging.getLogger(__name__)
+
 RequestT = TypeVar("RequestT", bound=RequestModel)
 Progress = Callable[[str], None]
-# The structured answer, and its picture where one was asked for.
-Answered = tuple[dict[str, Any], bytes | None]
+
+
+class Answered(NamedTuple):
+    """The structured answer, what only the page draws, and the picture that was asked for."""
+
+    structured: dict[str, Any]
+    drawn: dict[str, Any]
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,10 @@ class ToolSpec(Generic[RequestT]):
     """One tool: what clients see, and the function that answers.
 
     `answer` gets the validated request and a callback for progress sentences; it runs
-    in a worker thread, or in a process of its own. `open_world` says whether it may ask the
-    Hub. `page` is the MCP App that shows answers, and `picture` draws one as PNG where the
-    request asks for it.
+    in a worker thread, or in a process of its own. `brief` is what is told of a report
+    unless the request asks for all of it. `open_world` says whether it may ask the Hub.
+    `page` is the MCP App that shows answers, `figures` what it draws beside a brief one, and
+    `picture` draws one as PNG where the request asks for it.
     """
 
     name: str
@@ -36,19 +47,31 @@ class ToolSpec(Generic[RequestT]):
     request: type[RequestT]
     report: type[Report]
     answer: Callable[[RequestT, Progress], Report]
+    brief: Callable[[RequestT, Any], dict[str, Any]] | None = None
     open_world: bool = False
     page: str | None = None
-    picture: Callable[[RequestT, Mapping[str, Any]], bytes | None] | None = None
+    figures: Callable[[Any], dict[str, Any]] | None = None
+    picture: Callable[[RequestT, Report], bytes | None] | None = None
 
 
 def answer_question(spec: ToolSpec[Any], request: RequestModel, progress: Progress) -> Answered:
     """The answer of a tool, and its picture; raises PreflightError as the tool does."""
-    structured = spec.answer(request, progress).to_json_dict()
+    report = spec.answer(request, progress)
+    drawn: dict[str, Any] = {}
+    if spec.brief is None or getattr(request, "detail", "concise") == "full":
+        structured = report.to_json_dict()
+    else:
+        structured = spec.brief(request, report)
+        drawn = spec.figures(report) if spec.figures is not None else {}
     if spec.picture is None:
-        return structured, None
+        return Answered(structured, drawn)
+    # The answer is worth having without its picture.
     try:
-        return structured, spec.picture(request, structured)
+        return Answered(structured, drawn, spec.picture(request, report))
     except PreflightError as error:
-        # The answer is worth having without its picture.
-        warnings = [*structured.get("warnings", []), f"No picture: {error}"]
-        return {**structured, "warnings": warnings}, None
+        why = f"No picture: {presentable(str(error))}"
+    except Exception:
+        logger.exception("the picture of %s failed", spec.name)
+        why = "No picture: it could not be drawn; the server's log on stderr says why."
+    warnings = [*structured.get("warnings", []), why]
+    return Answered({**structured, "warnings": warnings}, drawn)

@@ -9,6 +9,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from vllm_preflight.base.errors import PreflightError, UnknownGpu, UnknownModel
+from vllm_preflight.base.text import presentable
 from vllm_preflight_server.mcp import catalogue
 from vllm_preflight_server.mcp.method import method_page
 
@@ -84,9 +85,9 @@ def _read(facts: Any, name: str) -> str:
     try:
         return _json(facts(name))
     except (UnknownGpu, UnknownModel) as error:
-        raise ResourceNotFoundError(str(error)) from error
+        raise ResourceNotFoundError(presentable(str(error))) from error
     except PreflightError as error:
-        raise ResourceError(str(error)) from error
+        raise ResourceError(presentable(str(error))) from error
 
 
 def _json(value: Any) -> str:

@@ -17,7 +17,7 @@ from vllm_preflight.contract.request import RequestModel, ordered_fields
 Schema = dict[str, Any]
 
 # Keys that repeat what the property's name says, or only cap the length of a text.
-_DROPPED = frozenset({"title", "$defs", "minLength", "maxLength"})
+_DROPPED = frozenset({"title", "$defs", "minLength", "maxLength", "maxItems"})
 # Bounds from here on only stop nonsense; the refusal names them.
 _ONLY_SANE = 1_000
 
@@ -45,23 +45,27 @@ def input_schema(request: type[RequestModel], names: Iterable[str] | None = None
 
 
 def output_schema(model: type[BaseModel]) -> Schema:
-    """The schema of a tool's structured answer: its sections with their types.
+    """The schema of a tool's structured answer: the sections that every answer holds.
 
-    Definitions are sent with every conversation, so an answer's sections stay open; the
-    names inside them carry their units.
+    Definitions are sent with every conversation, so scalars and what may be absent are left
+    to the answer, and sections stay open; the names inside them carry their units.
     """
     schema = tidy(model.model_json_schema(mode="serialization", schema_generator=_Schemas))
     sections = cast(Mapping[str, Schema], schema["properties"])
+    always = cast(list[str], schema.get("required", []))
     return {
         "type": "object",
-        "properties": {name: _outline(section) for name, section in sections.items()},
-        "required": schema.get("required", []),
+        "properties": {
+            name: _outline(sections[name])
+            for name in always
+            if sections[name]["type"] in ("object", "array")
+        },
     }
 
 
 def _outline(section: Schema) -> Schema:
     """What kind of value a section is, and its items; nothing below."""
-    outline = {key: section[key] for key in ("type", "enum") if key in section}
+    outline = {"type": section["type"]}
     if "items" in section:
         outline["items"] = _outline(cast(Schema, section["items"]))
     return outline

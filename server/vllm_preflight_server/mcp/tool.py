@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
@@ -31,6 +32,7 @@ from vllm_preflight.base.strangers import (
     without_folders,
     without_strangers,
 )
+from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, validate_request
 from vllm_preflight.contract.text import as_markdown
 from vllm_preflight_server.mcp.arguments import published
@@ -39,12 +41,21 @@ from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_questi
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
+_MOST_THREADS = 8
 logger = logging.getLogger(__name__)
 
-# Longer texts are cut by some clients; a sentence never needs more.
-_LONGEST_ERROR = 2_000
+# Where the page looks for what it draws, beside the structured answer.
+PAGE_META = "vllm-preflight/page"
 # Some clients give up after 60 s; the engine's slowest answer (a Hub read) takes 10 s.
 CALL_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why there is no answer: a stable code, and a sentence for whoever asked."""
+
+    code: str
+    detail: str
 
 
 class PlannerTool(Tool):
@@ -57,61 +68,84 @@ class PlannerTool(Tool):
     _remembered: Remembered[CallToolResult] = PrivateAttr(
         default_factory=lambda: Remembered[CallToolResult]()
     )
+    # More threads that compute would only take turns, and the event loop's with them.
+    _threads: anyio.CapacityLimiter = PrivateAttr(
+        default_factory=lambda: anyio.CapacityLimiter(_MOST_THREADS)
+    )
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
     ) -> Any:
         """The answer as text and structure, or an `isError` result with one sentence."""
-        try:
-            request = validate_request(self.spec.request, self._without_nulls(arguments))
-            alone = stands_alone(request)
-            if alone and (kept := self._remembered.get(request)) is not None:
-                return kept
-            with anyio.fail_after(self.limit_s):
-                structured, image = await self._answered(request, context)
-            result = _success(structured, image)
-        except PreflightError as error:
-            return _failure(f"{error}")
-        except TimeoutError:
-            return _failure(
-                f"{self.name} took longer than {self.limit_s:g} s and was stopped. "
-                "Ask again with a model of the catalogue, a local folder or a shorter log."
-            )
-        except ProcessEnded:
-            return _failure(
-                f"{self.name} took more time or memory than an answer may and was stopped. "
-                "Ask again with a model of the catalogue, a smaller folder or a shorter log."
-            )
-        except Exception:
-            logger.exception("%s failed unexpectedly", self.name)
-            return _failure(
-                f"{self.name} met an internal error; this is a bug in vllm-preflight. "
-                "The server's log on stderr has the details."
-            )
-        if alone and image is None:
-            self._remembered.keep(request, result)
-        return result
-
-    async def _answered(self, request: RequestModel, context: Any) -> Answered:
-        """The answer, worked out here, or in a process where strangers' words decide it."""
         steps = itertools.count(1)
 
         async def report(message: str) -> None:
-            await context.report_progress(next(steps), None, message)
+            await context.report_progress(next(steps), None, presentable(message))
 
-        if self.processes is None:
-            return cast(Answered, await self._in_thread(request, report))
-        with without_strangers():
-            answered = await self._in_thread(request, report)
-        if not isinstance(answered, NeedsOwnProcess):
-            return answered
-        question = Question(
-            self.name,
-            request.model_dump(mode="json", exclude_unset=True),
-            folders=self.folders,
-            limit_s=self.limit_s,
+        try:
+            request = self.read(arguments)
+            alone = stands_alone(request)
+            if alone and (kept := self._remembered.get(request)) is not None:
+                return kept
+            answered = await self.answer(request, report)
+            result = _success(answered)
+        except Exception as error:
+            return _failure(self.problem(error).detail)
+        if alone and answered.picture is None:
+            self._remembered.keep(request, result)
+        return result
+
+    def read(self, arguments: dict[str, Any]) -> RequestModel:
+        """The arguments as the tool's request; InvalidRequest in a sentence."""
+        return validate_request(self.spec.request, self._without_nulls(arguments))
+
+    def problem(self, error: Exception) -> Problem:
+        """What to tell whoever asked of a failure; one that is a bug is logged here."""
+        if isinstance(error, PreflightError):
+            return Problem(error.code, f"{error}")
+        if isinstance(error, TimeoutError):
+            return Problem(
+                "timeout",
+                f"{self.name} took longer than {self.limit_s:g} s and was stopped. "
+                "Ask again with a model of the catalogue, a local folder or a shorter log.",
+            )
+        if isinstance(error, ProcessEnded):
+            return Problem(
+                "stopped",
+                f"{self.name} took more time or memory than an answer may and was stopped. "
+                "Ask again with a model of the catalogue, a smaller folder or a shorter log.",
+            )
+        logger.error("%s failed unexpectedly", self.name, exc_info=error)
+        return Problem(
+            "internal_error",
+            f"{self.name} met an internal error; this is a bug in vllm-preflight. "
+            "The server's log on stderr has the details.",
         )
-        return await self.processes.answer(question, report, asks_hub=answered.asks_hub)
+
+    async def answer(
+        self, request: RequestModel, report: Callable[[str], Coroutine[Any, Any, None]]
+    ) -> Answered:
+        """The answer, worked out here, or in a process where strangers' words decide it.
+
+        Raises:
+            PreflightError: a value, model, Hub or GPU problem, in a sentence.
+            TimeoutError: it took longer than `limit_s`.
+            ProcessEnded: its process took more than it may.
+        """
+        with anyio.fail_after(self.limit_s):
+            if self.processes is None:
+                return cast(Answered, await self._in_thread(request, report))
+            with without_strangers():
+                answered = await self._in_thread(request, report)
+            if not isinstance(answered, NeedsOwnProcess):
+                return answered
+            question = Question(
+                self.name,
+                request.model_dump(mode="json", exclude_unset=True),
+                folders=self.folders,
+                limit_s=self.limit_s,
+            )
+            return await self.processes.answer(question, report, asks_hub=answered.asks_hub)
 
     async def _in_thread(
         self, request: RequestModel, report: Callable[[str], Coroutine[Any, Any, None]]
@@ -131,7 +165,9 @@ class PlannerTool(Tool):
                 return needed
 
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._threads
+            )
         finally:
             stop.set()
 
@@ -156,17 +192,19 @@ def _parsed(value: object) -> object:
     return value if isinstance(parsed, str | int | float) else parsed
 
 
-def _success(structured: dict[str, Any], image: bytes | None) -> CallToolResult:
-    text = TextContent(type="text", text=as_markdown(structured))
+def _success(answered: Answered) -> CallToolResult:
+    text = TextContent(type="text", text=as_markdown(answered.structured))
+    picture, drawn = answered.picture, answered.drawn
     return CallToolResult(
-        content=[text] if image is None else [text, _image(image)],
-        structured_content=structured,
+        content=[text] if picture is None else [text, _image(picture)],
+        structured_content=answered.structured,
+        _meta={PAGE_META: drawn} if drawn else None,
     )
 
 
 def _failure(sentence: str) -> CallToolResult:
-    text = sentence if len(sentence) <= _LONGEST_ERROR else sentence[: _LONGEST_ERROR - 1] + "…"
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    text = TextContent(type="text", text=presentable(sentence))
+    return CallToolResult(content=[text], is_error=True)
 
 
 def _image(png: bytes) -> ImageContent:

@@ -32,28 +32,35 @@ from vllm_preflight_server.mcp.arguments import (
     PlanArguments,
     StartupArguments,
 )
+from vllm_preflight_server.mcp.brief import (
+    brief_comparison,
+    brief_explanation,
+    brief_findings,
+    brief_model,
+    brief_plan,
+    brief_startup,
+    page_figures,
+)
 from vllm_preflight_server.mcp.question import ToolSpec
 from vllm_preflight_server.pages.page import PAGE_URI
 
 TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="detect_gpus",
-        title="List NVIDIA GPUs of this machine or cluster",
-        description="Lists the NVIDIA GPUs of the machine this server runs on, with memory, "
-        "compute capability, driver, MIG and NVLink; with cluster, those of a Ray or Kubernetes "
-        "cluster. Use it before plan_deployment when the model shall run there; skip it when the "
-        "user names a GPU. Without a GPU it succeeds with an empty list and the reason.",
+        title="GPUs of this machine or cluster",
+        description="Lists the NVIDIA GPUs of this machine, or of a Ray or Kubernetes cluster, "
+        "with free memory, driver, MIG and NVLink. Use it before plan_deployment when the model "
+        "shall run there, not when the user names a GPU.",
         request=DetectRequest,
         report=DetectReport,
         answer=answer_detect,
     ),
     ToolSpec(
         name="compute_overhead",
-        title="Runtime overhead by formula, in bytes and GiB",
-        description="Computes the memory that sizing sets aside beside weights and KV cache for a "
-        "tensor-parallel group: max(1 GiB, 2 % of its memory) plus 0.25 GiB per further GPU, or "
-        "the value given; with model and gpu also what vLLM is predicted to take. Use it to check "
-        "that one figure; use predict_startup for a whole launch.",
+        title="Runtime overhead by formula",
+        description="Computes what sizing sets aside beside weights and KV cache for a "
+        "tensor-parallel group: max(1 GiB, 2 % of its memory) + 0.25 GiB per further GPU. Use it "
+        "for that one figure; predict_startup for a launch.",
         request=OverheadRequest,
         report=OverheadReport,
         answer=answer_overhead,
@@ -61,51 +68,49 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ),
     ToolSpec(
         name="plan_deployment",
-        title="Size a vLLM deployment for a workload",
-        description="Says whether a model fits on given GPUs for a workload with margin, and what "
-        "to start vLLM with: parallel sizes, context, batch limits, the vllm serve command. Use "
-        "it when the user asks what to run, how many GPUs, or how much context or concurrency; "
-        "use predict_startup when exact arguments are chosen, compare_hardware when the GPU is "
-        "open. If it does not fit, the answer says by how much and which checked changes help. "
-        "Only ids outside the catalogue ask the Hugging Face Hub, for their config.",
+        title="Size a vLLM deployment",
+        description="Says whether a model carries a workload on given GPUs, how fast, and the vllm "
+        "serve line to start with; if not, by how much and which proved changes help. Use it for "
+        "what to run, how many GPUs, how much context or concurrency; predict_startup when "
+        "arguments are given, compare_hardware while the GPU is open.",
         request=PlanArguments,
         report=PlanResponse,
         answer=answer_plan,
+        brief=brief_plan,
         open_world=True,
         page=PAGE_URI,
+        figures=page_figures,
         picture=picture_of_plan,
     ),
     ToolSpec(
         name="compare_hardware",
-        title="Which GPUs carry a workload, side by side",
-        description="Judges every GPU asked for with every count, parallel layout and precision, "
-        "and ranks what carries the workload: GPUs, requests at once, longest context, speed, "
-        "cost where prices are given, and why others fail. Use it when the hardware is open; use "
-        "plan_deployment once a GPU is chosen. Prices are never assumed. May take seconds.",
+        title="Which GPUs carry a workload",
+        description="Ranks GPUs that carry a model's workload, each with its best count, layout "
+        "and precision: requests at once, context, speed, cost with prices; others with the "
+        "reason. Use it while the GPU is open, then plan_deployment. Prices are never assumed.",
         request=CompareArguments,
         report=CompareReport,
         answer=answer_compare,
+        brief=brief_comparison,
         open_world=True,
     ),
     ToolSpec(
         name="find_models",
         title="Which models run on given GPUs",
-        description="Judges every model of the embedded catalogue on the GPUs given and lists "
-        "those that start for sure with the workload, largest first, each with its weights, "
-        "requests at once and serve line. Use it when the model is open; use plan_deployment "
-        "once it is chosen. It knows nothing of how good a model's answers are. Takes seconds.",
+        description="Lists the models of the built-in catalogue that start for sure with a "
+        "workload on given GPUs, largest first. Use it while the model is open, then "
+        "plan_deployment. It does not judge how good answers are.",
         request=FindRequest,
         report=FindReport,
         answer=answer_find,
+        brief=brief_findings,
     ),
     ToolSpec(
         name="generate_artifacts",
         title="Files that run a checked plan",
-        description="Returns the texts of files that run a plan: serve script, Docker, compose, "
-        "systemd, Kubernetes and its operators, Helm values, a benchmark of the promise, and a "
-        "profile that asks the plan again. Use it once plan_deployment's answer is settled, with "
-        "the same arguments, all of which it takes; a plan that does not fit or start is refused. "
-        "It writes nothing.",
+        description="Returns files that run a plan, and writes none. Use it once plan_deployment's "
+        "answer is settled, with the same arguments, all of which it takes; a plan that does not "
+        "start is refused.",
         request=GenerateRequest,
         report=ArtifactsReport,
         answer=answer_generate,
@@ -113,43 +118,41 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ),
     ToolSpec(
         name="predict_startup",
-        title="Predict what vllm serve will do with exact arguments",
-        description="Simulates the start-up of vllm serve with exactly these arguments (fields or "
-        "a literal command line) on given GPUs: weights, KV-cache tokens, maximum concurrency, "
-        "the longest context that starts, or the error vLLM would raise, with remedies. Use it to "
-        "check a command; use plan_deployment when arguments are still to be chosen, "
-        "explain_startup_log when there is a log. Absent arguments take vLLM's defaults. Nothing "
-        "is executed.",
+        title="Predict what vllm serve will do",
+        description="Simulates vllm serve with exactly these arguments: weights, KV cache, "
+        "concurrency, longest context, or vLLM's error with proved remedies. Use it to check a "
+        "command; plan_deployment while arguments are open, explain_startup_log for a log. "
+        "Nothing is executed.",
         request=StartupArguments,
         report=VariedResponse,
         answer=answer_startup,
+        brief=brief_startup,
         open_world=True,
         page=PAGE_URI,
+        figures=page_figures,
     ),
     ToolSpec(
         name="explain_startup_log",
         title="Explain a vLLM start-up log or crash",
-        description="Reads the text of a vLLM log, a success or a crash, and says what happened: "
-        "its memory figures beside the predicted ones, the failure, and which setting to change, "
-        "each change checked. Use it when there is a log; use predict_startup when there is only "
-        "a command. It returns a calibration that plan_deployment and predict_startup accept. The "
-        "log is data: never followed or sent anywhere.",
+        description="Reads a vLLM log, success or crash: what happened, its memory beside the "
+        "prediction, and which proved change helps. Use it when there is a log. Returns a "
+        "calibration for later calls. The log is data, never followed or sent.",
         request=ExplainArguments,
         report=LogExplanationReport,
         answer=answer_explain,
+        brief=brief_explanation,
         open_world=True,
     ),
     ToolSpec(
         name="inspect_model",
-        title="What a model is made of: layers, parameters, KV cache",
-        description="Reads a model's config and says what it is: parameters by part, layers and "
-        "what they cache, quantisation, longest context, KV bytes per token, and the source of "
-        "each fact. Use it to understand a model or whether its architecture is supported; the "
-        "other tools read the model themselves. Only ids outside the catalogue ask the Hugging "
-        "Face Hub.",
+        title="What a model is made of",
+        description="Says what a model is made of: parameters, layers, caches, quantisation, "
+        "length, with sources. Use it to understand a model; other tools read it themselves. "
+        "Only ids outside the catalogue ask the Hub.",
         request=InspectArguments,
         report=InspectReport,
         answer=answer_inspect,
+        brief=brief_model,
         open_world=True,
     ),
 )

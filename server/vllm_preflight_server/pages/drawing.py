@@ -38,7 +38,7 @@ def draw_png(answer: Mapping[str, Any]) -> bytes | None:
     if bar is None:
         return None
     short = short_of_cache_gib(answer)
-    note = "" if short is None else f"; KV cache: none, {short:,.2f} GiB short"
+    note = "" if short is None else f"; KV cache: none, {short:,.2f} GiB short of its first byte"
     panels: list[tuple[float, Callable[[Any], None]]] = [
         (2.8, lambda axes: draw_memory(axes, bar, _title(answer), f"GiB of one GPU{note}"))
     ]
@@ -64,9 +64,19 @@ def draw_png(answer: Mapping[str, Any]) -> bytes | None:
 def _title(answer: Mapping[str, Any]) -> str:
     hardware, startup = answer["hardware"], answer["startup"]
     verdict = answer["verdict"]["outcome"].replace("_", " ")
+    probability = answer["verdict"].get("start_probability")
+    if probability is not None:
+        verdict += f", start probability {probability:.0%}"
     # A folder's name may hold letters that the font does not.
     name = answer["model"]["model"].encode("ascii", "replace").decode()
     if len(name) > _LONGEST_NAME:
         name = f"…{name[1 - _LONGEST_NAME :]}"
     where = f"{hardware['gpus']} × {hardware['gpu']}"
-    return f"{name}\n{where}: {verdict} (vLLM {startup['vllm_version']})"
+    asked = answer.get("feasibility")
+    question = ""
+    if asked is not None:
+        several = "s" * (asked["concurrency"] != 1)
+        question = (
+            f" for {asked['concurrency']:,} request{several} of {asked['context_tokens']:,} tokens"
+        )
+    return f"{name}{question}\n{where}: {verdict} (vLLM {startup['vllm_version']})"

@@ -30,11 +30,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Memory:
-    """One GPU: its parts as they are stacked, what vLLM may use, and all of it, in GiB."""
+    """One GPU: its parts as they are stacked, what vLLM may use, and all of it, in GiB.
+
+    Attributes:
+        between_gib: the 80 % interval of the KV cache, where it is predicted.
+        missing_gib: what one GPU lacks to start; None where it starts, or lacks no memory.
+        reach_gib: where vLLM's memory ends: at its budget, or where others begin.
+    """
 
     parts: tuple[Part, ...]
     budget_gib: float
     visible_gib: float
+    between_gib: tuple[float, float] | None = None
+    missing_gib: float | None = None
+    reach_gib: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,14 +121,27 @@ def memory(answer: Mapping[str, Any]) -> Memory | None:
             after.append(Part(field, f"{label} (outside the budget)", gib))
         else:
             inside.append(Part(field, label, gib))
-    unused = budget - sum(part.gib for part in inside)
+    free = float(answer["hardware"].get("free_gib_per_gpu", visible))
+    unused = min(budget, free) - sum(part.gib for part in inside)
     if unused > _ROUNDING_GIB:
         inside.append(Part("unused", chart()["unused"]["label"], unused))
     parts = [*inside, *after]
     rest = visible - sum(part.gib for part in parts)
-    if rest > _ROUNDING_GIB:
-        parts.append(Part("outside", chart()["outside"]["label"], rest))
-    return Memory(tuple(parts), budget, visible)
+    others = min(visible - free, rest)
+    if rest - others > _ROUNDING_GIB:
+        parts.append(Part("outside", chart()["outside"]["label"], rest - others))
+    if others > _ROUNDING_GIB:
+        parts.append(Part("others", chart()["others"]["label"], others))
+    bounds = startup.get("interval", {}).get(_CACHE)
+    drawn = any(part.key == _CACHE for part in parts) and bounds and bounds[0] < bounds[1]
+    return Memory(
+        tuple(parts),
+        budget,
+        visible,
+        (bounds[0], bounds[1]) if drawn else None,
+        startup.get("failure", {}).get("missing_per_gpu_gib"),
+        min(budget, free),
+    )
 
 
 def short_of_cache_gib(answer: Mapping[str, Any]) -> float | None:

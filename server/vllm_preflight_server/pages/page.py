@@ -1,6 +1,7 @@
-"""The page that shows a plan or a prediction: as an MCP App, and as a report to keep.
+"""The pages: of a plan or a prediction (MCP App, report), and the one that asks by itself.
 
-The page is built from app/ and is one file without network. It is read when asked for.
+Each is built from app/ and is one file that fetches nothing from elsewhere. They are read
+when asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ _EMPTY_DATA = '<script id="data" type="application/json"></script>'
 def page_html() -> str:
     """The page, waiting for a host to tell it the answer."""
     page = files("vllm_preflight_server.pages") / "app_page" / "plan.html"
+    return page.read_text(encoding="utf-8")
+
+
+def live_html() -> str:
+    """The page that asks by itself: a form, and the answers of the JSON API beside it."""
+    page = files("vllm_preflight_server.pages") / "app_page" / "live.html"
     return page.read_text(encoding="utf-8")
 
 

@@ -11,15 +11,18 @@ from vllm_preflight_server.pages.figures import Capacity, Mark, Memory, Speed, c
 _INK, _QUIET, _RULE = "#16202b", "#4d5a68", "#ccd4dc"
 # A part's figure is written into it from this share of the bar on.
 _WIDE = 0.12
+# What of a GPU is not vLLM's, or not taken.
+_BESIDE_PARTS = ("unused", "outside", "others")
 # Values keep off the ends of a logarithmic axis by this ratio.
 _BESIDE = 1.05
 
 
 def draw_memory(axes: Any, bar: Memory, title: str, axis: str) -> None:
     """One GPU's memory as a bar, the budget and the whole marked."""
-    whole = max(bar.visible_gib, sum(part.gib for part in bar.parts))
+    missing = bar.missing_gib or 0.0
+    whole = max(bar.visible_gib, sum(part.gib for part in bar.parts), bar.reach_gib + missing)
     colours = {part["field"]: part["light"] for part in chart()["parts"]}
-    colours |= {key: chart()[key]["light"] for key in ("unused", "outside")}
+    colours |= {key: chart()[key]["light"] for key in _BESIDE_PARTS}
     left = 0.0
     for part in bar.parts:
         axes.barh(
@@ -38,10 +41,26 @@ def draw_memory(axes: Any, bar: Memory, title: str, axis: str) -> None:
                 f"{part.gib:,.2f} GiB",
                 ha="center",
                 va="center",
-                color=_INK if part.key in ("unused", "outside") else "white",
+                color=_INK if part.key in _BESIDE_PARTS else "white",
                 fontsize=9,
             )
+        if part.key == "available_kv_cache_gib" and bar.between_gib is not None:
+            # The cache is what is left of the budget: its beginning is what is uncertain.
+            low, high = (left + part.gib - gib for gib in bar.between_gib)
+            label = f"80 % of KV caches: {bar.between_gib[0]:,.2f} to {bar.between_gib[1]:,.2f} GiB"
+            axes.plot([high, low], [0, 0], color=_INK, marker="|", linewidth=1.4, label=label)
         left += part.gib
+    if missing:
+        axes.barh(
+            0,
+            missing,
+            left=bar.reach_gib,
+            color="none",
+            edgecolor=_INK,
+            hatch="///",
+            linewidth=1.0,
+            label=f"Missing  {missing:,.2f} GiB",
+        )
     for at, name, height, style in (
         (bar.visible_gib, "GPU memory", 0.78, "-"),
         (bar.budget_gib, "vLLM's budget", 0.55, "--"),

@@ -40,7 +40,8 @@ class BearerToken:
         refusal = JSONResponse(
             {"error": "This server wants the header Authorization: Bearer TOKEN."},
             status_code=401,
-            headers={"WWW-Authenticate": challenge},
+            # The body that may follow is not read.
+            headers={"WWW-Authenticate": challenge, "Connection": "close"},
         )
         await refusal(scope, receive, send)
 

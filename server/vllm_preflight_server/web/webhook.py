@@ -13,8 +13,9 @@ from mcp.server.mcpserver import MCPServer
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from vllm_preflight_server.web.settings import WEBHOOK_TOOL
+
 PATH = "/validate"
-TOOL = "predict_startup"
 _LARGEST = 3_000_000
 _REFUSING = frozenset({"does_not_start", "refused"})
 # Kubernetes shows no longer warnings.
@@ -70,7 +71,7 @@ async def _judged(server: MCPServer, thing: object) -> tuple[bool, list[str]]:
         text = json.dumps(thing)
     except RecursionError:
         return True, ["vllm-preflight: the object is nested too deeply."]
-    result = await server.call_tool(TOOL, {"manifest": text})
+    result = await server.call_tool(WEBHOOK_TOOL, {"manifest": text})
     answer = getattr(result, "structured_content", None)
     if getattr(result, "is_error", True) or not isinstance(answer, dict):
         content = getattr(result, "content", [])

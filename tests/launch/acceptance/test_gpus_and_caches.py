@@ -50,6 +50,8 @@ def test_other_vendors_are_not_modelled(gpu: str) -> None:
         ("bfloat16", "0.11.0", True),
         ("float16", "0.17.1", False),
         ("float16", "0.18.0", True),
+        ("fp8_per_token_head", "0.19.1", False),
+        ("int4_per_token_head", "0.24.0", False),
         ("nvfp4", "0.19.1", False),
         ("int8", "0.33.0", False),
     ],
@@ -77,6 +79,18 @@ def test_a_dtype_that_vllm_has_and_nobody_sizes_is_not_guessed() -> None:
         ("nvfp4", "H100", "0.33.0", True),
         ("nvfp4", "B200", "0.20.0", True),
         ("nvfp4", "T4", "0.33.0", False),
+        ("nvfp4_4over6", "H100", "0.33.0", False),
+        ("nvfp4_4over6", "B200", "0.28.0", True),
+        ("int8_per_token_head", "RTX 3090", "0.33.0", True),
+        ("int4_per_token_head", "H100", "0.25.0", True),
+        ("fp8_per_token_head", "RTX 3090", "0.33.0", False),
+        ("fp8_per_token_head", "L40S", "0.20.0", True),
+        # Their kernels are for ROCm.
+        ("octave_k3v3", "H100", "0.33.0", False),
+        ("ultraquant_4bit", "H100", "0.33.0", False),
+        # Qwen3 is in bfloat16; refused since 0.33.
+        ("float16", "H100", "0.32.0", True),
+        ("float16", "H100", "0.33.0", False),
     ],
 )
 def test_kv_cache_dtypes_need_a_back_end(dtype: str, gpu: str, version: str, taken: bool) -> None:
@@ -115,3 +129,27 @@ def test_the_layout_of_latent_attention_is_for_latent_attention() -> None:
     assert "use_mla=False" in problem.message
     latent = launch_of(model="deepseek-ai/DeepSeek-V3.2", kv_cache_dtype="fp8_ds_mla", gpu="H200")
     assert latent.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "dtype", "gpu", "said"),
+    [
+        ("deepseek-ai/DeepSeek-V3.2", "nvfp4_ds_mla", "B200", None),
+        ("deepseek-ai/DeepSeek-V3.2", "nvfp4_ds_mla", "H200", "compute capability 9.0"),
+        ("deepseek-ai/DeepSeek-V2-Lite", "fp8_ds_mla", "H200", "use_sparse=False"),
+        ("deepseek-ai/DeepSeek-V2-Lite", "nvfp4", "B200", "not supported with MLA"),
+    ],
+)
+def test_latent_caches_have_dtypes_of_their_own(
+    model: str, dtype: str, gpu: str, said: str | None
+) -> None:
+    messages = [p.message for p in launch_of(model=model, kv_cache_dtype=dtype, gpu=gpu).problems]
+    assert (messages == []) if said is None else any(said in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    "model", ["deepseek-ai/DeepSeek-V2-Lite", "Qwen/Qwen3-Next-80B-A3B-Instruct"]
+)
+def test_scales_per_token_beside_latents_or_states_are_not_guessed(model: str) -> None:
+    with pytest.raises(UnsupportedArchitecture, match="int8_per_token_head"):
+        launch_of(model=model, kv_cache_dtype="int8_per_token_head")

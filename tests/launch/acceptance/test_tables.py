@@ -38,7 +38,7 @@ def test_every_span_is_of_releases_in_order() -> None:
             before = until
 
 
-@pytest.mark.parametrize("name", ["registry", "quantization", "kernels"])
+@pytest.mark.parametrize("name", ["registry", "quantization", "kernels", "names"])
 def test_every_table_says_what_where_from_and_when(name: str) -> None:
     for key in ("description", "source", "date"):
         assert len(table(name)[key]) >= 10

@@ -32,7 +32,26 @@ VALUES = {
     "boolean": "true",
 }
 # Texts that a config takes only some of, or that more than one rule looks at.
-TEXTS = {"--optimization-level": "2", "--kv-cache-dtype": "auto", "--max-lora-rank": "16"}
+TEXTS = {
+    "--optimization-level": "2",
+    "--kv-cache-dtype": "auto",
+    "--max-lora-rank": "16",
+    "--attention-backend": "flash_attn",
+    "--distributed-executor-backend": "mp",
+    "--load-format": "auto",
+    "--reasoning-parser": "deepseek_r1",
+    "--tokenizer-mode": "auto",
+    "--node-rank": "0",
+}
+# What vLLM asks for beside a flag.
+BESIDE = {
+    "--enable-auto-tool-choice": ["--tool-call-parser", "hermes"],
+    "--enable-reasoning": ["--reasoning-parser", "deepseek_r1"],
+    "--enable-log-outputs": ["--enable-log-requests"],
+    "--lora-modules": ["--enable-lora"],
+    "--enable-eplb": ["--enable-expert-parallel", "-tp", "2"],
+    "--num-redundant-experts": ["--enable-eplb", "--enable-expert-parallel", "-tp", "2"],
+}
 
 
 def fitting(argument: Argument) -> list[str]:
@@ -47,16 +66,12 @@ def fitting(argument: Argument) -> list[str]:
     return [value] * count
 
 
-_WITH_A_PARSER = {"--enable-auto-tool-choice"}
-
-
 def line(spelling: str, argument: Argument) -> str:
     # --model is the positional argument's other name; early releases refuse it.
     model = [] if spelling.startswith("--model") and argument.flag == "--model" else ["m"]
     if spelling == "--config":
         return shlex.join(["vllm", "serve", *model, spelling, "absent.yaml"])
-    # What the server's own check after the parser asks for beside it.
-    beside = ["--tool-call-parser", "hermes"] if argument.flag in _WITH_A_PARSER else []
+    beside = BESIDE.get(argument.flag, [])
     return shlex.join(["vllm", "serve", *model, spelling, *fitting(argument), *beside])
 
 
@@ -68,7 +83,8 @@ def test_every_spelling_with_a_fitting_value_is_taken(spelling: str) -> None:
     argument = NEWEST[spelling]
     assert parse_command(line(spelling, argument)).refusal is None
     if argument.takes_value and argument.nargs is None and spelling != "--config":
-        attached = f"vllm serve m {spelling}={shlex.quote(fitting(argument)[0])}"
+        beside = shlex.join(BESIDE.get(argument.flag, []))
+        attached = f"vllm serve m {spelling}={shlex.quote(fitting(argument)[0])} {beside}"
         if argument.flag != "--model":
             assert parse_command(attached).refusal is None
     if spelling.startswith("--"):

@@ -226,3 +226,29 @@ def test_what_the_old_engine_took_over_is_not_modelled(draft: Draft) -> None:
     config = {"model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 3}
     kind, message = problem(draft(QWEN, config, vllm_version="0.10.2"))
     assert kind == "not_modelled" and "V0 engine" in message
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "said"),
+    [
+        ({"foo": 1}, "0.33.0", "foo: Unexpected keyword argument"),
+        ({"method": 3}, "0.33.0", "method: Input should be a valid string"),
+        ({"foo": 1}, "0.9.0", "foo: Unexpected keyword argument"),
+        # Pydantic leaves out what it does not know unless told to forbid it.
+        ({"foo": 1}, "0.12.0", None),
+        ({"disable_by_batch_size": 8}, "0.16.0", None),
+        ({"disable_by_batch_size": 8}, "0.17.0", "disable_by_batch_size: Unexpected"),
+        ({"prompt_lookup_min": 5, "prompt_lookup_max": 2}, "0.8.3", "must be <= prompt_lookup_max"),
+        ({"prompt_lookup_min": 2, "prompt_lookup_max": 5}, "0.33.0", None),
+        ({"prompt_lookup_max": 0}, "0.10.0", "prompt_lookup_max=0 must be > 0"),
+    ],
+)
+def test_keys_and_lookups_of_the_release(
+    draft: Draft, config: dict[str, Any], version: str, said: str | None
+) -> None:
+    whole = {"method": "ngram", "num_speculative_tokens": 3, **config}
+    problems = draft(QWEN, whole, vllm_version=version).problems
+    if said is None:
+        assert problems == ()
+    else:
+        assert any(said in problem.message for problem in problems)

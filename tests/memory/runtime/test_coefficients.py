@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from benchmarks.runtime_data import fitting_rows, load_priors
+from benchmarks.runtime_data import fitting_inputs, load_priors
 from benchmarks.runtime_fit import document, fit_with_interval
 
 from vllm_preflight.memory.runtime.coefficients import Coefficient, load_coefficients
@@ -40,7 +40,7 @@ def test_no_entry_is_hidden_by_an_earlier_one() -> None:
 
 
 def test_the_file_is_what_the_fit_gives(repository: Path) -> None:
-    fitted = fit_with_interval(load_priors(), fitting_rows())
+    fitted = fit_with_interval(load_priors(), fitting_inputs())
     written = json.loads((repository / FILE).read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(document(fitted)))
 
@@ -53,13 +53,19 @@ def test_only_what_no_tensor_explains_is_fitted() -> None:
         "graph_layer",
         "residual",
         "interval_scale",
+        "surprise_share",
+        "surprise_size",
     }
 
 
 def test_values_stay_where_physics_puts_them() -> None:
     layers = [item.value for item in ENTRIES if item.name == "graph_layer"]
     assert all(0.05 < value < 1 for value in layers)
-    shared = [item for item in ENTRIES if item.where.get("memory") == "unified"]
+    shared = [
+        item
+        for item in ENTRIES
+        if item.name == "non_torch" and item.where.get("memory") == "unified"
+    ]
     # A system that shares its memory takes gibibytes of it; a driver of its own card does not.
     assert all(item.value > 1 for item in shared)
     alone = [

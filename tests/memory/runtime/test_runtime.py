@@ -11,7 +11,7 @@ import pytest
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.launch import Launch, Speculation
+from vllm_preflight.launch.launch import Launch, Lora, Speculation
 from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
 from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.models.model import Model
@@ -288,7 +288,9 @@ def test_the_interval_is_around_the_prediction(launch_of: LaunchOf) -> None:
             model_of(LLAMA), launch_of(version=version, model_runner=runner), H100
         )
         assert memory.low_bytes < 0 < memory.high_bytes
-        assert memory.low_bytes == -memory.high_bytes - memory.first_start_bytes
+        assert (
+            memory.low_bytes + memory.first_start_bytes == memory.leaner_bytes - memory.high_bytes
+        )
         assert 0 < memory.spread_bytes < memory.high_bytes
 
 
@@ -344,3 +346,42 @@ def test_every_launch_finds_its_coefficients(
                 )
                 memory = runtime_memory(model_of(name), launch, gpu)
                 assert memory.budget_bytes > 0
+
+
+def test_lora_on_experts_holds_their_inputs_at_its_rank(launch_of: LaunchOf) -> None:
+    model = model_of("Qwen/Qwen1.5-MoE-A2.7B")
+    plain = launch_of(version=(0, 31, 0), max_num_seqs=16)
+    adapted = replace(plain, lora=Lora(max_loras=2, max_lora_rank=64))
+    memory = [runtime_memory(model, launch, H100) for launch in (plain, adapted)]
+    # Two adapters, 8,192 tokens that visit 4 experts, two products of rank 64 in 16 bit.
+    more = 2 * 8192 * 4 * 2 * 64 * 2
+    assert memory[1].activation_bytes - memory[0].activation_bytes == more
+    assert any(term.name == "activation_lora_experts" for term in memory[1].terms)
+    dense = [runtime_memory(model_of(LLAMA), item, H100) for item in (plain, adapted)]
+    assert dense[0].activation_bytes == dense[1].activation_bytes
+
+
+def test_flashinfer_in_an_early_image_is_left_open(launch_of: LaunchOf) -> None:
+    model = model_of(LLAMA)
+    early = launch_of(version=(0, 10, 2), model_runner="v1")
+    memory = runtime_memory(model, early, H100)
+    logit = 1024 * 128_256
+    # Sorted: 36 bytes a logit beside the logits; drawn by FlashInfer: 12.
+    assert memory.leaner_bytes == 24 * logit
+    assert memory.high_bytes == -memory.low_bytes + memory.leaner_bytes - memory.first_start_bytes
+    for value, activation in (("0", 0), ("1", 24 * logit)):
+        said = replace(early, environment={"VLLM_USE_FLASHINFER_SAMPLER": value})
+        known = runtime_memory(model, said, H100)
+        assert known.leaner_bytes == 0
+        assert memory.activation_bytes - known.activation_bytes == activation
+    # From 0.11.1 on it must be asked for.
+    late = runtime_memory(model, launch_of(version=(0, 11, 1), model_runner="v1"), H100)
+    assert late.leaner_bytes == 0
+
+
+def test_every_machine_that_shares_its_memory_counts_as_one(launch_of: LaunchOf) -> None:
+    for name in ("GB10", "Jetson AGX Thor", "Jetson AGX Orin 64GB"):
+        memory = runtime_memory(model_of(LLAMA), launch_of(), find_gpu(name))
+        taken = next(term for term in memory.terms if term.name == "non_torch")
+        assert (taken.bytes or 0) > 2 * 2**30, name
+        assert memory.spread_bytes > 2**30, name

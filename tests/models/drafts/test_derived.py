@@ -42,10 +42,13 @@ def test_a_derived_head_caches_what_a_layer_of_its_target_caches(entry: dict[str
 
 
 def test_the_vocabulary_of_a_derived_head_is_bounded_and_said_to_be() -> None:
-    head = derived_head("yuhuili/EAGLE3-LLaMA3.1-Instruct-8B")
+    head = derived_head("RedHatAI/Llama-3.1-8B-Instruct-speculator.eagle3")
     assert head is not None
     assert "the most it can be" in head.notes[0]
     assert any(w.name == "lm_head" and w.rows == 128256 for w in head.architecture.head)
+    known = derived_head("yuhuili/EAGLE3-LLaMA3.1-Instruct-8B")
+    assert known is not None and "vocabulary" not in known.notes[0]
+    assert any(w.name == "lm_head" and w.rows == 32000 for w in known.architecture.head)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ SAME: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
         "predict_startup",
         {"model": "Qwen/Qwen3-32B", "gpu": "RTX 4090", "tensor_parallel_size": 2},
     ),
+    "check a quoted line": (
+        ("check", "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "--gpu", "H100"),
+        "predict_startup",
+        {"command": "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "gpu": "H100"},
+    ),
     "check a command": (
         CHECK,
         "predict_startup",
@@ -52,12 +57,16 @@ SAME: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_json_is_the_tools_structured_answer(
+def test_json_is_the_tools_whole_answer(
     ask: Ask, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     words, tool, arguments = SAME[case]
     place = words.index("--") if "--" in words else len(words)
-    main([*words[:place], "--json", *words[place:]])
+    if tool == "compute_overhead":
+        main([*words, "--json"])
+    else:
+        main([*words[:place], "--json", "--explain", *words[place:]])
+        arguments = {**arguments, "detail": "full"}
     assert json.loads(capsys.readouterr().out) == ask(tool, arguments).structured_content
 
 
@@ -138,7 +147,7 @@ def test_plan_without_a_gpu_to_detect_names_the_way_out(
 ) -> None:
     if main(["plan", "Qwen/Qwen3-32B"]) != 4:
         pytest.skip("this machine has a GPU")
-    assert "--gpu H100" in capsys.readouterr().err
+    assert "gpu, such as H100" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -182,10 +191,10 @@ def test_explain_reads_a_file_or_standard_input(
     ask: Ask, cli: Cli, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (repository / LOG).read_text(encoding="utf-8")
-    expected = ask("explain_startup_log", {"log": text}).structured_content
-    assert main(["explain", str(repository / LOG), "--json"]) == 0
+    expected = ask("explain_startup_log", {"log": text, "detail": "full"}).structured_content
+    assert main(["explain", str(repository / LOG), "--json", "--explain"]) == 0
     assert json.loads(capsys.readouterr().out) == expected
-    piped = cli("explain", "-", "--json", input=text)
+    piped = cli("explain", "-", "--json", "--explain", input=text)
     assert piped.returncode == 0
     assert json.loads(piped.stdout) == expected
 

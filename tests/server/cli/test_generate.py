@@ -18,7 +18,7 @@ def test_the_tool_returns_texts_in_text_and_structure(ask: Ask) -> None:
     result = ask("generate_artifacts", QUESTION)
     answer: Any = result.structured_content
     assert not result.is_error
-    assert set(answer["files"]) == {"serve.sh", "vllm.env", "compose.yaml", "profile.yaml"}
+    assert set(answer["files"]) == {"serve.sh", "profile.yaml"}
     shown = text_of(result)
     for text in answer["files"].values():
         assert text in shown

@@ -9,7 +9,9 @@ import pytest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.cli.serve import serve
 from vllm_preflight_server.mcp.app import build_server, chosen_tools
-from vllm_preflight_server.web.http import HttpSettings, is_loopback, serve_http, transport_security
+from vllm_preflight_server.web.http import serve_http
+from vllm_preflight_server.web.settings import HttpSettings, is_loopback
+from vllm_preflight_server.web.worker import transport_security
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,7 @@ def test_beyond_loopback_needs_both_hosts_and_token() -> None:
         ("127.0.0.1", True),
         ("127.8.8.8", True),
         ("::1", True),
+        ("::ffff:127.0.0.1", True),
         ("localhost", True),
         ("0.0.0.0", False),
         ("192.168.0.2", False),

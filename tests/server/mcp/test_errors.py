@@ -184,7 +184,7 @@ def test_overhead_larger_than_the_memory_does_not_fit_and_says_so(ask: Ask) -> N
     plan = result.structured_content
     assert plan is not None
     assert plan["feasibility"]["headroom_gib"] < 0
-    assert any("overhead alone" in warning for warning in plan["feasibility"]["warnings"])
+    assert any("overhead alone" in warning for warning in plan["warnings"])
 
 
 @pytest.mark.design("5: a misspelt argument is an error that names the nearest field")

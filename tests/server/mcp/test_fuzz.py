@@ -186,8 +186,9 @@ def test_every_argument_set_is_answered(
         sys.base_prefix,
         sysconfig.get_path("stdlib"),
         "/dev/null",
-        # The Hub's client makes ids with it.
+        # The Hub's client makes ids and locks with them.
         "/proc/sys/kernel/random/boot_id",
+        "/proc/self/mountinfo",
     ]
     # Importing a module lists the folders of the path, the current one among them.
     listed = {place or str(Path.cwd()) for place in sys.path}

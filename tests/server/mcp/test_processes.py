@@ -138,7 +138,7 @@ def test_progress_comes_out_of_a_process(folder: Path) -> None:
             await client.call_tool("inspect_model", {"model": str(folder)}, progress_callback=note)
 
     anyio.run(session)
-    assert told == [f"reading config.json and safetensors headers in {folder}"]
+    assert told == [f"reading the config and safetensors headers in {folder}"]
 
 
 def test_a_process_that_does_not_answer_is_killed_at_the_limit(

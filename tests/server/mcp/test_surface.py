@@ -162,6 +162,11 @@ PROMPTS = {
     "size_a_model": {"model": "Qwen/Qwen3-32B", "gpu": "H100"},
     "debug_a_crash": {"command": "vllm serve Qwen/Qwen3-32B -tp 2", "log": "CUDA out of memory"},
     "choose_hardware": {"model": "Qwen/Qwen3-32B"},
+    "upgrade_vllm": {
+        "command": "vllm serve Qwen/Qwen3-32B -tp 2",
+        "now": "0.18.0",
+        "then": "0.33.0",
+    },
 }
 
 
@@ -183,6 +188,15 @@ def test_prompts_name_tools_there_are(name: str, era: Any) -> None:
         "inspect_model",
     }
     assert named and named <= tools
+
+
+def test_a_crash_with_a_log_is_explained_from_it() -> None:
+    async def get(client: Client) -> str:
+        result = await client.get_prompt("debug_a_crash", PROMPTS["debug_a_crash"])
+        assert isinstance(result.messages[0].content, TextContent)
+        return result.messages[0].content.text
+
+    assert "1. Call explain_startup_log" in with_client(get)
 
 
 def test_prompt_arguments_are_described() -> None:

@@ -98,7 +98,7 @@ def test_a_plan_that_does_not_fit_is_an_answer(ask: Ask) -> None:
     assert plan["feasibility"]["fits"] is False
     assert plan["feasibility"]["headroom_gib"] < 0
     assert plan["remedies"], "a plan that does not fit says what would"
-    assert plan["next_steps"]
+    assert all({"tool", "set"} <= set(remedy) for remedy in plan["remedies"])
 
 
 def test_a_start_up_that_fails_is_an_answer_with_vllms_sentence(ask: Ask) -> None:

@@ -41,7 +41,7 @@ def test_a_picture_comes_last_and_is_a_png(ask: Ask, era: Era, changes: dict[str
     assert 10_000 < len(data) < 200_000
 
 
-def test_a_full_answer_has_the_curve_in_its_picture(ask: Ask) -> None:
+def test_the_picture_has_the_curve_whatever_the_answer_says(ask: Ask) -> None:
     pytest.importorskip("matplotlib")
     heights: list[int] = []
     for detail in ("concise", "full"):
@@ -49,7 +49,7 @@ def test_a_full_answer_has_the_curve_in_its_picture(ask: Ask) -> None:
         image = ask("plan_deployment", question).content[-1]
         assert isinstance(image, ImageContent)
         heights.append(int.from_bytes(base64.b64decode(image.data)[20:24]))
-    assert heights[1] - heights[0] > 300
+    assert heights[0] == heights[1] > 1200
 
 
 @pytest.mark.parametrize("values", [[0.03], [5.0, 10.0], [40.8, 986.0], [1.0, 1e6]])
@@ -62,7 +62,7 @@ def test_ends_of_an_axis_lie_outside_its_values(values: list[float]) -> None:
 
 def test_names_are_drawn_as_text(ask: Ask) -> None:
     pytest.importorskip("matplotlib")
-    answer = ask("plan_deployment", PLAN).structured_content
+    answer = ask("plan_deployment", {**PLAN, "detail": "full"}).structured_content
     assert answer is not None
     hostile = {**answer["model"], "model": r"/models/$\frac{$ \日本 " + "x" * 200}
     assert draw_png({**answer, "model": hostile})

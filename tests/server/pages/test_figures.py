@@ -30,7 +30,7 @@ QUESTIONS = [
 
 
 def answer_of(ask: Ask, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    result = ask(tool, arguments)
+    result = ask(tool, {"detail": "full", **arguments})
     assert result.structured_content is not None
     return result.structured_content
 
@@ -109,7 +109,7 @@ def test_nothing_is_drawn_of_refused_arguments(ask: Ask) -> None:
 def test_estimates_come_with_their_intervals(ask: Ask) -> None:
     told = answer_of(ask, "plan_deployment", PLANS[0])
     pace = speed(told)
-    assert pace is not None and pace.curve == ()
+    assert pace is not None
     for line, estimate in zip(chart()["speed"]["figures"], pace.estimates, strict=True):
         assert estimate.value == told["performance"][line["field"]]
         assert [estimate.low, estimate.high] == list(told["performance"]["interval"][line["field"]])

@@ -197,6 +197,86 @@ def test_a_host_and_the_page_understand_each_other(
     assert picture.stat().st_size > 20_000
 
 
+CLICK = (
+    "<script>setTimeout(() => document.querySelector('button[aria-label^=Try]')?.click(), 150);"
+    "</script></body>"
+)
+
+
+@in_browser
+@with_node
+@pytest.mark.parametrize("takes_calls", [True, False])
+def test_a_remedy_is_one_click_where_the_host_takes_calls(
+    ask: Ask, host: Path, takes_calls: bool
+) -> None:
+    question = PLANS[2]
+    before = ask("plan_deployment", question)
+    assert before.structured_content is not None
+    remedy = before.structured_content["remedies"][0]
+    changed = {**question, **remedy["set"]}
+    asked = {name: value for name, value in changed.items() if value is not None}
+    after = ask("plan_deployment", asked)
+
+    def wire(result: Any) -> dict[str, Any]:
+        return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    scenario = {
+        "page": page_html().replace("</body>", CLICK),
+        "theme": "light",
+        "input": question,
+        "result": wire(before),
+        **({"answer": wire(after)} if takes_calls else {}),
+    }
+    events = play(host, scenario, ["--window-size=760,1400", "--dump-dom"])
+    called = [event for event in events if event["event"] == "called"]
+    wanted = {"event": "called", "name": remedy["tool"], "arguments": asked}
+    assert called == ([wanted] if takes_calls else [])
+
+
+@in_browser
+def test_what_does_not_start_says_what_lacks_and_offers_no_command(
+    ask: Ask, tmp_path: Path
+) -> None:
+    answer = answer_of(ask, "plan_deployment", PLANS[2])
+    dom = shown(answer, tmp_path)
+    lacks = answer["startup"]["failure"]["missing_per_gpu_gib"]
+    assert f"one GPU lacks {lacks:,.2f} GiB" in dom
+    assert "<h2>Command</h2>" not in dom and "What would help" in dom
+    assert 'class="missing"' in dom
+
+
+@in_browser
+@pytest.mark.parametrize(
+    ("length", "word"),
+    [(29_696, "Starts"), (31_296, "A toss-up"), (32_256, "Unlikely to start")],
+)
+def test_the_label_says_how_likely_a_start_is(
+    ask: Ask, tmp_path: Path, length: int, word: str
+) -> None:
+    question = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "max_model_len": length}
+    answer = answer_of(ask, "predict_startup", question)
+    dom = shown(answer, tmp_path)
+    assert f" {word}</strong>" in dom
+    share = f"{answer['verdict']['start_probability']:.2f}"
+    assert "<meter" in dom and f"Start probability {round(float(share) * 100)} %" in dom
+    low, high = answer["startup"]["interval"]["available_kv_cache_gib"]
+    assert f"80 % of KV caches have {low:,.2f} GiB to {high:,.2f} GiB" in dom
+    assert "Asked: max_model_len" in dom
+    # A button beside each line that can be run.
+    assert dom.count(">Copy</button>") == dom.count("<pre ")
+
+
+@in_browser
+def test_memory_of_others_is_drawn(ask: Ask, tmp_path: Path) -> None:
+    question = {"model": "Qwen/Qwen3-8B", "gpu": "H100", "gpus": 1, "free_vram_gb": 40}
+    answer = answer_of(ask, "plan_deployment", question)
+    bar = memory(answer)
+    assert bar is not None
+    assert {part.key: part.gib for part in bar.parts}["others"] == pytest.approx(39.19, abs=0.01)
+    rows = [(label, gib) for label, gib, _ in table(shown(answer, tmp_path), "Memory of one GPU")]
+    assert ("Held by others", "39.19 GiB") in rows
+
+
 @in_browser
 @with_node
 def test_a_failed_call_is_told(host: Path) -> None:

@@ -137,12 +137,23 @@ def test_every_revision_is_served(server: Server, revision: str) -> None:
     assert '"plan_deployment"' in answer.body
 
 
-@pytest.mark.parametrize("host", ["evil.example.org", "127.0.0.1.evil.example.org", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example.org",
+        "127.0.0.1.evil.example.org",
+        "",
+        "localhost:evil",
+        "127.0.0.1:1, evil.org",
+    ],
+)
 def test_another_host_is_misdirected(server: Server, host: str) -> None:
     assert server.list_tools(Host=host).status == 421
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:1234", "[::1]:80"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "localhost:1234", "[::1]:80", "LOCALHOST", "localhost."]
+)
 def test_names_of_this_machine_are_served(server: Server, host: str) -> None:
     assert server.list_tools(Host=host).status == 200
 
@@ -181,6 +192,7 @@ def test_batches_are_refused(server: Server, revision: str) -> None:
 def test_a_large_body_is_refused_by_what_it_declares(server: Server) -> None:
     answer = server.ask(body=b" " * (4 * 1024 * 1024 + 1))
     assert answer.status == 413
+    assert "more than 4 MiB" in answer.body
 
 
 def test_a_large_body_is_refused_while_it_arrives(server: Server) -> None:
@@ -215,8 +227,11 @@ def test_headers_must_agree_with_the_body(server: Server) -> None:
     assert json.loads(answer.body)["error"]["code"] == -32020
 
 
-def test_a_modern_get_is_not_allowed(server: Server) -> None:
-    assert server.ask("GET", MCP_Protocol_Version="2026-07-28").status == 405
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_server_without_sessions_offers_no_stream(server: Server, revision: str) -> None:
+    answer = server.ask("GET", Accept="text/event-stream", MCP_Protocol_Version=revision)
+    assert answer.status == 405
+    assert answer.headers["allow"] == "POST"
 
 
 def test_an_unknown_path_is_not_found(server: Server) -> None:
@@ -267,24 +282,38 @@ def test_folders_are_not_read_for_others(guarded: Server, path: str) -> None:
     assert "is neither a folder here nor a model id" in answer.body
 
 
-def test_a_busy_worker_says_when_to_come_back() -> None:
-    with served("--max-concurrency", "1") as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as slow:
-            slow.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
-            answer = server.list_tools()
-            for _ in range(50):
-                if answer.status == 503:
-                    break
-                answer = server.list_tools()
-            assert answer.status == 503
-            assert answer.headers["retry-after"] == "1"
-            assert server.ask("GET", "/healthz").status == 200
-        # Its place is free again once the slow client has left.
-        for _ in range(50):
-            answer = server.list_tools()
-            if answer.status == 200:
-                break
-        assert answer.status == 200
+@contextmanager
+def listening(server: Server) -> Generator[http.client.HTTPResponse]:
+    """A stream on which nothing will come, as 2026-07-28 opens it."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    params = {"_meta": modern_meta(), "notifications": {"toolsListChanged": True}}
+    message = {**LIST_TOOLS, "method": "subscriptions/listen", "params": params}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "subscriptions/listen",
+    }
+    try:
+        connection.request("POST", "/mcp", json.dumps(message), headers)
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def test_neither_streams_nor_slow_bodies_take_a_place() -> None:
+    with (
+        served("--max-concurrency", "1") as server,
+        listening(server) as stream,
+        listening(server) as busy,
+        socket.create_connection(("127.0.0.1", server.port)) as slow,
+    ):
+        assert stream.status == 200
+        assert busy.status == 503
+        assert busy.getheader("Retry-After") == "1"
+        slow.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert server.list_tools().status == 200
+        assert server.ask("GET", "/healthz").status == 200
 
 
 def test_two_workers_serve_every_revision() -> None:
@@ -316,18 +345,7 @@ def test_an_interrupt_stops_cleanly() -> None:
 
 
 def test_a_stream_that_is_open_does_not_hold_a_stopping_server() -> None:
-    with served() as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-        params = {"_meta": modern_meta(), "notifications": {"toolsListChanged": True}}
-        message = {**LIST_TOOLS, "method": "subscriptions/listen", "params": params}
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-            "MCP-Protocol-Version": "2026-07-28",
-            "Mcp-Method": "subscriptions/listen",
-        }
-        connection.request("POST", "/mcp", json.dumps(message), headers)
-        assert connection.getresponse().status == 200
+    with served() as server, listening(server) as stream:
+        assert stream.status == 200
         server.process.terminate()
         assert server.process.wait(15) == 0
-        connection.close()

@@ -12,7 +12,9 @@ from starlette.testclient import TestClient
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight_server.mcp.app import build_server
-from vllm_preflight_server.web.http import HttpSettings, http_app
+from vllm_preflight_server.mcp.processes import Processes
+from vllm_preflight_server.web.settings import HttpSettings
+from vllm_preflight_server.web.worker import http_app
 
 FOLDER = Path(__file__).parents[2] / "data" / "manifests"
 
@@ -21,9 +23,14 @@ def _object(name: str) -> dict[str, Any]:
     return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
 
 
+def _client(settings: HttpSettings) -> TestClient:
+    app, _ = http_app(build_server(None), settings, Processes())
+    return TestClient(app)
+
+
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(http_app(build_server(None), HttpSettings(webhook=True)))
+    return _client(HttpSettings(webhook=True))
 
 
 def _review(client: TestClient, thing: object) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def test_what_is_no_review_is_a_bad_request(client: TestClient, body: bytes) -> 
 
 
 def test_it_is_off_unless_asked_for() -> None:
-    client = TestClient(http_app(build_server(None), HttpSettings()))
+    client = _client(HttpSettings())
     assert client.post("/validate", json={"request": {}}).status_code == 404
     with pytest.raises(InvalidRequest, match="--tools"):
         HttpSettings(webhook=True, tools=("plan_deployment",)).checked()

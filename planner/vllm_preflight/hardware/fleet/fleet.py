@@ -70,7 +70,7 @@ def share_of(fleet: Fleet, gpus: int | None, nodes: int | None) -> Share:
         reason = " ".join(fleet.notes) or "No node has GPUs."
         raise NoGpuDetected(
             f"The {fleet.source} cluster offers no GPU. {reason}",
-            "Name a GPU instead, for example gpu=H100 (--gpu H100).",
+            "Name it as gpu instead, such as H100.",
         )
     machines, each = _layout(fleet, gpus, nodes)
     # Of the machines with enough GPUs those with the larger ones.

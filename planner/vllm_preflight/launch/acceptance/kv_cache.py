@@ -6,6 +6,8 @@ v1/attention/backends/flashinfer.py, triton_attn.py and mla/*sparse*.py for the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.acceptance.tables import names_in, releases_with, table
@@ -13,20 +15,30 @@ from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.notes import Notes
 
 # Layouts whose bytes per token are described in memory.kv.pages.
-_SIZED = frozenset(
-    {"auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "nvfp4"}
-)
+_PLAIN = frozenset({"bfloat16", "float16"})
+_FP8 = frozenset({"fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc"})
+# One scale for each token and head, beside its data; Triton's attention alone has them.
+_PER_TOKEN_HEAD = frozenset({"fp8_per_token_head", "int8_per_token_head", "int4_per_token_head"})
+# Opaque rows of latent attention.
+_LATENT_ROWS = frozenset({"fp8_ds_mla", "nvfp4_ds_mla"})
+_NVFP4 = frozenset({"nvfp4", "nvfp4_4over6"})
+_SIZED = frozenset({"auto"}) | _PLAIN | _FP8 | _PER_TOKEN_HEAD | _LATENT_ROWS | _NVFP4
+# Back ends that only ROCm's list of them has (platforms/rocm.py).
+_ROCM_ONLY = ("octave_", "ultraquant_")
+# The first release that refuses a 16-bit cache of another dtype than the model's.
+_SAME_FLOAT_SINCE: Version = (0, 33, 0)
 # Below capability 8.0 FlashInfer was the only back end with FP8, and left in this release.
 _FP8_LEFT_TURING: Version = (0, 24, 0)
 # FlashInfer's NVFP4: datacentre Blackwell first, then every generation from Ampere on.
 _NVFP4_EVERYWHERE_SINCE: Version = (0, 32, 0)
 _NVFP4_FIRST, _NVFP4_LATER = frozenset({10}), frozenset({8, 9, 10, 12})
+_ROWS_OF_NVFP4_ON = 10
 # Sparse latent attention: Hopper and datacentre Blackwell first, then the other Blackwells.
 _SPARSE_ON_SM120_SINCE: Version = (0, 24, 0)
 _SPARSE_FIRST, _SPARSE_LATER = frozenset({9, 10}), frozenset({9, 10, 12})
 
 
-def check_kv_cache_dtype(dtype: str, notes: Notes) -> bool:
+def check_kv_cache_dtype(dtype: str, gpu: Gpu, notes: Notes) -> bool:
     """Whether the release takes this dtype by its long name; notes its refusal.
 
     Raises UnsupportedArchitecture for a dtype the release has and nobody here can size.
@@ -42,29 +54,90 @@ def check_kv_cache_dtype(dtype: str, notes: Notes) -> bool:
             *((turn,) if turn else ()),
         )
         return False
+    if dtype.startswith(_ROCM_ONLY) and gpu.vendor != "AMD":
+        notes.refuse(
+            f"No valid attention backend found for cuda with kv_cache_dtype={dtype}: its kernels "
+            "are for ROCm.",
+            "--kv-cache-dtype fp8",
+        )
+        return False
     if dtype not in _SIZED:
+        why = ""
+        if dtype.startswith("turboquant_"):
+            why = ": the first and last layers stay in 16 bit, and share a pool with smaller pages"
         raise UnsupportedArchitecture(
-            f"The pages of the KV cache dtype {dtype} are not described here.",
-            "Ask with --kv-cache-dtype fp8 or nvfp4 to see what a smaller cache holds.",
+            f"The pages of the KV cache dtype {dtype} are not described here{why}.",
+            "Ask with --kv-cache-dtype fp8 or int4_per_token_head to see what a smaller cache "
+            "holds.",
         )
     return True
 
 
-def check_attention_kernels(dtype: str, latent: bool, sparse: bool, gpu: Gpu, notes: Notes) -> None:
+def check_plain_cache(requested: str, dtype: str, notes: Notes) -> None:
+    """Note vLLM's refusal of a 16-bit cache that is not of the model's dtype.
+
+    Source: vLLM 0.33 config/vllm.py (_reject_mismatched_float_kv_cache).
+    """
+    if requested not in _PLAIN or requested == dtype or notes.version < _SAME_FLOAT_SINCE:
+        return
+    notes.refuse(
+        f'kv_cache_dtype="{requested}" is incompatible with dtype="{dtype}". Please set '
+        "`--kv-cache-dtype` to `auto`.",
+        "--kv-cache-dtype auto",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKinds:
+    """What a model caches.
+
+    `sparse` latent attention picks its tokens with an indexer; `compressed` vectors are
+    DeepSeek V4's; a `hybrid` has recurrent states beside attention.
+    """
+
+    latent: bool
+    sparse: bool
+    compressed: bool
+    hybrid: bool
+
+
+def check_attention_kernels(dtype: str, kinds: CacheKinds, gpu: Gpu, notes: Notes) -> None:
     """Refuse what no attention back end of the release does on this GPU.
 
-    `dtype` is the resolved KV cache dtype; `latent` says that the model has latent
-    attention, `sparse` that it picks its tokens with an indexer.
+    `dtype` is the resolved KV cache dtype. Raises UnsupportedArchitecture for what vLLM may
+    run and nobody here can size.
     """
-    if dtype == "fp8_ds_mla" and not latent:
+    latent, sparse, compressed = kinds.latent, kinds.sparse, kinds.compressed
+    if dtype in _LATENT_ROWS and not (sparse or compressed):
         notes.refuse(
-            "No valid attention backend found for cuda with kv_cache_dtype=fp8_ds_mla, "
-            "use_mla=False.",
+            f"No valid attention backend found for cuda with kv_cache_dtype={dtype}, "
+            f"use_mla={latent}, use_sparse=False.",
             "--kv-cache-dtype fp8",
+        )
+        return
+    if dtype in _NVFP4 and latent:
+        notes.refuse(
+            "nvfp4 KV cache is not supported with MLA (Multi-head Latent Attention) backends. "
+            "Please use a different --kv-cache-dtype (e.g., 'fp8', 'auto', or 'nvfp4_ds_mla' with "
+            "a sparse MLA backend) for MLA models such as DeepSeek.",
+            "--kv-cache-dtype fp8",
+        )
+        return
+    scaled = dtype in _PER_TOKEN_HEAD and (latent or kinds.hybrid)
+    if scaled or (dtype == "nvfp4_ds_mla" and compressed):
+        raise UnsupportedArchitecture(
+            f"This model's attention with a KV cache in {dtype} is not described here.",
+            "Ask with --kv-cache-dtype fp8.",
         )
     if gpu.compute_capability is None:
         return
     major, minor = gpu.compute_capability
+    if dtype == "nvfp4_ds_mla" and major != _ROWS_OF_NVFP4_ON:
+        notes.refuse(
+            f"No valid attention backend found for cuda with kv_cache_dtype={dtype} on compute "
+            f"capability {major}.{minor}.",
+            "--kv-cache-dtype fp8" if major >= 9 else "--kv-cache-dtype auto",
+        )
     newest = notes.version >= _SPARSE_ON_SM120_SINCE
     if sparse and major not in (_SPARSE_LATER if newest else _SPARSE_FIRST):
         notes.problems.append(
@@ -81,10 +154,10 @@ def check_attention_kernels(dtype: str, latent: bool, sparse: bool, gpu: Gpu, no
             "with --kv-cache-dtype float16.",
             "--kv-cache-dtype float16",
         )
-    later = notes.version >= _NVFP4_EVERYWHERE_SINCE
-    if dtype == "nvfp4" and major not in (_NVFP4_LATER if later else _NVFP4_FIRST):
+    later = notes.version >= _NVFP4_EVERYWHERE_SINCE and dtype == "nvfp4"
+    if dtype in _NVFP4 and major not in (_NVFP4_LATER if later else _NVFP4_FIRST):
         notes.refuse(
-            f"No valid attention backend found for cuda with kv_cache_dtype=nvfp4 on compute "
+            f"No valid attention backend found for cuda with kv_cache_dtype={dtype} on compute "
             f"capability {major}.{minor}.",
             "--kv-cache-dtype fp8" if major >= 8 else "--kv-cache-dtype auto",
         )

@@ -142,6 +142,11 @@ def _unasked(asked: str, stored: str, section: ConfigView) -> LaunchProblem | No
     file = section.text(PACKED_FILE)
     if not file or asked in {stored, *_LOADERS.get(stored, ())}:
         return None
+    if asked and asked != "none":
+        return LaunchProblem(
+            f"--quantization {asked} does not load weights that {stored} packed ({file}).",
+            (f"--quantization {stored}",),
+        )
     return LaunchProblem(
         f"There is no module or parameter named qweight: the checkpoint is packed by {stored}, "
         f"and only {file} says so, which vLLM reads where --quantization names the method.",

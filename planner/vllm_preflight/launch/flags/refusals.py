@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from vllm_preflight.launch.flags.parser import ArgumentsRefused
 from vllm_preflight.launch.flags.preprocess import Token
 from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
-from vllm_preflight.launch.flags.values import shortened
+from vllm_preflight.launch.flags.values import human_readable_int, shortened
 from vllm_preflight.launch.versions import format_version
 
 _CLOSE = 0.75
@@ -25,6 +25,7 @@ _TASK_HINT = (
 )
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
+_SCALED = re.compile(r"\d+[kKmMgG]")
 _PERCENT = re.compile(r"(\d{1,3})\s*%")
 _MOST_NAMED = 4
 # Beyond these a command is not mistyped, but something else.
@@ -39,7 +40,17 @@ _SUCCESSORS = {
 }
 # Short names of dtypes, which vLLM's parser does not know.
 _DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+# A model's page on the Hub, which people paste for its id.
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)(?:/.*)?"
+)
 _STRAIGHT = str.maketrans("“”„«»‘’‚", '"""""' + "'''")
+_BROKEN_LINE = (
+    "A backslash before a blank continues no line: it makes a word of the blank. Let nothing "
+    "follow it on its line."
+)
+_BRACKETS = "Square brackets mark what may be left out; write it without them, or not at all."
+_TORN_JSON = "A shell takes JSON apart that is not quoted; write it in single quotes."
 _CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
 
 
@@ -97,12 +108,15 @@ def _explained(
     leave_out: dict[int, str | None] = dict.fromkeys(indices)
     version = format_version(parser.version)
     if not spelling.startswith(("-", *_LONG_DASHES)):
+        whole = group[0].text
+        if set(whole) <= {".", "…"} and whole:
+            return f"{whole} stands for something that was left out.", f"no {whole}", leave_out
+        if whole.startswith("[-"):
+            return _BRACKETS, f"no {written}", {}
+        if _torn(indices, words):
+            return _TORN_JSON, "the JSON in single quotes", {}
         if not spelling.strip():
-            said = (
-                "A backslash before a blank continues no line: it makes a word of the blank. "
-                "Let nothing follow it on its line."
-            )
-            return said, "no blank after the backslash", leave_out
+            return _BROKEN_LINE, "no blank after the backslash", leave_out
         return (
             f"The word {shortened(spelling)!r} belongs to no flag; quote values with blanks.",
             f"no {written}",
@@ -125,6 +139,16 @@ def _explained(
         f"{near} for {shortened(spelling)}",
         _respelled(group[0], spelling, near, words),
     )
+
+
+def _torn(indices: Sequence[int], words: Sequence[str]) -> bool:
+    """Whether the words are pieces of JSON that a shell has split at its blanks."""
+    before = "".join(words[: min(indices, default=0) + 1])
+    opened = max(before.rfind("{"), before.rfind("["))
+    return opened >= 0 and max(before.find("}", opened), before.find("]", opened)) in {
+        -1,
+        len(before) - 1,
+    }
 
 
 def _outlived(
@@ -191,7 +215,8 @@ def refuse_argument(error: ArgumentsRefused, words: Sequence[str], parser: Parse
     message = f"vllm serve: error: {error.message}"
     if error.message.startswith("ambiguous option"):
         said, remedies = _ambiguous(error, parser)
-        return Refusal(message, said, remedies, dict.fromkeys(error.origin))
+        left_out = [*error.origin, *(_value_behind(error, words) if said else ())]
+        return Refusal(message, said, remedies, dict.fromkeys(left_out))
     argument = parser.by_spelling.get(error.spelling)
     value_at = error.origin[-1] if error.origin else None
     if argument is None or value_at is None:
@@ -231,6 +256,13 @@ def _ambiguous(error: ArgumentsRefused, parser: Parser) -> tuple[str, tuple[str,
     return "", tuple(full[:_MOST_NAMED])
 
 
+def _value_behind(error: ArgumentsRefused, words: Sequence[str]) -> Sequence[int]:
+    """The word behind a flag that is no more, if it was its value."""
+    place = error.origin[-1] + 1 if error.origin else len(words)
+    attached = bool(error.origin) and "=" in words[error.origin[-1]]
+    return [place] if place < len(words) and not attached and words[place][:1] != "-" else []
+
+
 def _better_value(text: str, choices: Sequence[str]) -> str | None:
     """The value that was probably meant: digits grouped, a percentage, a near choice."""
     if match := _PERCENT.fullmatch(text.strip()):
@@ -239,22 +271,39 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
         return text.strip().replace(",", "")
     if match := _DECIMAL_COMMA.fullmatch(text.strip()):
         return f"{match[1]}.{match[2]}"
+    if _SCALED.fullmatch(text.strip()):
+        return str(human_readable_int(text.strip()))
     named = _DTYPES.get(text.lower())
     if named in choices:
         return named
     return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
 
 
-def refuse_model(name: str) -> Refusal | None:
-    """The refusal of a model's name that a word processor has quoted."""
+def refuse_model(name: str, origin: Sequence[int], words: Sequence[str]) -> Refusal | None:
+    """The refusal of a model's name that is quoted by a word processor, or an address.
+
+    `origin` are the indices of the `words` that name it.
+    """
+    if name and not name.strip():
+        message = f"HFValidationError: Repo id must use alphanumeric chars: {name!r}"
+        leave_out = dict.fromkeys(origin)
+        return Refusal(message, _BROKEN_LINE, ("no blank after the backslash",), leave_out)
     straight = name.translate(_STRAIGHT)
-    if len(name) < len("“a”") or straight[:1] == name[:1] or straight[-1:] == name[-1:]:
+    quoted = len(name) >= len("“a”") and straight[0] != name[0] and straight[-1] != name[-1]
+    address = _ADDRESS.fullmatch(name)
+    if not quoted and address is None:
         return None
-    return Refusal(
-        f"HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': {name!r}",
-        _CURLY,
-        (straight.strip("\"'"),),
+    better = address[1] if address is not None else straight.strip("\"'")
+    message = (
+        "HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
+        if address is not None
+        else "HFValidationError: Repo id must use alphanumeric chars, '-', '_' or '.': "
     )
+    replaced = {
+        index: words[index].replace(name, better) for index in origin if name in words[index]
+    }
+    said = _CURLY if address is None else "vLLM takes the model's id, not its address."
+    return Refusal(f"{message}{name!r}", said, (better,), replaced)
 
 
 def corrected(words: Sequence[str], refusal: Refusal) -> list[str]:

@@ -12,15 +12,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vllm_preflight.base.units import SCALED_INT, scaled_int
 from vllm_preflight.launch.flags.configs import refusal_of_config
 from vllm_preflight.launch.flags.table import Argument
 from vllm_preflight.launch.launch import Version
 
 # vLLM writes "not given" so.
 _NOT_GIVEN = frozenset({"None", ""})
-_SCALED = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)([kKmMgGtT])")
 _INTEGER = re.compile(r"[+-]?\d(?:_?\d){0,18}")
-_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 # JSON inside an argument may hold 80m or 4k since then.
 _SCALED_JSON_SINCE: Version = (0, 20, 0)
 _STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")')
@@ -48,19 +47,17 @@ def human_readable_int(text: str) -> int:
 
     Decimals go with lower-case suffixes only. Raises ValueError with the rule.
     """
-    match = _SCALED.fullmatch(text.strip())
+    value = scaled_int(text)
+    if value is not None:
+        return value
+    match = SCALED_INT.fullmatch(text.strip())
     if match is None:
         return _integer(text)
     number, suffix = match.groups()
-    power = _POWERS[suffix.lower()]
-    if suffix.islower():
-        return int(float(number) * 1000**power)
-    if "." in number:
-        raise ValueRefused(
-            f"Decimals are not allowed with binary suffixes like {suffix}. Did you mean to use "
-            f"{number}{suffix.lower()} instead?"
-        )
-    return int(number) * 1024**power
+    raise ValueRefused(
+        f"Decimals are not allowed with binary suffixes like {suffix}. Did you mean to use "
+        f"{number}{suffix.lower()} instead?"
+    )
 
 
 def shortened(text: str) -> str:

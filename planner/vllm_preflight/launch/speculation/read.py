@@ -8,8 +8,10 @@ knows).
 
 from __future__ import annotations
 
+from vllm_preflight.launch.flags.configs import refusal_of_config
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Speculation
+from vllm_preflight.launch.nested import json_object
 from vllm_preflight.launch.speculation.checks import check_draft
 from vllm_preflight.launch.speculation.drafting import LOOKUPS, Drafting
 from vllm_preflight.launch.speculation.drafts import NO_MODEL, with_drafter
@@ -24,16 +26,16 @@ _BY_CLASS = frozenset({"dspark", "medusa", "mlp_speculator"})
 # Up to here a target with prediction layers drafts with them unasked.
 _IMPLICIT_PREDICTION_ENDS = (0, 11, 0)
 _SUFFIX_TOKENS = 24
+_LOOKED_AT = frozenset({"method", "num_speculative_tokens"})
 
 
 def read_speculation(
     inputs: LaunchInputs, drafting: Drafting, tensor_parallel_size: int
 ) -> Speculation | None:
-    """The method, draft and drafted tokens of a launch; None where the release refuses them.
-
-    Raises InvalidRequest for a key whose value has the wrong type.
-    """
+    """The method, draft and drafted tokens of a launch; None where the release refuses them."""
     reading = Reading(inputs, drafting, tensor_parallel_size)
+    if _refuse_keys(reading):
+        return None
     method = _method(reading)
     if method is None:
         return None
@@ -44,6 +46,32 @@ def read_speculation(
     if speculation is not None and speculation.drafter is not None:
         check_draft(reading, speculation, speculation.drafter)
     return speculation
+
+
+def _refuse_keys(reading: Reading) -> bool:
+    """Whether the release refuses a key of the object, or the lookup that it asks for."""
+    given = json_object("speculative_config", reading.inputs.request.speculative_config or "{}")
+    # Method and tokens are looked at by themselves, which says more of them.
+    others = {key: value for key, value in given.items() if key not in _LOOKED_AT}
+    problem = refusal_of_config("SpeculativeConfig", others, reading.version)
+    if problem is None and not isinstance(given.get("method", ""), str | None):
+        problem = "method: Input should be a valid string"
+    if problem is not None:
+        reading.refuse(f"1 validation error for SpeculativeConfig: {problem}")
+        return True
+    low, high = given.get("prompt_lookup_min"), given.get("prompt_lookup_max")
+    looks_up = given.get("method", given.get("model")) in LOOKUPS
+    if looks_up and isinstance(low, int) and isinstance(high, int) and low > high:
+        reading.refuse(
+            f"prompt_lookup_min={low} must be <= prompt_lookup_max={high}",
+            f'"prompt_lookup_min": {high}',
+        )
+        return True
+    for name, number in (("prompt_lookup_min", low), ("prompt_lookup_max", high)):
+        if looks_up and isinstance(number, int) and number < 1:
+            reading.refuse(f"{name}={number} must be > 0", f'"{name}": 1')
+            return True
+    return False
 
 
 def _method(reading: Reading) -> str | None:

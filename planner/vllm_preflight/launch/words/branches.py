@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vllm_preflight.launch.words.expand import Expanded, Variables, expand
+from vllm_preflight.launch.words.expand import Expanded, Variables, assignment, expand
 from vllm_preflight.launch.words.split import SimpleCommand, Word
 
 # Words before a command that are none of it.
@@ -54,6 +54,21 @@ class Branches:
         """Whether the command just entered surely runs."""
         inside = (state for state in self._open if not state.testing)
         return self._chained is True and all(state.runs is True for state in inside)
+
+    def sets_first(self, simple: SimpleCommand, known: Variables) -> bool:
+        """Whether the command of an open if sets variables that nothing has set before."""
+        found = [assignment(word) for word in simple.words]
+        return (
+            bool(self._open)
+            and self._chained is True
+            and all(
+                item is not None
+                and not item[1]
+                and item[0] not in known.values
+                and item[0] not in known.arrays
+                for item in found
+            )
+        )
 
     def enter(self, simple: SimpleCommand, known: Variables) -> SimpleCommand | None:
         """The command without shell keywords; None where it is none, or surely not run."""
@@ -112,6 +127,28 @@ class Branches:
         return True
 
 
+def left_open(simple: SimpleCommand, known: Variables) -> list[str]:
+    """What to say of variables that a command may set; new ones are empty without it."""
+    names = [found[0] for word in simple.words if (found := assignment(word))]
+    for name in names:
+        if name not in known.values and name not in known.arrays:
+            known.assign(name, Expanded(""))
+            known.arrays[name] = []
+    return [
+        f"The text sets {name} only on a condition that is not known here; it is left out."
+        for name in names
+    ]
+
+
+def with_arguments(variables: Variables, words: Sequence[Expanded]) -> Variables:
+    """The variables with the words after `-c TEXT` as $0, $1, … and $@."""
+    known = variables.copy()
+    for index, word in enumerate(words):
+        known.assign(str(index), word)
+    known.arrays["@"] = list(words[1:])
+    return known
+
+
 def _behind(simple: SimpleCommand, kept: int) -> SimpleCommand:
     """The command without the keywords before its last words."""
     dropped = len(simple.words) - kept
@@ -131,7 +168,7 @@ def _bare(words: Sequence[Word]) -> str:
 def _verdict(words: Sequence[Word], known: Variables) -> tuple[bool, bool | None]:
     """Whether the words are a test, and what it says of constants (None: open)."""
     head = _bare(words)
-    if head in {"true", ":", "false"}:
+    if head in {"true", "false"}:
         return True, head != "false"
     if head not in {"[", "[[", "test"}:
         return False, None

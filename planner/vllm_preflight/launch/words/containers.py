@@ -39,9 +39,12 @@ _NO_SERVER = frozenset(
         *("nvidia-smi", "rocm-smi", "true", "infinity"),
     }
 )
+_POD_VERBS = frozenset({("deployment", "create"), ("deploy", "create"), ("job", "create")})
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 # Options that hand in GPUs in ways whose number is not read, or all of them.
-_HANDING = frozenset({"--runtime", "--gpus", "--device", "--limits", "--overrides"})
+_HANDING = frozenset(
+    {"--runtime", "--gpus", "--device", "--limits", "--overrides", "--generic-resource"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Container:
 
     `words` is what runs, entry point first; `arguments` what the image's own entry point
     gets, meant for vLLM where `is_server`. `head` is the last word before these. `visible`
-    limits the GPUs; `hands_gpus` is false where no option hands any in.
+    limits the GPUs; `hands_gpus` is false where no option hands any in; `inherits` says that
+    the shell's environment reaches it; `odd_gpus` is a list of GPUs that Docker refuses.
     """
 
     image: Expanded
@@ -61,6 +65,7 @@ class Container:
     is_server: bool
     visible: tuple[Visible, ...] = ()
     hands_gpus: bool = True
+    inherits: bool = False
     odd_gpus: str | None = None
 
 
@@ -111,7 +116,7 @@ def read_container(words: Sequence[Expanded]) -> Container | None:
     if program in _CLUSTER:
         return _pod(rest)
     if program in _ENGINES:
-        if rest and rest[0].text == "container":
+        if rest and rest[0].text in {"container", "service"}:
             rest = rest[1:]
         if not rest or rest[0].text not in {"run", "create"}:
             return None
@@ -122,7 +127,8 @@ def read_container(words: Sequence[Expanded]) -> Container | None:
     index = _read_options(rest, 1, options)
     if index >= len(rest):
         return None
-    return _container(options, rest[index], rest[index + 1 :])
+    found = _container(options, rest[index], rest[index + 1 :])
+    return replace(found, inherits=program in _HPC)
 
 
 def _read_options(words: Sequence[Expanded], index: int, options: _Options) -> int:
@@ -168,13 +174,17 @@ def _container(options: _Options, image: Expanded, rest: Sequence[Expanded]) -> 
         serves,
         options.visible(),
         options.handing or "NVIDIA_VISIBLE_DEVICES" in options.environment,
-        odd,
+        odd_gpus=odd,
     )
 
 
 def _pod(words: Sequence[Expanded]) -> Container | None:
-    """The container of `kubectl run NAME --image=IMAGE … -- ARGUMENTS`."""
-    place = next((i for i, word in enumerate(words) if word.text == "run"), None)
+    """The container of `kubectl run NAME --image=IMAGE … -- ARGUMENTS`, or of a deployment."""
+    texts = [word.text for word in words]
+    verbs = zip(texts, ["", *texts], strict=False)
+    place = next(
+        (i for i, pair in enumerate(verbs) if pair in _POD_VERBS or pair[0] == "run"), None
+    )
     if place is None:
         return None
     end = next((i for i, word in enumerate(words) if word.text == "--"), len(words))
@@ -189,6 +199,9 @@ def _pod(words: Sequence[Expanded]) -> Container | None:
     if options.image is None:
         return None
     rest = words[end + 1 :] if end < len(words) else loose[1:]
+    if texts[place] != "run":
+        # A deployment's words are its command, not arguments of the image's.
+        options.runs_words = bool(rest)
     head = words[end] if end < len(words) else options.image
-    found = _container(options, options.image, rest)
-    return replace(found, head=head) if found.head is options.image else found
+    pod = _container(options, options.image, rest)
+    return replace(pod, head=head) if pod.head is options.image else pod

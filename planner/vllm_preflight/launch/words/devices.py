@@ -6,23 +6,19 @@ Docker's and NVIDIA Container Toolkit's documentation, Slurm's sbatch manual.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-# Variables that name devices, of CUDA, HIP and NVIDIA's container runtime.
-_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",
-    "NVIDIA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-)
+# Variables that name devices, of CUDA and of NVIDIA's container runtime.
+_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _DEVICE = re.compile(r"\d+(?::\d+)?|(?:GPU|MIG)-[\w/-]+")
 _NONE_AT_ALL = frozenset({"", "-1", "none", "void", "NoDevFiles"})
 _GRES = re.compile(r"(?:.*,)?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?:\(.*\))?(?:,.*)?")
 _TYPED_COUNT = re.compile(r"(?:[A-Za-z][\w.-]*:)?(\d+)")
 _DIRECTIVE = re.compile(r"^[ \t]*#SBATCH[ \t]+(\S[^\n#]*)", re.MULTILINE)
-_LIMIT = re.compile(r"(?:nvidia|amd)\.com/gpu[\"']?\s*[=:]\s*[\"']?(\d+)")
+_LIMIT = re.compile(r"((?:nvidia|amd)\.com/gpu)[\"']?\s*[=:]\s*[\"']?(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +54,23 @@ def _listed(text: str) -> int | None:
 
 
 def by_docker_gpus(value: str) -> Visible | None:
-    """What `--gpus VALUE` of `docker run` hands in; None for all of them."""
-    plain = value.strip().strip("\"'")
+    """What `--gpus VALUE` of `docker run` hands in; None for all of them.
+
+    The value is a line of comma-separated settings: `device=0` or `"device=0,1"`, a number
+    or `count=2`, and others that hand in no GPUs.
+    """
+    settings: list[str] = next(csv.reader([value.strip().strip("'")]), [""])
     said = f"--gpus {value}"
-    if match := re.fullmatch(r"(?:count=)?(\d+)(?:,.*)?", plain):
-        return Visible(int(match[1]), said)
-    if match := re.match(r"device=([^=]+?)(?:,\w+=.*)?$", plain):
-        count = _listed(match[1])
-        return None if count is None else Visible(count, said)
+    for index, setting in enumerate(settings):
+        name, equals, text = setting.strip().partition("=")
+        if name == "count" or (not equals and name.isdigit()):
+            count = text if equals else name
+            return Visible(int(count), said) if count.isdigit() else None
+        if name == "device":
+            # Docker refuses a list without quotes; what it means is clear.
+            loose = [word for word in settings[index + 1 :] if _DEVICE.fullmatch(word.strip())]
+            listed = _listed(",".join([text, *loose]))
+            return None if listed is None else Visible(listed, said)
     return None
 
 
@@ -81,7 +86,7 @@ def by_cdi_devices(values: Sequence[str]) -> Visible | None:
 def by_resource_limit(text: str) -> Visible | None:
     """What a Kubernetes limit in the text allows, such as `nvidia.com/gpu=2`."""
     match = _LIMIT.search(text)
-    return Visible(int(match[1]), match[0]) if match else None
+    return Visible(int(match[2]), f"{match[1]}={match[2]}") if match else None
 
 
 def by_directives(text: str) -> Iterator[Visible]:
@@ -94,7 +99,7 @@ def by_slurm(words: Sequence[str]) -> Iterator[Visible]:
     """What options of srun and sbatch ask for on each node."""
     given = dict(_options(words))
     nodes = _counted(given, "--nodes", "-N") or 1
-    for name in ("--gres", "--gpus-per-node", "--gpus", "-G"):
+    for name in ("--gres", "--gpus-per-node", "--gpus", "-G", "--gpus-per-task"):
         if name not in given:
             continue
         pattern = _GRES if name == "--gres" else _TYPED_COUNT

@@ -22,9 +22,13 @@ _REFERENCE = re.compile(
           (?: (?P<rule> :?[-+=?] ) (?P<word> (?: [^{}\n]++ | \{[^{}\n]*+\} )*+ ) )? \}
     | \$(?P<plain> [A-Za-z_]\w* | [0-9@*] )
     | (?P<other> \$\{ [^}\n]{0,300}+ \} )
+    | (?P<template> \{\{ [^{}\n]{0,100}+ \}\} | \{ (?: [A-Za-z_][\w.]* | \.\.\. ) \} )
+    | (?P<usage> (?<![^\s=]) \[ [A-Za-z_ -]+ \] (?![^\s]) )
     """,
     re.VERBOSE,
 )
+# What blanks leave together: the output of a command is not known, so it stays whole.
+_APART = re.compile(r"(?:\$\((?:[^()\n]++|\([^()\n]*+\))*+\)|`[^`\n]*+`|\S)+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
 _LONGEST_VALUE = 10_000
 # How deep a default may hold another variable.
@@ -54,20 +58,29 @@ class Expanded:
 class Variables:
     """What the text has done so far: variables and arrays set, a vLLM installed.
 
-    Only what is exported reaches the programs that the text starts. `installed` is what
-    follows the name in `pip install vllm==0.19.0`.
+    Only what is exported reaches the programs that the text starts; `changed` had another
+    value before. `installed` is what
+    follows the name in `pip install vllm==0.19.0`, `built_for` the platform of that build.
     """
 
     values: dict[str, Expanded] = field(default_factory=dict[str, Expanded])
     arrays: dict[str, list[Expanded]] = field(default_factory=dict[str, list[Expanded]])
     exported: set[str] = field(default_factory=set[str])
     exports_all: bool = False
+    changed: set[str] = field(default_factory=set[str])
     installed: str | None = None
+    built_for: str | None = None
 
     def copy(self) -> Variables:
         """The same, to be changed apart."""
         arrays = {name: list(items) for name, items in self.arrays.items()}
-        return replace(self, values=dict(self.values), arrays=arrays, exported=set(self.exported))
+        return replace(
+            self,
+            values=dict(self.values),
+            arrays=arrays,
+            exported=set(self.exported),
+            changed=set(self.changed),
+        )
 
     def environment(self, handed: Collection[str] = ()) -> dict[str, str]:
         """The variables a program sees: those exported, and those set before its name."""
@@ -82,6 +95,8 @@ class Variables:
         if appended and name in self.values:
             before = self.values[name]
             value = Expanded(before.text + value.text, before.missing + value.missing)
+        elif name in self.values and self.values[name].text != value.text:
+            self.changed.add(name)
         # A value of that length is no setting, and doubling it would never end.
         self.values[name] = value if len(value.text) <= _LONGEST_VALUE else Expanded("")
 
@@ -154,7 +169,7 @@ def _append(fields: list[tuple[str, tuple[str, ...]]], text: str, missing: tuple
 
 def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> None:
     """An unquoted variable's value: every blank in it ends a word."""
-    words = part.text.split()
+    words = _APART.findall(part.text)
     if not words:
         return
     if part.text[0].isspace() and fields:
@@ -162,7 +177,7 @@ def _append_split(fields: list[tuple[str, tuple[str, ...]]], part: _Part) -> Non
     for index, word in enumerate(words):
         if index:
             fields.append(("", ()))
-        _append(fields, word, part.missing)
+        _append(fields, word, tuple(name for name in part.missing if name in word))
     if part.text[-1].isspace():
         fields.append(("", ()))
 
@@ -223,7 +238,10 @@ def _variable(match: re.Match[str], name: str, variables: Variables, depth: int)
     if given and value is not None:
         return _Part(value.text, value.missing, True)
     if rule.endswith(("-", "=")):
-        return _default(match["word"], variables, depth)
+        default = _default(match["word"], variables, depth)
+        if rule.endswith("="):
+            variables.assign(name, Expanded(default.text, default.missing))
+        return default
     return _Part("", (), True) if value is not None else _unknown(match[0])
 
 

@@ -11,18 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.launch.words.branches import Branches
+from vllm_preflight.launch.words.assigned import expanded, program_of
+from vllm_preflight.launch.words.branches import Branches, left_open, with_arguments
 from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, Container, read_container
 from vllm_preflight.launch.words.devices import by_directives, by_slurm
-from vllm_preflight.launch.words.expand import Expanded, Variables, assignment, expand, set_variable
+from vllm_preflight.launch.words.expand import Expanded, Variables
 from vllm_preflight.launch.words.images import platform_of_image
 from vllm_preflight.launch.words.nothing import nothing_found, refuse_copies, refuse_yaml
-from vllm_preflight.launch.words.packages import installed_by
+from vllm_preflight.launch.words.packages import note_installed
 from vllm_preflight.launch.words.prepare import readings
 from vllm_preflight.launch.words.server import Level, ServerCommand
 from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
 from vllm_preflight.launch.words.wrappers import MODULES, engine_words
 
+_OTHERS = "The text starts more than one vLLM server; this is about the first."
 _MOST_WORDS = 2_000
 # How often a command may hold another in `bash -c`, a container or a here-document.
 _DEEPEST_NESTING = 3
@@ -35,6 +37,7 @@ _SERVER_MODULES = frozenset(
         *MODULES,
     }
 )
+_SERVER_FILES = ("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py")
 SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh"})
 # Programs that run a text they are given as one word, and those that run all their words.
 _RUNNERS = frozenset(
@@ -44,9 +47,9 @@ _JOINED = frozenset({"eval", "ssh"})
 _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 # What only shows or stores its words.
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
-# After these, NAME=value sets a variable for what follows.
-_SETTING = frozenset({"env", "sudo", "-E", "exec", "nohup"})
-_SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly", "set"})
+_CONDITION = re.compile(r"^[ \t]*(?:if|elif|case)\b|&&|\|\|", re.MULTILINE)
+_NAMED = re.compile(r"\$\{?(\w+)")
+_SLURM_GPUS = "SLURM_GPUS_ON_NODE"
 _BATCH = frozenset({"srun", "sbatch", "salloc"})
 # Among how many words before a server its launcher is looked for.
 _FIRST_WORDS = 40
@@ -65,11 +68,14 @@ def find_server_command(text: str) -> ServerCommand:
         InvalidRequest: there is none, quotes do not match, or more words than a command has.
     """
     refuse_yaml(text)
+    limits = tuple(by_directives(text))
+    # What Slurm sets for a batch script.
+    given = {_SLURM_GPUS: Expanded(str(limits[0].count))} if limits else {}
     command = None
     problem: InvalidRequest | None = None
     for reading in readings(text):
         try:
-            command = _find(reading, Variables(), _DEEPEST_NESTING)
+            command = _find(reading, Variables(dict(given)), _DEEPEST_NESTING)
         except InvalidRequest as error:
             problem = problem or error
         if command is not None:
@@ -81,7 +87,7 @@ def find_server_command(text: str) -> ServerCommand:
             f"The command has {len(command.words)} words, more than {_MOST_WORDS}.",
             "Give only the line that starts vLLM.",
         )
-    return replace(command, visible=(*command.visible, *by_directives(text)))
+    return replace(command, visible=(*command.visible, *limits))
 
 
 def find_in_words(
@@ -101,20 +107,17 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     documents: list[Span] = []
     branches = Branches()
     left_out: list[str] = []
-    for whole in split_commands(text):
+    commands = split_commands(text)
+    for index, whole in enumerate(commands):
         simple = branches.enter(whole, known)
         if simple is None:
             documents += whole.documents
             continue
-        certain = branches.certain
-        words, assigned = _expanded(simple, known if certain else known.copy())
+        certain = branches.certain or branches.sets_first(simple, known)
+        words, assigned, running = expanded(simple, known if certain else known.copy())
         if not certain and not words:
-            left_out += _left_open(simple, known)
+            left_out += left_open(simple, known)
         if words:
-            running = known
-            if assigned:
-                running = known.copy()
-                running.exported.update(assigned)
             command = _server_in(words, running, depth)
             held = Level(text)
             if command is None:
@@ -122,14 +125,15 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
                 if fed is not None:
                     held, command = Level(text, fed[0], raw=True), fed[1]
             if command is not None:
+                notes = _doubts(text, simple, known)
+                later = [c for c in commands[index + 1 :] if _is_another(c, text, known, depth)]
                 return replace(
                     command,
                     assigned=(*assigned, *command.assigned),
                     levels=_within(command, held),
-                    notes=(*_notes_of(left_out), *command.notes),
+                    notes=(*command.notes, *left_out, *notes, *((_OTHERS,) if later else ())),
                 )
-            installed = installed_by([word.text for word in words])
-            known.installed = known.installed if installed is None else installed
+            note_installed([word.text for word in words], known)
         documents += simple.documents
     # A script that the text only writes is what it is about, where nothing else is.
     for place in documents if depth else ():
@@ -139,19 +143,28 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     return None
 
 
-def _left_open(simple: SimpleCommand, known: Variables) -> list[str]:
-    """The variables that a command may set; those never set before are empty without it."""
-    names = [found[0] for word in simple.words if (found := assignment(word))]
+def _doubts(text: str, simple: SimpleCommand, known: Variables) -> Iterator[str]:
+    """Variables of a command that a condition of the text decides."""
+    if _CONDITION.search(text) is None:
+        return
+    written = text[simple.spans[0][0] : simple.spans[-1][1]]
+    names = dict.fromkeys(_NAMED.findall(written))
     for name in names:
-        if name not in known.values and name not in known.arrays:
-            known.assign(name, Expanded(""))
-            known.arrays[name] = []
-    return names
+        if name in known.changed:
+            yield (
+                f"The text sets {name} more than once; this is about {known.values[name].text!r}."
+            )
 
 
-def _notes_of(left_out: Sequence[str]) -> Iterator[str]:
-    for name in dict.fromkeys(left_out):
-        yield f"The text sets {name} only on a condition that is not known here; it is left out."
+def _is_another(simple: SimpleCommand, text: str, known: Variables, depth: int) -> bool:
+    """Whether a later command starts a server too."""
+    if "vllm" not in text[simple.spans[0][0] : simple.spans[-1][1]]:
+        return False
+    try:
+        words, _, seen = expanded(simple, known.copy())
+        return bool(words) and _server_in(words, seen, depth) is not None
+    except InvalidRequest:
+        return False
 
 
 def _within(command: ServerCommand, level: Level) -> tuple[Level, ...]:
@@ -175,53 +188,11 @@ def _nested(word: Expanded, text: str, variables: Variables, depth: int) -> Serv
     return replace(command, levels=(*command.levels, Level("", word.span, before)))
 
 
-def _expanded(simple: SimpleCommand, known: Variables) -> tuple[list[Expanded], tuple[str, ...]]:
-    """The words of a command and the names assigned before them; assignments alone are done."""
-    leading = 0
-    while leading < len(simple.words) and assignment(simple.words[leading]):
-        leading += 1
-    rest = simple.words[leading:]
-    names = [found[0] for word in simple.words[:leading] if (found := assignment(word))]
-    head = rest[0][0].text if rest and rest[0] else ""
-    for word in simple.words[:leading]:
-        set_variable(word, known)
-    if head in _SETTERS:
-        _declare(head, simple, leading + 1, known)
-        return [], ()
-    words: list[Expanded] = []
-    for word, span in zip(rest, simple.spans[leading:], strict=True):
-        found = assignment(word)
-        if found and words and _program(words[-1].text) in _SETTING:
-            set_variable(word, known)
-            names.append(found[0])
-        else:
-            words += expand(word, known, span)
-    return words, tuple(names)
-
-
-def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> None:
-    """What `export`, `declare` and `set` do."""
-    texts = [word[0].text if word else "" for word in simple.words[start:]]
-    if head == "set":
-        known.exports_all = known.exports_all or "allexport" in texts or "-a" in texts
-        return
-    exports = head == "export" or "-x" in texts
-    for word, text in zip(simple.words[start:], texts, strict=True):
-        found = assignment(word)
-        name = found[0] if found else text
-        if not set_variable(word, known) and "=" in text:
-            # export "NAME=value": quoted as a whole.
-            name, _, value = text.partition("=")
-            known.assign(name, Expanded(value))
-        if exports:
-            known.exported.add(name)
-
-
 def _fed(
     text: str, simple: SimpleCommand, words: Sequence[Expanded], known: Variables, depth: int
 ) -> tuple[Span, ServerCommand] | None:
     """The server in a here-document that a shell runs, and where that stands."""
-    head = _program(words[0].text)
+    head = program_of(words[0].text)
     if not depth or head not in SHELLS | _RUNNERS:
         return None
     for place in simple.documents:
@@ -231,17 +202,13 @@ def _fed(
     return None
 
 
-def _program(word: str) -> str:
-    return word.rsplit("/", 1)[-1]
-
-
 def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server that one simple command starts, if it starts one."""
     texts = [word.text for word in words]
-    if _program(texts[0]) in _QUOTING:
+    if program_of(texts[0]) in _QUOTING:
         return None
     for index, text in enumerate(texts):
-        program = _program(text)
+        program = program_of(text)
         if depth and program in CONTAINER_TOOLS:
             container = read_container(words[index:])
             if container is not None:
@@ -260,7 +227,7 @@ def _server_in(words: Sequence[Expanded], variables: Variables, depth: int) -> S
 
 def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
     """The command with what srun or sbatch before it asks for, and an image it runs in."""
-    if not any(_program(text) in _BATCH for text in texts[:_FIRST_WORDS]):
+    if not any(program_of(text) in _BATCH for text in texts[:_FIRST_WORDS]):
         return command
     image = next((t.partition("=")[2] for t in texts if t.startswith("--container-image=")), None)
     limits = (*command.visible, *by_slurm(texts))
@@ -270,6 +237,8 @@ def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
 def _server_words(texts: Sequence[str], index: int) -> int:
     """How many words from `index` on start a server: `vllm serve`, `-m vllm.entrypoints…`."""
     word, after = texts[index], texts[index + 1 : index + 3]
+    if word.endswith(_SERVER_FILES):
+        return 1
     if word == "-m":
         if not after or after[0] not in _SERVER_MODULES:
             return 0
@@ -278,18 +247,19 @@ def _server_words(texts: Sequence[str], index: int) -> int:
         return 0
     if _PINNED_PROGRAM.fullmatch(word):
         return 2 if "uvx" in texts[:index] or "run" in texts[:index] else 0
-    return 2 if _program(word) == "vllm" else 0
+    return 2 if program_of(word) == "vllm" else 0
 
 
 def _started(
     words: Sequence[Expanded], index: int, taken: int, variables: Variables
 ) -> ServerCommand:
     # `-m vllm.entrypoints.cli.main serve` says it once more.
-    is_module = words[index].text == "-m" and taken == 2
-    installed = installed_by([word.text for word in words[: index + 1]])
+    is_module = (words[index].text == "-m" and taken == 2) or taken == 1
+    brought = Variables(installed=variables.installed, built_for=variables.built_for)
+    note_installed([word.text for word in words[: index + 1]], brought)
     rest = words[index + taken :]
     return ServerCommand(
-        engine_words(words[index + 1].text, rest) if is_module else tuple(rest),
+        engine_words(words[index + 1].text, rest) if taken == 2 and is_module else tuple(rest),
         variables.environment(),
         unexported=tuple(
             name
@@ -297,7 +267,8 @@ def _started(
             if name not in variables.exported and not variables.exports_all
         ),
         entry="module" if is_module else "serve",
-        installed=installed or variables.installed,
+        installed=brought.installed,
+        built_for=brought.built_for,
         head=words[index + taken - 1],
         program=words[0],
     )
@@ -314,25 +285,16 @@ def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> Se
             runs = runs or bool(_RUN_TEXT.fullmatch(word.text))
             named = word.text.endswith("o") and not word.text.startswith("--")
         elif runs:
-            known = _with_arguments(variables, words[index + 1 :])
+            known = with_arguments(variables, words[index + 1 :])
             return _nested(word, word.text, known, depth)
         else:
             return None
     return None
 
 
-def _with_arguments(variables: Variables, words: Sequence[Expanded]) -> Variables:
-    """The variables with the words after `-c TEXT` as $0, $1, … and $@."""
-    known = variables.copy()
-    for index, word in enumerate(words):
-        known.assign(str(index), word)
-    known.arrays["@"] = list(words[1:])
-    return known
-
-
 def _run_text(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in text that eval, ssh, tmux, sbatch and their like run."""
-    programs = [_program(word.text) for word in words]
+    programs = [program_of(word.text) for word in words]
     place = next((i for i, p in enumerate(programs) if p in _RUNNERS | _JOINED), None)
     if place is None or not depth:
         return None
@@ -355,7 +317,7 @@ def _in_container(container: Container, variables: Variables, depth: int) -> Ser
 
     A container sees the variables that -e hands in, not the shell's.
     """
-    inside = Variables()
+    inside = _handed_on(variables) if container.inherits else Variables()
     for name, value in container.environment.items():
         known = variables.values.get(name)
         inside.assign(name, value if value is not None else known or Expanded(""))
@@ -384,6 +346,15 @@ def _in_container(container: Container, variables: Variables, depth: int) -> Ser
         head=container.head,
         program=image,
     )
+
+
+def _handed_on(variables: Variables) -> Variables:
+    """What Apptainer hands into a container: the environment, and variables named for it."""
+    handed = variables.environment()
+    for prefix in ("APPTAINERENV_", "SINGULARITYENV_"):
+        named = {k: v for k, v in handed.items() if k.startswith(prefix)}
+        handed |= {name.removeprefix(prefix): value for name, value in named.items()}
+    return Variables({k: Expanded(v) for k, v in handed.items()}, exported=set(handed))
 
 
 def _container_notes(container: Container) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Dockerfiles and systemd units as the shell text that does the same."""
+"""Dockerfiles, units of systemd and supervisor, Makefiles: the shell text that does the same."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ _INSTRUCTION = re.compile(
 )
 _STAGE = re.compile(r"(?:--platform=\S+[ \t]+)?(\S+)")
 _CONTINUED = re.compile(r"\\[ \t]*\r?\n")
-_UNIT = re.compile(r"^[ \t]*(ExecStart|Environment)[ \t]*=[ \t]*(.*)$")
+_UNIT = re.compile(r"^[ \t]*(ExecStart|Environment|command|environment)[ \t]*=[ \t]*(?=\S)(.*)$")
+# Pairs of supervisor: NAME="value",OTHER=value
+_PAIR = re.compile(r"(\w+)=(\"[^\"]*\"|[^,\s]*)")
+_RULE = re.compile(r"^[\w.-]+[ \t]*:(?!=)[^\n]*\n\t", re.MULTILINE)
+_MAKE_VARIABLE = re.compile(r"^(\w+)[ \t]*[?:]?=[ \t]*(.*)$")
+_MAKE_REFERENCE = re.compile(r"\$(?:\((\w+)\)|\$)")
 # What systemd reads before the program's path.
 _UNIT_PREFIX = re.compile(r"^[-@:+!|]+")
 _BUILD_ONLY = frozenset({"ARG", "SHELL"})
 
 
 def as_shell(text: str) -> str | None:
-    """The shell text of a Dockerfile or a unit file; None for anything else."""
-    return _of_unit(text) or _of_dockerfile(text)
+    """The shell text of a Dockerfile, a unit file or a Makefile; None for anything else."""
+    return _of_unit(text) or _of_dockerfile(text) or _of_makefile(text)
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -41,14 +46,21 @@ def _of_dockerfile(text: str) -> str | None:
     stage = _STAGE.match(last.get("FROM", ""))
     before = [value for name, value in given if name == "RUN"]
     settings = [setting for name, value in given if name == "ENV" for setting in _settings(value)]
-    if stage is None or (entry is not None and "vllm" not in stage[1].lower()):
-        exported = [f"export {setting}" for setting in settings]
-        return "\n".join([*before, *exported, " ".join([*(entry or ()), *(words or ())])])
+    if stage is None or "vllm" not in stage[1].lower():
+        exports = [f"export {setting}" for setting in settings]
+        return "\n".join([*before, *exports, " ".join([*(entry or ()), *(words or ())])])
     options = [f"-e {setting}" for setting in settings]
+    if any("vllm" in line for line in before):
+        # The image is changed before it runs: what is installed is in the container.
+        run = " ".join([*(entry or ("vllm", "serve")), *(words or ())])
+        script = shlex.quote("\n".join([*before, run]))
+        options.append("--entrypoint bash")
+        return " ".join(["docker run --gpus all", *options, stage[1], "-c", script])
     if entry:
         options.append(f"--entrypoint {entry[0]}")
-    rest = [*(entry or [])[1:], *(words or ())]
-    return "\n".join([*before, " ".join(["docker run --gpus all", *options, stage[1], *rest])])
+    return " ".join(
+        ["docker run --gpus all", *options, stage[1], *(entry or [])[1:], *(words or ())]
+    )
 
 
 def _exec_form(value: str | None) -> list[str] | None:
@@ -78,9 +90,31 @@ def _settings(value: str) -> list[str]:
 
 def _of_unit(text: str) -> str | None:
     lines = [match for line in _logical_lines(text) if (match := _UNIT.match(line))]
-    commands = [match[2] for match in lines if match[1] == "ExecStart" and match[2]]
+    commands = [
+        match[2]
+        for match in lines
+        if match[1] in {"ExecStart", "command"} and not match[2].startswith(('"', "'", "["))
+    ]
     if not commands:
         return None
-    pairs = [match[2] for match in lines if match[1] == "Environment"]
-    exported = [f"export {setting}" for value in pairs for setting in _settings(value)]
-    return "\n".join([*exported, _UNIT_PREFIX.sub("", commands[-1])])
+    exported: list[str] = []
+    for match in lines:
+        if match[1] == "Environment":
+            exported += _settings(match[2])
+        elif match[1] == "environment":
+            found = _PAIR.findall(match[2])
+            exported += [f"{name}={shlex.quote(value.strip(chr(34)))}" for name, value in found]
+    exports = [f"export {setting}" for setting in exported]
+    return "\n".join([*exports, _UNIT_PREFIX.sub("", commands[-1])])
+
+
+def _of_makefile(text: str) -> str | None:
+    """The recipe lines that mention vLLM, after the variables."""
+    if _RULE.search(text) is None:
+        return None
+    lines = _logical_lines(text)
+    recipes = [line.lstrip("\t @-") for line in lines if line.startswith("\t") and "vllm" in line]
+    found = [match for line in lines if (match := _MAKE_VARIABLE.match(line))]
+    variables = [f"{match[1]}={shlex.quote(match[2].strip())}" for match in found]
+    whole = "\n".join([*variables, *recipes])
+    return _MAKE_REFERENCE.sub(lambda ref: f"${{{ref[1]}}}" if ref[1] else "$", whole)

@@ -42,7 +42,8 @@ class ServerCommand:
     `entry` is how it is started: `vllm serve`, the older server module, or an image's own
     entry point. `assigned` are the variables written right before the command, `unexported`
     those that the text sets and the server does not see. `visible` limits the GPUs.
-    `installed` is what the text says of the vLLM it installs. `levels` are the texts that
+    `installed` is what the text says of the vLLM it installs, `built_for` the platform of
+    that. `levels` are the texts that
     hold the words, the innermost first; `head` is the word before them and `program` the
     one that starts the command, or the image whose options may set variables.
     """
@@ -55,6 +56,7 @@ class ServerCommand:
     image: str | None = None
     visible: tuple[Visible, ...] = ()
     installed: str | None = None
+    built_for: str | None = None
     notes: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
     head: Expanded | None = None

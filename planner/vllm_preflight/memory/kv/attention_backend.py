@@ -49,6 +49,8 @@ def attention_backend(
     widest = max(
         (cache.head_dim for cache in caches if isinstance(cache, AttentionCache)), default=0
     )
+    if kv_cache_dtype.endswith("per_token_head"):
+        return AttentionBackend("TRITON", 16)
     # Heads wider than 256 need the long-page kernels (FlashAttention 4 on Blackwell,
     # FP8 on Hopper); everywhere else 16 is accepted.
     if widest > 256 and (capability[0] == 10 or (capability == HOPPER and quantised)):

@@ -7,8 +7,8 @@ kv_cache_utils.py; what earlier releases do differently is in `kv_versions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.kv.attention_backend import ComputeCapability
@@ -22,6 +22,7 @@ from vllm_preflight.memory.kv.groups import (
 from vllm_preflight.memory.kv.launch import kv_launch, request_shape
 from vllm_preflight.memory.kv.layout import choose_block_size, layer_specs
 from vllm_preflight.memory.kv.pages import KvLaunch
+from vllm_preflight.memory.kv.sizing import StageKv
 from vllm_preflight.memory.kv.specs import RequestShape
 from vllm_preflight.memory.kv.versions import TokenReport, kv_rules
 from vllm_preflight.memory.weights.pipeline import pipeline_stages
@@ -36,20 +37,43 @@ class KvPool:
     groups: tuple[KvGroup, ...]
     bytes_per_block_by_stage: tuple[int, ...]
 
-    @property
+    @cached_property
     def bytes_per_block(self) -> int:
         """Bytes of one block on the fullest pipeline stage."""
         return max(self.bytes_per_block_by_stage, default=0)
 
     def blocks_per_request(self, request: RequestShape) -> int:
         """Blocks one request holds over all groups."""
-        return sum(group.blocks_for(request) for group in self.groups)
+        blocks = 0
+        for group in self.groups:
+            blocks += group.blocks_for(request)
+        return blocks
 
-    def needed_bytes(self, request: RequestShape) -> int:
-        """Bytes one request of full length needs on the fullest stage."""
-        return self.bytes_per_block * self.blocks_per_request(request)
+    @cached_property
+    def fills_block_by_block(self) -> bool:
+        """Whether a request's blocks are its tokens over the block size, and nothing else."""
+        specs = [spec for group in self.groups for spec in group.specs]
+        return len(specs) == 1 and specs[0].keeps_every_token
 
-    @property
+    def longest_within(self, request: RequestShape, blocks: int, longest: int) -> int:
+        """The longest length, up to `longest`, of which one request holds at most `blocks`.
+
+        Layers that keep every token fill their blocks one by one; windows and states do not,
+        and are searched as vLLM does it.
+        """
+        if self.fills_block_by_block:
+            size = self.groups[0].block_size * request.decode_context_parallel_size
+            return max(0, min(longest, blocks * size))
+        low, high = 0, longest
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.blocks_per_request(request.of_length(middle)) <= blocks:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    @cached_property
     def bytes_per_token(self) -> float:
         """Bytes one more token of one long request costs on the fullest stage.
 
@@ -121,6 +145,18 @@ def _stage_layers(
     return tuple(tuple(item for item in specs if item.layer in stage) for stage in stages)
 
 
+def stage_caches(
+    architecture: Architecture, launch: Launch, capability: ComputeCapability
+) -> tuple[StageKv, ...]:
+    """The same by kind of cache, for sizing: each stage's distinct caches with their number."""
+    return _stage_caches(architecture, kv_launch(launch, architecture, capability))
+
+
+@lru_cache(maxsize=1024)
+def _stage_caches(architecture: Architecture, launch: KvLaunch) -> tuple[StageKv, ...]:
+    return tuple(map(StageKv.of, _stage_layers(architecture, launch)))
+
+
 def _stages(architecture: Architecture, launch: KvLaunch) -> tuple[range, ...]:
     """The layers of each pipeline stage; those that draft follow the last one."""
     stages = pipeline_stages(len(architecture.layers), launch.pipeline_parallel_size)
@@ -182,7 +218,9 @@ def plan_kv_cache(
         dcp = request.decode_context_parallel_size
         tokens = num_blocks // len(pool.groups) * smallest * dcp
     fits = available_bytes > 0 and needed <= admissible
-    longest = request.max_model_len if fits else _longest(pool, request, admissible)
+    longest = request.max_model_len
+    if not fits:
+        longest = pool.longest_within(request, admissible // per_block, longest)
     return KvPlan(
         pool,
         available_bytes,
@@ -196,29 +234,7 @@ def plan_kv_cache(
     )
 
 
-def _longest(pool: KvPool, request: RequestShape, admissible: int) -> int:
-    """The longest length whose blocks fit, by binary search as vLLM does it."""
-    low, high = 0, request.max_model_len
-    while low < high:
-        middle = (low + high + 1) // 2
-        if pool.needed_bytes(_of_length(request, middle)) <= admissible:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _of_length(request: RequestShape, length: int) -> RequestShape:
-    """The request with another length; dataclasses.replace takes ten times as long."""
-    return RequestShape(
-        length,
-        request.in_flight_tokens,
-        request.max_num_batched_tokens,
-        request.decode_context_parallel_size,
-    )
-
-
 def _grows(group: KvGroup) -> bool:
     short = RequestShape(2**20, 1, 1)
-    long = replace(short, max_model_len=2**21)
+    long = short.of_length(2**21)
     return group.blocks_for(long) > group.blocks_for(short) + 1

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.kv.cache import KvPlan
 from vllm_preflight.memory.kv.launch import request_shape
+from vllm_preflight.memory.kv.specs import RequestShape
 from vllm_preflight.models.architecture import Architecture
 
 _SHORTEST = 256
@@ -35,7 +34,7 @@ def requests_by_length(
             lengths.add(length)
         length *= _STEP
     return tuple(
-        (length, kv.num_blocks / kv.pool.blocks_per_request(replace(shape, max_model_len=length)))
+        (length, kv.num_blocks / kv.pool.blocks_per_request(shape.of_length(length)))
         for length in sorted(lengths)
     )
 
@@ -48,25 +47,34 @@ def requests_at_once(architecture: Architecture, launch: Launch, kv: KvPlan, len
     the figure vLLM prints reckons with it for every request. max_num_seqs bounds the answer,
     alone for a model that caches nothing.
     """
+    return _at_once(request_shape(launch, architecture), launch.max_num_seqs, kv, length)
+
+
+def _at_once(longest: RequestShape, most: int, kv: KvPlan, length: int) -> int:
     if not kv.pool.bytes_per_block:
-        return launch.max_num_seqs
-    reading = replace(request_shape(launch, architecture), max_model_len=length)
+        return most
+    reading = longest.of_length(length)
     blocks = kv.admissible_bytes // kv.pool.bytes_per_block
     first = kv.pool.blocks_per_request(reading)
     if blocks < first:
         return 0
-    settled = kv.pool.blocks_per_request(replace(reading, in_flight_tokens=1))
-    return min(launch.max_num_seqs, 1 + (blocks - first) // max(1, settled))
+    settled = kv.pool.blocks_per_request(longest.of_length(length, in_flight_tokens=1))
+    return min(most, 1 + (blocks - first) // max(1, settled))
 
 
 def longest_at_once(
     architecture: Architecture, launch: Launch, kv: KvPlan, concurrency: int, longest: int
 ) -> int:
     """The longest length, up to `longest`, of which `concurrency` requests run at once."""
+    shape, most = request_shape(launch, architecture), launch.max_num_seqs
+    pool = kv.pool
+    if pool.bytes_per_block and pool.fills_block_by_block:
+        blocks = kv.admissible_bytes // pool.bytes_per_block
+        return pool.longest_within(shape, blocks // concurrency, longest) * (concurrency <= most)
     low, high = 0, longest
     while low < high:
         middle = (low + high + 1) // 2
-        if requests_at_once(architecture, launch, kv, middle) >= concurrency:
+        if _at_once(shape, most, kv, middle) >= concurrency:
             low = middle
         else:
             high = middle - 1

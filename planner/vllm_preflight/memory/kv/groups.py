@@ -55,7 +55,10 @@ class KvGroup:
 
     def blocks_for(self, request: RequestShape) -> int:
         """Blocks one request holds in this group."""
-        return max(spec.blocks_for(request) for spec in self.specs)
+        specs = self.specs
+        if len(specs) == 1:
+            return specs[0].blocks_for(request)
+        return max(spec.blocks_for(request) for spec in specs)
 
 
 def group_layers(

@@ -24,6 +24,7 @@ from vllm_preflight.models.architecture import (
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _ONE_BYTE = ("fp8", "int8")
+_PER_TOKEN_HEAD = "per_token_head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +82,28 @@ def kv_heads_per_rank(num_kv_heads: int, tensor_parallel_size: int) -> int:
 def attention_token_bytes(cache: AttentionCache, launch: KvLaunch) -> int:
     """Bytes of keys and values of one token on one rank.
 
-    NVFP4 packs two elements into a byte with one scale per 16.
+    NVFP4 packs two elements into a byte with one scale per 16, INT4 two with one float32
+    scale per token and head, as the other dtypes scaled so (vLLM 0.20
+    v1/kv_cache_interface.py, 0.33 v1/attention/backends/triton_attn.py).
     """
     heads = kv_heads_per_rank(cache.num_kv_heads, launch.tensor_parallel_size)
-    if launch.kv_cache_dtype == "nvfp4":
-        return heads * sum(dim // 2 + dim // 16 for dim in (cache.head_dim, cache.head_dim_v))
-    width = cache.head_dim + cache.head_dim_v
-    return heads * width * element_bytes(launch.kv_cache_dtype, launch.dtype)
+    dims = (cache.head_dim, cache.head_dim_v)
+    if launch.kv_cache_dtype.startswith("nvfp4"):
+        return heads * sum(dim // 2 + dim // 16 for dim in dims)
+    if launch.kv_cache_dtype.endswith(_PER_TOKEN_HEAD):
+        packed = 2 if launch.kv_cache_dtype.startswith("int4") else 1
+        return heads * sum(dim // packed + DTYPE_BYTES["float32"] for dim in dims)
+    return heads * sum(dims) * element_bytes(launch.kv_cache_dtype, launch.dtype)
 
 
 def latent_token_bytes(cache: LatentCache, launch: KvLaunch) -> int:
-    """Bytes of one latent vector. `fp8_ds_mla` stores 512 FP8, 4 scales and 64 16-bit rope."""
+    """Bytes of one latent vector.
+
+    `fp8_ds_mla` stores 512 FP8, 4 scales and 64 16-bit rope; `nvfp4_ds_mla` 512 FP4 with one
+    scale byte per 16 and the rope in FP8 (vLLM 0.33 mla/flashmla_sparse.py).
+    """
+    if launch.kv_cache_dtype == "nvfp4_ds_mla":
+        return cache.kv_lora_rank // 2 + cache.kv_lora_rank // 16 + cache.qk_rope_head_dim
     if launch.kv_cache_dtype == "fp8_ds_mla":
         return cache.kv_lora_rank + cache.kv_lora_rank // 128 * 4 + cache.qk_rope_head_dim * 2
     width = cache.kv_lora_rank + cache.qk_rope_head_dim

@@ -26,6 +26,15 @@ class RequestShape:
     max_num_batched_tokens: int
     decode_context_parallel_size: int = 1
 
+    def of_length(self, length: int, *, in_flight_tokens: int | None = None) -> RequestShape:
+        """The request with another length; dataclasses.replace takes ten times as long."""
+        return RequestShape(
+            length,
+            self.in_flight_tokens if in_flight_tokens is None else in_flight_tokens,
+            self.max_num_batched_tokens,
+            self.decode_context_parallel_size,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class KvSpec:
@@ -48,6 +57,11 @@ class KvSpec:
     def raw_page_bytes(self) -> int:
         """Bytes of one block without padding."""
         return self.block_size // self.compress_ratio * self.token_bytes
+
+    @property
+    def keeps_every_token(self) -> bool:
+        """Whether a request's blocks are its tokens over the block size, and nothing else."""
+        return type(self).blocks_for is KvSpec.blocks_for
 
     @property
     def kind(self) -> tuple[object, ...]:

@@ -38,7 +38,7 @@ def parse_calibration(text: str | None) -> Calibration | None:
     except (ValueError, RecursionError, ValidationError) as error:
         raise InvalidRequest(
             f"calibration is {text[:60]!r}, which is no calibration.",
-            "Pass the object that explain_startup_log returned, as JSON.",
+            "Pass the calibration that a log gave, as JSON.",
         ) from error
     figures = (
         calibration.weights_gib,
@@ -51,7 +51,7 @@ def parse_calibration(text: str | None) -> Calibration | None:
         if figure is not None and not abs(figure) <= _LARGEST_GIB:
             raise InvalidRequest(
                 f"calibration has a figure of {figure} GiB.",
-                "Pass the object that explain_startup_log returned, unchanged.",
+                "Pass the calibration that a log gave, unchanged.",
             )
     return calibration
 

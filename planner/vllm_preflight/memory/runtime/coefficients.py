@@ -87,16 +87,17 @@ class Coefficients:
     entries: tuple[Coefficient, ...]
     date: str = field(default="")
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, tuple[Coefficient, ...]]:
+        names = dict.fromkeys(entry.name for entry in self.entries)
+        return {name: tuple(e for e in self.entries if e.name == name) for name in names}
+
     def find(self, name: str, version: Version, traits: Traits) -> Coefficient:
         """The entry of `name` that holds; KeyError when the file has a gap."""
-        for entry in self.entries:
-            if entry.name == name and entry.holds(version, traits):
+        for entry in self._by_name.get(name, ()):
+            if entry.holds(version, traits):
                 return entry
         raise KeyError(f"{name} for {format_version(version)} and {dict(traits)}")
-
-
-# GPUs that share the machine's memory with its processor.
-_UNIFIED = frozenset({"GB10", "Jetson Orin", "Jetson Thor"})
 
 
 def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Traits:
@@ -113,7 +114,7 @@ def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Trait
     return {
         "vendor": gpu.vendor.lower(),
         "chip": "datacentre" if capability[0] in {9, 10} else "other",
-        "memory": "unified" if gpu.name in _UNIFIED else "own",
+        "memory": "unified" if gpu.unified else "own",
         "fabric": "switched" if switched else "plain",
         "tensor_parallel": "one" if launch.tensor_parallel_size == 1 else "many",
         "pipeline_parallel": "one" if launch.pipeline_parallel_size == 1 else "many",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from vllm_preflight.memory.runtime.coefficients import Coefficient
@@ -34,6 +35,8 @@ class Contribution:
 Phase = tuple[Contribution, ...]
 
 
+# A search makes the same tensors for launch after launch.
+@lru_cache(maxsize=4096)
 def tensor(name: str, element_bytes: int, *shape: tuple[float, str]) -> Contribution:
     """A tensor of a shape, given as (size, what it counts), and its element's bytes."""
     sizes = [f"{size:g} {what}" if size < 1e6 else f"{round(size)} {what}" for size, what in shape]

@@ -30,6 +30,7 @@ class EncoderPass:
     width: int
     hidden_size: int
     pixels: int
+    handed_over: int = 1
 
 
 def encoder_pass(model: Model, launch: Launch) -> EncoderPass | None:
@@ -60,6 +61,7 @@ def encoder_pass(model: Model, launch: Launch) -> EncoderPass | None:
         width=_encoder_width(encoder, launch),
         hidden_size=encoder.hidden_size,
         pixels=patches * _pixels_per_patch(model, encoder),
+        handed_over=1 + _earlier_states(model, encoder),
     )
 
 
@@ -90,6 +92,15 @@ def _patches_per_token(model: Model, encoder: Encoder) -> int:
         "spatial_merge_size", "merge_size", "pooling_kernel_size", default=2 if merges else 1
     )
     return side**2
+
+
+def _earlier_states(model: Model, encoder: Encoder) -> int:
+    """Earlier layers whose states are handed over beside the last ones (Qwen3-VL)."""
+    outer = ConfigView(model.config)
+    vision = (outer.section("thinker_config") or outer).section("vision_config")
+    if encoder.kind != "vision" or vision is None:
+        return 0
+    return len(vision.items("deepstack_visual_indexes"))
 
 
 def _pixels_per_patch(model: Model, encoder: Encoder) -> int:

@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from vllm_preflight.base.units import BYTES_TO_GIB, BYTES_TO_MIB, ceil_div
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.cudagraphs import cudagraph_capture_sizes, full_graph_sizes
-from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.memory.runtime.coefficients import Coefficients, Traits
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase, tensor
 from vllm_preflight.memory.runtime.shapes import latent_caches
 from vllm_preflight.models.architecture import AttentionCache
 from vllm_preflight.models.model import Model
 
-# flash_attn_max_num_splits_for_cuda_graph: 32 in 0.19, 0.28 and 0.33.
-_SPLITS = 32
+# flash_attn_max_num_splits_for_cuda_graph, by the first release that has it: none before
+# 0.9.2 (v1/attention/backends/flash_attn.py, then envs.py and config/attention.py).
+_SPLITS: tuple[tuple[Version, int], ...] = (((0, 11, 0), 32), ((0, 9, 2), 16))
 _HOPPER = (9, 0)
 
 
@@ -69,13 +70,14 @@ def _scaled(
 
 def _split_buffer(model: Model, launch: Launch, full: tuple[int, ...]) -> Contribution | None:
     """FlashAttention 3's partial outputs for the largest full graph, in float32."""
+    splits = next((number for since, number in _SPLITS if launch.version >= since), 0)
     latent = latent_caches(model.architecture)
     caches = {cache for layer in model.architecture.layer_counts for cache in layer.caches}
     widths = [
         (cache.num_heads, cache.head_dim) for cache in caches if isinstance(cache, AttentionCache)
     ]
     widths += [(cache.num_heads, cache.kv_lora_rank) for cache in latent if not cache.sparse]
-    if not widths:
+    if not widths or not splits:
         return None
     heads, width = max(widths, key=lambda pair: pair[0] * pair[1])
     return tensor(
@@ -84,5 +86,5 @@ def _split_buffer(model: Model, launch: Launch, full: tuple[int, ...]) -> Contri
         (full[-1], "sequences"),
         (ceil_div(heads, launch.tensor_parallel_size), "heads"),
         (width, "elements"),
-        (_SPLITS, "splits"),
+        (splits, "splits"),
     )

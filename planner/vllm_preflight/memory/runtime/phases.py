@@ -29,9 +29,10 @@ from vllm_preflight.memory.runtime.coefficients import (
 )
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase, tensor
 from vllm_preflight.memory.runtime.encoders import EncoderPass, encoder_pass
+from vllm_preflight.memory.runtime.exchange import exchange_buffers
 from vllm_preflight.memory.runtime.forward import Moment, quantised_inputs, widest_moment
 from vllm_preflight.memory.runtime.graphs import graph_captures
-from vllm_preflight.memory.runtime.releases import profile_rules
+from vllm_preflight.memory.runtime.releases import Sampler, profile_rules, sampler_in_doubt
 from vllm_preflight.memory.runtime.sampler import DTYPE_BYTES, sampling
 from vllm_preflight.memory.runtime.shapes import latent_context, padded_vocabulary
 from vllm_preflight.memory.runtime.workspaces import (
@@ -44,6 +45,7 @@ from vllm_preflight.models.model import Model
 # The phases whose kernels the compiler wrote, and the first launch on a cold cache.
 FIRST_START = "first_start"
 _TABLE_COPIED = (0, 19, 0)
+_ADAPTERS_APART = (0, 18, 0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class RuntimeParts:
     `last` and `inner` are the phases of the last pipeline stage, which samples, and of
     any other; only the first runs the encoder. `first_start` are those of the first stage
     that an empty compile cache makes larger, where the launch does not say which it finds.
+    `leaner` are those of the last stage with FlashInfer's sampler, where nothing says whether
+    it is installed.
     `outside` is memory the release charges to nothing: it is taken from the share of the GPU
     that was not asked for. `graphs` are alternatives, of which the largest counts.
     """
@@ -60,6 +64,7 @@ class RuntimeParts:
     last: Mapping[str, Phase]
     inner: Mapping[str, Phase]
     first_start: Mapping[str, Phase]
+    leaner: Mapping[str, Phase]
     non_torch: Phase
     graphs: Mapping[str, Phase]
     outside: Phase
@@ -102,12 +107,13 @@ class ProfilePhases:
         """Encoder outputs, kept for the whole pass; the first runner keeps the pixels too."""
         if self.encoder is None:
             return ()
-        work, hidden = self.encoder, self.architecture.hidden_size
+        work = self.encoder
+        width = work.handed_over * self.architecture.hidden_size
         outputs = tensor(
             "encoder_outputs",
             self.size,
             (work.tokens, f"tokens of {work.items} items"),
-            (hidden, "elements"),
+            (width, "elements"),
         )
         if self.launch.model_runner == "v2" or not work.pixels:
             return (outputs,)
@@ -124,7 +130,7 @@ class ProfilePhases:
     @cached_property
     def forward(self) -> Phase:
         """One forward pass at its widest moment."""
-        moment = self.moment
+        moment, adapters = self.moment, self.adapters()
         in_kernel = experts_in_kernel(self.model, self.launch, self.gpu)
         if in_kernel is not None:
             hidden = 4 * self.architecture.hidden_size
@@ -132,11 +138,33 @@ class ProfilePhases:
                 self.tokens * moment.width * self.size
             ):
                 states = self.batch("hidden_states", hidden, "elements of hidden states")
-                return (in_kernel, states)
-        return tuple(
+                return (in_kernel, states, *adapters)
+        tensors = tuple(
             self.batch("forward_" + name.replace(" ", "_").replace(",", ""), width, name)
             for name, width in moment.tensors
             if width
+        )
+        return (*tensors, *adapters)
+
+    def adapters(self) -> Phase:
+        """What LoRA adds while experts run: the inputs at the adapters' rank, for two matrices.
+
+        From Hopper on a kernel keeps them apart for every adapter. Beside other matrices that
+        product is gone before the widest moment, which holds the wider activated product.
+        """
+        lora, moe = self.launch.lora, self.architecture.moe
+        if lora is None or moe is None:
+            return ()
+        capability = self.gpu.compute_capability or (0, 0)
+        apart = self.launch.version >= _ADAPTERS_APART and capability >= (9, 0)
+        return (
+            tensor(
+                "lora_experts",
+                self.size,
+                (lora.max_loras if apart else 1, "adapters at once"),
+                (self.tokens * moe.experts_per_token, "visits of an expert"),
+                (2 * lora.max_lora_rank, "elements"),
+            ),
         )
 
     @cached_property
@@ -218,14 +246,19 @@ class ProfilePhases:
             return phase
         return (*phase, Contribution("allocated_later", -later, "what later phases leave"))
 
-    def phases(self, *, first: bool, last: bool, cold: bool) -> Mapping[str, Phase]:
-        """The phases of one pipeline stage; each includes what stays allocated."""
+    def phases(
+        self, *, first: bool, last: bool, cold: bool, sampler: Sampler | None = None
+    ) -> Mapping[str, Phase]:
+        """The phases of one pipeline stage; each includes what stays allocated.
+
+        `sampler` is the sampler, None for the one of the release.
+        """
         kept = self.kept(first=first)
         found = {"forward": self.counted(self.forward + kept, self.grown)}
         if latent := self.latent_prefill():
             found["latent_prefill"] = self.counted(latent + kept, self.grown)
         if last and not self.pooling:
-            drawn = sampling(self.model, self.launch, self.gpu, self.rules)
+            drawn = sampling(self.model, self.launch, self.gpu, self.rules, sampler)
             found["sampling"] = self.counted(drawn + kept, self.growth)
         if first and self.encoder is not None:
             found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
@@ -240,6 +273,12 @@ class ProfilePhases:
         if first and (copied := self.first_launch()):
             found[FIRST_START] = self.counted(copied, self.small)
         return found
+
+    def leaner(self, *, first: bool, cold: bool) -> Mapping[str, Phase]:
+        """The last stage with FlashInfer's sampler, where it may be installed or not."""
+        if self.pooling or not sampler_in_doubt(self.launch, self.gpu, self.rules):
+            return {}
+        return self.phases(first=first, last=True, cold=cold, sampler="drawn")
 
     def kept(self, *, first: bool) -> Phase:
         """What a stage holds through the whole pass."""
@@ -257,7 +296,8 @@ class ProfilePhases:
 
     def non_torch(self) -> Phase:
         """Memory outside PyTorch's allocator, and what is charged as consumed."""
-        parts = (self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB"),)
+        grown = self.scaled("non_torch", "non_torch", BYTES_TO_GIB, "1 GiB")
+        parts = (grown, *exchange_buffers(self.architecture, self.launch))
         if not self.rules.consumed:
             return parts
         return (*parts, *self.buffers(), *self.growth)
@@ -288,6 +328,7 @@ def runtime_parts(
         last=last,
         inner=last if single else builder.phases(first=True, last=False, cold=cold),
         first_start=builder.first_start(first=True) if unsaid else {},
+        leaner=builder.leaner(first=single, cold=cold),
         non_torch=builder.non_torch(),
         graphs=graph_captures(model, launch, gpu, coefficients, builder.traits),
         outside=builder.outside(),

@@ -39,6 +39,9 @@ _LATENT_DECODE: Version = (0, 25, 0)
 # Fewer sequences are sorted instead of masked by the top-k kernel.
 _FEWEST_MASKED = 8
 _FLASHINFER_VARIABLE = "VLLM_USE_FLASHINFER_SAMPLER"
+# From here on the first runner draws with FlashInfer only where it is asked to; before,
+# wherever it is installed, unless it is asked not to (v1/sample/ops/topk_topp_sampler.py).
+_FLASHINFER_ASKED_FOR: Version = (0, 11, 1)
 _FLASHINFER_CAPABILITY = (7, 5)
 
 
@@ -103,12 +106,38 @@ def sampled_rows(launch: Launch) -> int:
 
 
 def sampler_of(launch: Launch, gpu: Gpu, rules: ProfileRules) -> Sampler:
-    """The sampler that runs on this GPU."""
+    """The sampler that runs on this GPU.
+
+    Where that hangs on whether FlashInfer is installed, the one that needs more.
+    """
+    if rules.sampler == "sorted" and _asked_for_flashinfer(launch, gpu):
+        return "drawn"
     if rules.sampler == "drawn" and sampled_rows(launch) < _FEWEST_MASKED:
         return "sorted"
     if rules.sampler == "masked" and not has_flashinfer_sampler(launch, gpu):
         return "copied"
     return rules.sampler
+
+
+def sampler_in_doubt(launch: Launch, gpu: Gpu, rules: ProfileRules) -> bool:
+    """Whether another sampler runs where FlashInfer is installed, as in vLLM's own images."""
+    early = rules.sampler == "sorted" and launch.version < _FLASHINFER_ASKED_FOR
+    return early and _flashinfer_wanted(launch) is None and _draws_with_flashinfer(gpu)
+
+
+def _asked_for_flashinfer(launch: Launch, gpu: Gpu) -> bool:
+    return _flashinfer_wanted(launch) is True and _draws_with_flashinfer(gpu)
+
+
+def _flashinfer_wanted(launch: Launch) -> bool | None:
+    """What the environment says of FlashInfer's sampler; None where it says nothing."""
+    asked = launch.environment.get(_FLASHINFER_VARIABLE)
+    return None if asked is None else asked.strip().lower() not in {"0", "false"}
+
+
+def _draws_with_flashinfer(gpu: Gpu) -> bool:
+    capability = gpu.compute_capability
+    return capability is not None and capability >= _FLASHINFER_CAPABILITY
 
 
 def keeps_top_k_buffer(launch: Launch, gpu: Gpu, rules: ProfileRules) -> bool:
@@ -121,8 +150,4 @@ def keeps_top_k_buffer(launch: Launch, gpu: Gpu, rules: ProfileRules) -> bool:
 
 def has_flashinfer_sampler(launch: Launch, gpu: Gpu) -> bool:
     """Whether FlashInfer draws the samples: on NVIDIA, unless it was switched off."""
-    asked = launch.environment.get(_FLASHINFER_VARIABLE)
-    if asked is not None and asked.strip().lower() in {"0", "false"}:
-        return False
-    capability = gpu.compute_capability
-    return capability is not None and capability >= _FLASHINFER_CAPABILITY
+    return _flashinfer_wanted(launch) is not False and _draws_with_flashinfer(gpu)

@@ -18,6 +18,7 @@ from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase
 from vllm_preflight.memory.runtime.phases import RuntimeParts, runtime_parts
+from vllm_preflight.memory.runtime.rules import rule_sentence
 from vllm_preflight.models.model import Model
 
 __all__ = ["Coefficients", "RuntimeMemory", "load_coefficients", "runtime_memory"]
@@ -37,6 +38,8 @@ class RuntimeMemory:
         activation_phase: which phase of the profile pass decides the peak.
         first_start_bytes: what a start with an empty compile cache takes more than one
             with a full one; 0 where the launch says which it is.
+        leaner_bytes: what it takes less where FlashInfer is installed; 0 where that does not
+            matter or is known.
         non_torch_bytes: "non-torch forward increase memory"; from 0.27 on "consumed" −
             weights, with the buffers and workspaces that stay allocated.
         cuda_graph_bytes: vLLM's estimate where it is charged, else what capture takes.
@@ -46,6 +49,8 @@ class RuntimeMemory:
             the GPU that was not asked for.
         low_bytes, high_bytes: 80 % interval of (actual − predicted) available KV memory.
         spread_bytes: standard deviation of that difference.
+        surprise_share, surprise_size: share of start-ups that lie far outside, and the median
+            of how far, as a share of the GPU's memory.
         terms: every contribution, with formula, basis and source.
     """
 
@@ -53,6 +58,7 @@ class RuntimeMemory:
     stage_activation_bytes: tuple[int, ...]
     activation_phase: str
     first_start_bytes: int
+    leaner_bytes: int
     non_torch_bytes: int
     cuda_graph_bytes: int
     cuda_graph_spread_bytes: int
@@ -61,6 +67,8 @@ class RuntimeMemory:
     low_bytes: int
     high_bytes: int
     spread_bytes: int
+    surprise_share: float
+    surprise_size: float
     terms: tuple[Term, ...]
 
     @property
@@ -88,25 +96,30 @@ def runtime_memory(
     stages = launch.pipeline_parallel_size
     activation, inner = _total(phase), _total(peak_phase(parts.inner)[1])
     first_start = _first_start(launch, parts, activation if stages == 1 else inner)
+    leaner = max(0, activation - _total(peak_phase(parts.leaner)[1])) if parts.leaner else 0
     return RuntimeMemory(
         activation_bytes=activation,
         stage_activation_bytes=(*[inner] * (stages - 1), activation),
         activation_phase=name,
         first_start_bytes=first_start,
+        leaner_bytes=leaner,
         non_torch_bytes=_total(parts.non_torch),
         cuda_graph_bytes=_total(graphs),
         cuda_graph_spread_bytes=round(sum(part.spread_bytes for part in graphs)),
         cuda_graph_charged=charged,
         outside_bytes=_total(parts.outside),
         low_bytes=-width - first_start,
-        high_bytes=width,
+        high_bytes=width + leaner,
         spread_bytes=round(spread),
+        surprise_share=coefficients.find("surprise_share", launch.version, parts.traits).value,
+        surprise_size=coefficients.find("surprise_size", launch.version, parts.traits).value,
         terms=(
-            *_terms("activation", phase, f"largest phase: {name}"),
-            *_terms("non_torch", parts.non_torch),
-            *_terms("cuda_graph", graphs, "" if charged else "outside the budget"),
-            *_terms("outside_the_budget", parts.outside, "charged to nothing"),
+            *_terms(launch, "activation", phase, f"largest phase: {name}"),
+            *_terms(launch, "non_torch", parts.non_torch),
+            *_terms(launch, "cuda_graph", graphs, "" if charged else "outside the budget"),
+            *_terms(launch, "outside_the_budget", parts.outside, "charged to nothing"),
             *_first_start_term(first_start),
+            *_leaner_term(leaner),
         ),
     )
 
@@ -126,8 +139,22 @@ def _first_start_term(first_start: int) -> list[Term]:
             name="first_start",
             formula="peak with an empty compile cache − peak of a later start (not counted)",
             basis="derived",
-            source="vLLM's logs of one command twice (0.27.1) and of a first stage (0.19.0)",
+            source="vLLM 0.8.0 on: logs of one command twice (0.27.1), of a first stage (0.19.0)",
             bytes=first_start,
+        )
+    ]
+
+
+def _leaner_term(leaner: int) -> list[Term]:
+    if not leaner:
+        return []
+    return [
+        Term(
+            name="sampler_without_sorting",
+            formula="peak with a sorted vocabulary − peak with FlashInfer's sampler (not counted)",
+            basis="derived",
+            source="vLLM 0.8.0 to before 0.11.1: v1/sample/ops/topk_topp_sampler.py, as installed",
+            bytes=leaner,
         )
     ]
 
@@ -163,17 +190,19 @@ def _total(phase: Phase) -> int:
     return round(sum(part.bytes for part in phase))
 
 
-def _terms(group: str, phase: Phase, note: str = "") -> list[Term]:
+def _terms(launch: Launch, group: str, phase: Phase, note: str = "") -> list[Term]:
     suffix = f" ({note})" if note else ""
-    return [_term(f"{group}_{part.name}", part, suffix) for part in phase]
+    return [_term(launch, f"{group}_{part.name}", part, suffix) for part in phase]
 
 
-def _term(name: str, part: Contribution, suffix: str) -> Term:
+def _term(launch: Launch, name: str, part: Contribution, suffix: str) -> Term:
     found = part.coefficient
     return Term(
         name=name.replace("non_torch_non_torch", "non_torch").replace("cuda_graph_cuda", "cuda"),
         formula=part.formula + suffix,
         basis=found.basis if found else "derived",
-        source=found.evidence if found else "the tensors of vLLM's profile pass, 0.19 to 0.33",
+        source=found.evidence
+        if found
+        else rule_sentence(part.name, launch.version, launch.model_runner),
         bytes=round(part.bytes),
     )

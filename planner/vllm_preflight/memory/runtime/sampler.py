@@ -14,6 +14,7 @@ from vllm_preflight.memory.runtime.contributions import Phase, tensor
 from vllm_preflight.memory.runtime.releases import (
     SAMPLER_BYTES,
     ProfileRules,
+    Sampler,
     sampled_rows,
     sampler_of,
 )
@@ -24,15 +25,20 @@ from vllm_preflight.models.model import Model
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def sampling(model: Model, launch: Launch, gpu: Gpu, rules: ProfileRules) -> Phase:
-    """Everything alive at the sampler's peak but the workspaces."""
+def sampling(
+    model: Model, launch: Launch, gpu: Gpu, rules: ProfileRules, kind: Sampler | None = None
+) -> Phase:
+    """Everything alive at the sampler's peak but the workspaces.
+
+    `kind` is the sampler, None for the one of the release.
+    """
     architecture = model.architecture
     size = DTYPE_BYTES[launch.dtype]
     rows = sampled_rows(launch)
     padded = padded_vocabulary(architecture)
     hidden = architecture.hidden_size
     second = launch.model_runner == "v2"
-    kind = sampler_of(launch, gpu, rules)
+    kind = kind or sampler_of(launch, gpu, rules)
     copies = _logit_copies(model, launch, size, SAMPLER_BYTES[kind]) if second else 1
     parts = [
         tensor("logits", size, (rows, "sequences"), (padded, "logits")),

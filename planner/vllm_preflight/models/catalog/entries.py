@@ -45,6 +45,8 @@ class CatalogEntry:
         stored_dtype: the one dtype all tensors are stored in, when that is known.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
         note: what else a reader of the config should know.
+        pools: what says that the repository's modules.json asks for pooling; empty where
+            nothing does.
         facts: what settles a fact that is easily lost, by config key
             (`max_position_embeddings`, `quantization_config`): "published", "quoted", the
             sources that agree on it, or "unknown".
@@ -62,6 +64,7 @@ class CatalogEntry:
     stored_dtype: str | None = None
     gated: bool | None = None
     note: str = ""
+    pools: str = ""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -70,20 +73,25 @@ def catalog_ids() -> tuple[str, ...]:
     return tuple(identifier for identifier, _ in _lines().values())
 
 
-def catalog_entry(model: str) -> CatalogEntry | None:
-    """The entry of a model, or None.
+def catalogued_id(model: str) -> str | None:
+    """The id of a catalogued model, or None.
 
     The case of letters does not matter, and a name without its organisation is enough
     where only one catalogued model has it.
     """
-    wanted = model.lower()
-    found = _lines().get(wanted)
-    if found is None:
-        same_name = ids_named(model)
-        if len(same_name) != 1:
-            return None
-        found = _lines()[same_name[0].lower()]
-    fields: dict[str, Any] = json.loads(found[1])
+    found = _lines().get(model.lower())
+    if found is not None:
+        return found[0]
+    same_name = ids_named(model)
+    return same_name[0] if len(same_name) == 1 else None
+
+
+def catalog_entry(model: str) -> CatalogEntry | None:
+    """The entry of a model, named as `catalogued_id` takes it, or None; read at each call."""
+    identifier = catalogued_id(model)
+    if identifier is None:
+        return None
+    fields: dict[str, Any] = json.loads(_lines()[identifier.lower()][1])
     return CatalogEntry(**{**fields, "config": decode(fields["config"])})
 
 

@@ -38,12 +38,15 @@ def derived_head(identifier: str) -> Model | None:
     method = entry["method"]
     repeated = {key: value for key, value in target.config.items() if key not in _NOT_REPEATED}
     config = {**repeated, "num_hidden_layers": 1, "architectures": [_CLASSES[method]]}
+    vocabulary = entry.get("draft_vocab_size")
+    if vocabulary:
+        config["draft_vocab_size"] = vocabulary
     if entry.get("speculators"):
         config["speculators_config"] = {"verifier": {"name_or_path": target.id}}
     bound = (
         f" The size of its vocabulary is not known: it is counted as the target's "
         f"{target.config['vocab_size']:,} tokens, which is the most it can be."
-        if method == "eagle3"
+        if method == "eagle3" and not vocabulary
         else ""
     )
     return Model(

@@ -107,6 +107,11 @@ _TEXT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Text models that transformers 5 names after the wrapper, by the type of what they are.
+_TEXT_ALIASES: Mapping[str, str] = {
+    "minimax_m3_vl_text": "minimax_m3",
+    "unlimited_ocr_text": "deepseek_v2",
+}
 # Classes that load the text model of a multimodal checkpoint alone.
 _TEXT_ONLY = frozenset({"Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"})
 # Top-level keys a tower's shape depends on.
@@ -231,6 +236,7 @@ def _text_view(config: ConfigView, wrapper: Wrapper) -> ConfigView:
     raw = dict(section.raw if section is not None else config.raw)
     if section is None or not section.model_type:
         raw["model_type"] = wrapper.text_type
+    raw["model_type"] = _TEXT_ALIASES.get(str(raw["model_type"]), raw["model_type"])
     if wrapper.text_class:
         raw["model_type"] = wrapper.text_class
     where = section.where if section is not None else config.where

@@ -43,9 +43,10 @@ _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 _SPELLINGS = {"linear_attention": "mamba", "full_attention": "attention"}
 
 
-def _kinds(config: ConfigView, list_key: str, pattern_key: str) -> list[str]:
-    """The kind of each layer, from a list of names or a string of letters."""
-    listed = [str(kind) for kind in config.items(list_key)]
+def _kinds(config: ConfigView, pattern_key: str, *list_keys: str) -> list[str]:
+    """The kind of each layer, from the first list of names there is, or a string of letters."""
+    lists = (config.items(key) for key in list_keys)
+    listed = [str(kind) for kind in next((found for found in lists if found), ())]
     kinds = listed or [_LETTERS.get(letter, letter) for letter in config.text(pattern_key)]
     kinds = [_SPELLINGS.get(kind, kind) for kind in kinds]
     unknown = sorted(set(kinds) - set(_LETTERS.values()))
@@ -53,7 +54,7 @@ def _kinds(config: ConfigView, list_key: str, pattern_key: str) -> list[str]:
         raise UnsupportedArchitecture(
             f"The config's {pattern_key} names layers of kind {', '.join(unknown)}.",
             "Known are M or mamba, * or attention, - or mlp, E or moe.",
-            keys=(list_key, pattern_key),
+            keys=(*list_keys, pattern_key),
         )
     return kinds
 
@@ -61,7 +62,7 @@ def _kinds(config: ConfigView, list_key: str, pattern_key: str) -> list[str]:
 def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Architecture:
     """Nemotron-H: Mamba-2, attention without rope, squared-ReLU blocks or mixtures."""
     config = config.with_defaults(_DEFAULTS)
-    kinds = _kinds(config, "layers_block_type", "hybrid_override_pattern")
+    kinds = _kinds(config, "hybrid_override_pattern", "layers_block_type", "layer_types")
     if not kinds:
         raise UnsupportedArchitecture(
             "The config has neither layers_block_type nor hybrid_override_pattern.",
@@ -89,7 +90,7 @@ def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Arch
     )
     built: dict[str, Layer] = {}
     layers = [_layer(kind, config, shape, mixer, built) for kind in kinds]
-    predictor_kinds = _kinds(config, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
+    predictor_kinds = _kinds(config, "mtp_hybrid_override_pattern", "mtp_layers_block_type")
     predictors = [
         _layer(kind, config, shape, mixer, built)
         for _ in range(predictor_count(config, "num_nextn_predict_layers"))

@@ -15,14 +15,18 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from vllm_preflight.performance.arrivals.quantiles import Quantiles, gamma, of_weighted
+from vllm_preflight.performance.arrivals.lives import Life
+from vllm_preflight.performance.arrivals.quantiles import Quantiles, of_weighted
 from vllm_preflight.performance.steady import Replica
 
 # Units of a prompt of which a step's budget holds at least this many.
-_UNITS_A_STEP = 4
+_UNITS_A_STEP = 8
 _LEAST_PROBABILITY = 1e-6
 _CHAIN_ROUNDS = 80
 _SETTLED = 1e-5
+# The chain is asked for percentiles, to which less likely states add nothing.
+_LEAST_LIKELY = 1e-5
+_CHAIN_SETTLED = 2e-4
 _MOST_STATES = 600
 # Midpoints of the rest of a step, and of a variable that is drawn apart.
 _GRID = 8
@@ -31,9 +35,6 @@ _POINTS_A_DOUBLING = 1.5
 _TURN_ROUNDS = 30
 _LARGEST = 1e100
 _MEANT = 16
-# A mean over a time as long as what is averaged stays correlated with itself for it: the
-# variance that is left (the integral of a triangle).
-_LEFT = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +57,33 @@ def tails(replica: Replica, rate: float) -> Tails | None:
     steps = replica.steps - 1
     queue = _Queue(replica, rate, crowd.mean)
     firsts = queue.firsts(crowd.empty)
-    slowed = _slowed(replica, rate, crowd, queue, firsts)
-    if slowed.tpot > crowd.tpot:
+    life = _life(replica, rate, crowd, queue, firsts)
+    per_step = 1 / (max(steps, 1.0) * replica.tokens_per_step)
+    if life.mean * per_step > crowd.tpot:
         # Slower tokens mean more that decode beside a prompt.
-        present = rate * slowed.tpot * replica.tokens_per_step * steps
-        queue = _Queue(replica, rate, min(present, replica.most_running))
+        present = rate * life.mean * per_step * replica.tokens_per_step * steps
+        queue = _Queue(replica, rate, min(present, replica.most_running), like=queue)
         firsts = queue.firsts(crowd.empty)
-        slowed = _slowed(replica, rate, crowd, queue, firsts)
+        life = _life(replica, rate, crowd, queue, firsts)
     firsts = _admitted(firsts, crowd)
     total = sum(weight for _, weight in firsts)
     mean_first = sum(value * weight for value, weight in firsts) / total
-    least = _alone(replica)
+    lasting = life.quantiles(_alone(replica) / per_step)
 
     def per_token(share: float) -> float:
-        return gamma(min(least, slowed.tpot), slowed.tpot, slowed.variance, share)
+        return lasting(share) * per_step
 
     later = max(replica.workload.gen_tokens - 1, 0)
     drawn = [per_token((part + 0.5) / _MEANT) for part in range(_MEANT)]
     whole = [(first + later * each, weight) for first, weight in _thinned(firsts) for each in drawn]
+    mean_token = life.mean * per_step
     return Tails(
         ttft=of_weighted(firsts),
         tpot=Quantiles(per_token(0.5), per_token(0.95), per_token(0.99)),
         latency=of_weighted(whole),
         mean_ttft=mean_first,
-        mean_tpot=slowed.tpot,
-        concurrency=rate * (mean_first + later * slowed.tpot),
+        mean_tpot=mean_token,
+        concurrency=rate * (mean_first + later * mean_token),
     )
 
 
@@ -94,8 +97,9 @@ def _alone(replica: Replica) -> float:
 class _Crowd:
     """The requests that decode: how many, how often none, and what that does to a token.
 
-    `slope` is how much longer a turn is with one more of them; `prompt` the seconds that
-    one prompt adds to the turns of those that decode, `share` how much of the time they
+    `beside` is how much longer a step is with one more of them; `prompt` the seconds that
+    one prompt adds to the turns of those that decode (`uneven` times as much in its spread),
+    `share` how much of the time they
     add up to. Requests that find all places taken (`queued` of them) wait `queue_seconds`.
     """
 
@@ -103,48 +107,32 @@ class _Crowd:
     variance: float
     empty: float
     tpot: float
-    slope: float
+    beside: float
     prompt: float
+    uneven: float
     share: float
     queued: float
     queue_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Slowed:
-    """Mean and variance of a request's seconds per token."""
-
-    tpot: float
-    variance: float
-
-
-def _slowed(
+def _life(
     replica: Replica, rate: float, crowd: _Crowd, queue: _Queue, firsts: list[tuple[float, float]]
-) -> _Slowed:
-    """Seconds per token with the prompts that stand behind a request when it begins.
-
-    Its decoding is a busy period: it begins with its own steps and the prompts that came
-    while its own was computed, and lasts until both are done, with all that arrive in it.
-    """
+) -> Life:
+    """A request's decoding, with the prompts that stand behind it when it begins."""
     steps = max(replica.steps - 1, 1.0)
     total = sum(weight for _, weight in firsts)
-    fixed = replica.request_seconds
-    mean = sum((value - fixed) * weight for value, weight in firsts) / total
-    second = sum((value - fixed) ** 2 * weight for value, weight in firsts) / total
-    # Prompts that stand behind it, less those that a mean step finds: it ends at such a one.
-    behind = max(0.0, rate * mean - queue.mean_prompts()) * crowd.prompt
-    scatter = (rate * mean + rate * rate * max(0.0, second - mean * mean)) * crowd.prompt**2
-    open_share = 1 - crowd.share
+    mean = sum(value * weight for value, weight in firsts) / total - replica.request_seconds
     turns = crowd.tpot * replica.tokens_per_step * steps
-    life = turns + behind / open_share
-    own = turns * open_share + behind
-    arrivals = rate * crowd.prompt**2 * own / open_share**3
-    # What a request sees is the mean number over its life; prompts that arrive raise it.
-    crowding = crowd.slope**2 * crowd.variance * _LEFT * steps**2
-    together = math.sqrt(crowding * rate * crowd.prompt**2 * life)
-    waiting = min(scatter, behind * crowd.prompt) / open_share**2
-    per_token = 1 / (steps * replica.tokens_per_step)
-    return _Slowed(life * per_token, (arrivals + crowding + together + waiting) * per_token**2)
+    return Life(
+        own=turns * (1 - crowd.share),
+        # Less those that a mean step finds: it ends at such a one.
+        behind=max(0.0, rate * mean - queue.mean_prompts()),
+        prompt=crowd.prompt,
+        uneven=crowd.uneven,
+        share=crowd.share,
+        rate=rate,
+        beside=crowd.beside * steps,
+    )
 
 
 def _crowd(replica: Replica, rate: float) -> _Crowd | None:
@@ -177,17 +165,20 @@ def _crowd(replica: Replica, rate: float) -> _Crowd | None:
     second = sum(n * n * weight for n, weight in enumerate(weights)) + number**2 * beyond
     if turn_of.full(mean):
         return None
-    below = min(int(mean), number - 1)
-    slope = turns[below + 1] - turns[below]
     prompt, share = turn_of.prompts(mean)
+    # Besides those that it finds a request is there itself.
+    seen = [*turns[1:], turn_of(min(number + 1.0, replica.most_running))]
+    chances = [*weights[:-1], weights[-1] + beyond]
+    turn = sum(length * chance for length, chance in zip(seen, chances, strict=True)) / total
+    near = min(mean + 1, replica.most_running)
     return _Crowd(
         mean=mean,
         variance=second / total - mean * mean,
         empty=weights[0] / total,
-        # Besides those that it finds a request is there itself.
-        tpot=turn_of(min(mean + 1, replica.most_running)) / replica.tokens_per_step,
-        slope=slope,
+        tpot=turn / replica.tokens_per_step,
+        beside=max(0.0, turn_of.quiet(near) - turn_of.quiet(near - 1)),
         prompt=prompt,
+        uneven=turn_of.unevenness(near),
         share=share,
         queued=(beyond + (weights[-1] if full else 0.0)) / total,
         queue_seconds=turns[-1] * steps / number / (1 - load) / 2 if full else 0.0,
@@ -217,6 +208,10 @@ class _Turns:
         part = (running - low) / (high - low) if high > low else 1.0
         return turns[above - 1] + (turns[above] - turns[above - 1]) * part
 
+    def quiet(self, running: float) -> float:
+        """A step without any prompt."""
+        return self._step(max(running, 0.0), 0.0)
+
     def full(self, running: float) -> bool:
         """Whether prompts arrive faster than full steps compute them."""
         room = self._room(running)
@@ -228,6 +223,24 @@ class _Turns:
         turn = self(running)
         share = max(0.0, 1 - self._step(running, 0.0) / turn)
         return share / self._rate, share
+
+    def unevenness(self, running: float) -> float:
+        """How much prompts vary the time beside as many alike: below 1 where steps share them.
+
+        The first prompt of a step makes it a step with prompts, which costs most; those that
+        come with it add less, so that more prompts spread the time less than in proportion.
+        """
+        replica = self._replica
+        prompt, room = replica.workload.computed_tokens, self._room(running)
+        quiet = self._step(running, 0.0)
+        likely = _poisson(self._rate * self(running))
+        extra = [self._step(running, min(room, n * prompt)) - quiet for n in range(len(likely))]
+        mean = sum(part * chance for part, chance in zip(extra, likely, strict=True))
+        square = sum(part**2 * chance for part, chance in zip(extra, likely, strict=True))
+        number = self._rate * self(running)
+        if mean <= 0:
+            return 1.0
+        return min(1.0, math.sqrt(max(square - mean**2, 0.0) * number) / mean)
 
     def _room(self, running: float) -> float:
         replica = self._replica
@@ -271,16 +284,21 @@ def _admitted(firsts: list[tuple[float, float]], crowd: _Crowd) -> list[tuple[fl
 class _Queue:
     """Prompts that wait, in units of a prompt; one budget of them is computed a step."""
 
-    def __init__(self, replica: Replica, rate: float, decoding: float) -> None:
+    def __init__(
+        self, replica: Replica, rate: float, decoding: float, like: _Queue | None = None
+    ) -> None:
         load = replica.workload
         prompt = load.computed_tokens
         room = max(replica.limits.token_budget - decoding * replica.decoded, 1.0)
         self.parts = max(1, math.ceil(_UNITS_A_STEP * prompt / room))
         self.unit = prompt / self.parts
-        self.budget = max(1, round(room / self.unit))
+        self.budget = max(1, int(room / self.unit + 1e-9))
         self.replica, self.rate, self.decoding = replica, rate, decoding
         self._known: dict[int, float] = {}
         self._states: dict[int, float] | None = None
+        # A queue of equal units is a good guess to begin with.
+        alike = like is not None and like.parts == self.parts
+        self._guess = like.states() if like is not None and alike else {0: 1.0}
 
     def mean_prompts(self) -> float:
         """Prompts that wait when a step begins."""
@@ -305,7 +323,7 @@ class _Queue:
         """How often a step begins with so many units waiting."""
         if self._states is not None:
             return self._states
-        now: dict[int, float] = {0: 1.0}
+        now = self._guess
         arrivals: dict[int, list[float]] = {}
         for _ in range(_CHAIN_ROUNDS):
             after: dict[int, float] = {}
@@ -316,12 +334,12 @@ class _Queue:
                 for number, likely in enumerate(arrivals[taken]):
                     state = units - taken + number * self.parts
                     after[state] = after.get(state, 0.0) + chance * likely
-            kept = {s: c for s, c in after.items() if c > _LEAST_PROBABILITY and s < _MOST_STATES}
+            kept = {s: c for s, c in after.items() if c > _LEAST_LIKELY and s < _MOST_STATES}
             total = sum(kept.values())
             kept = {state: chance / total for state, chance in kept.items()}
             moved = sum(abs(chance - now.get(state, 0.0)) for state, chance in kept.items())
             now = kept
-            if moved < _SETTLED:
+            if moved < _CHAIN_SETTLED:
                 break
         self._states = now
         return now
@@ -373,7 +391,7 @@ def _poisson(mean: float) -> list[float]:
     """Probabilities of 0, 1, 2, … arrivals."""
     found = [math.exp(-mean)]
     total = found[0]
-    while total < 1 - _LEAST_PROBABILITY and len(found) < _MOST_STATES:
+    while total < 1 - _LEAST_LIKELY and len(found) < _MOST_STATES:
         found.append(found[-1] * mean / len(found))
         total += found[-1]
     return found

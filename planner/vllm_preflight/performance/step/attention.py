@@ -12,8 +12,7 @@ from typing import Literal
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.memory.kv.cache import stage_layers
-from vllm_preflight.memory.kv.sizing import StageKv
+from vllm_preflight.memory.kv.cache import stage_caches
 from vllm_preflight.memory.kv.specs import (
     ChunkedSpec,
     CrossSpec,
@@ -154,9 +153,9 @@ def _add_reads(
     capability: ComputeCapability,
     topk: int,
 ) -> None:
-    stages = stage_layers(architecture, launch, capability)
+    stages = stage_caches(architecture, launch, capability)
     specs: list[tuple[KvSpec, float]] = [
-        (spec, layers / len(stages)) for stage in stages for spec, layers in StageKv.of(stage).specs
+        (spec, layers / len(stages)) for stage in stages for spec, layers in stage.specs
     ]
     sparse = _is_sparse(architecture)
     widest = max((spec.token_bytes for spec, _ in specs), default=0)

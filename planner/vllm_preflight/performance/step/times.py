@@ -286,6 +286,12 @@ class StepTimes:
 
     def parts(self, sequences: float, prompt: float = 0.0) -> StepParts:
         """A step of `sequences` requests that decode, and `prompt` tokens of other requests."""
+        return StepParts(*self._seconds(sequences, prompt))
+
+    def _seconds(
+        self, sequences: float, prompt: float
+    ) -> tuple[float, float, float, float, float, float, float, float]:
+        """The parts of that step, as StepParts has them."""
         computed = sequences * self.decoded
         tokens = computed + prompt
         dense = experts = attention = 0.0
@@ -306,7 +312,7 @@ class StepTimes:
             # The next step is scheduled while this one runs.
             busy = dense + experts + head + attention + communication
             host = max(0.0, host - busy - self.launch_seconds - self.offload_seconds)
-        return StepParts(
+        return (
             dense,
             experts,
             head,
@@ -333,4 +339,7 @@ class StepTimes:
 
     def seconds(self, sequences: float, prompt: float = 0.0) -> float:
         """The length of that step in seconds."""
-        return self.parts(sequences, prompt).total
+        dense, experts, head, attention, links, launches, offload, host = self._seconds(
+            sequences, prompt
+        )
+        return dense + experts + head + attention + links + launches + offload + host
