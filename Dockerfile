@@ -3,7 +3,8 @@
 #     --http --host 0.0.0.0 --port 8765 --allow-host localhost --auth-token-env VLLM_PREFLIGHT_TOKEN
 # detect_gpus sees the host's GPUs with --gpus all.
 
-FROM python:3.13-slim AS build
+# Tag and digest change together: docker buildx imagetools inspect python:3.13-slim
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY planner planner
@@ -14,7 +15,7 @@ RUN python -m venv /opt/vllm-preflight \
     && MPLCONFIGDIR=/opt/vllm-preflight/matplotlib \
         /opt/vllm-preflight/bin/python -c 'import matplotlib.font_manager'
 
-FROM python:3.13-slim
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 LABEL io.modelcontextprotocol.server.name="io.github.vllm-preflight/vllm-preflight" \
     org.opencontainers.image.title="vllm-preflight" \
     org.opencontainers.image.licenses="Apache-2.0"

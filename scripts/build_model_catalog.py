@@ -210,7 +210,7 @@ def quoted_entries(
             total = index[model]["params_total"]
             if total and count_parameters(read_architecture(config)).total != total:
                 raise ValueError(f"{model}: the config does not make {total:,} parameters")
-            basis = "composed" if base else "preset"
+            basis = row.get("basis") or ("composed" if base else "preset")
             entries.append(head(index[model], config, basis, row["source"], date))
     return entries
 

@@ -190,6 +190,15 @@ def _modes(path: Path) -> Iterator[str]:
             yield ast.literal_eval(node.args[0])
 
 
+def config_formats(package: Path) -> list[str]:
+    """The parsers of a model's config; none where the parser of arguments lists them."""
+    path = package / "transformers_utils/config.py"
+    table = assigned(path).get("_CONFIG_FORMAT_TO_CONFIG_PARSER")
+    keys = table.keys if isinstance(table, ast.Dict) else []
+    names = [ast.literal_eval(key) for key in keys if key is not None]
+    return ["auto", *names] if names else []
+
+
 def kv_connectors(package: Path) -> list[str]:
     """The registered connectors of --kv-transfer-config."""
     path = package / "distributed/kv_transfer/kv_connector/factory.py"
@@ -247,6 +256,7 @@ READERS: Mapping[str, Callable[[Path], list[Any]]] = {
     "v1_backend": v1_backends,
     "load_format": load_formats,
     "tokenizer_mode": tokenizer_modes,
+    "config_format": config_formats,
     "kv_connector": kv_connectors,
     "cudagraph_mode": cudagraph_modes,
     "compilation_mode": compilation_modes,

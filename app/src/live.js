@@ -47,14 +47,14 @@ async function draw(question) {
     return remember(null, [element("h1", {}, "Name a model, a GPU, or both.")]);
   }
   if (!gpu) {
-    const found = await ask("compare", { detail: "full", model, ...known(workload, COMPARED), max_gpus: gpus });
+    const found = await ask("compare", { model, ...known(workload, COMPARED), max_gpus: gpus });
     return found && remember(null, [cards(found, take)]);
   }
   if (!model) {
     const found = await ask("find-models", { gpu, gpus, ...known(workload, FOUND) });
     return found && remember(null, [models(found, take)]);
   }
-  const found = await ask("plan", { ...question, detail: "full" });
+  const found = await ask("plan", question);
   if (!found) return null;
   const sections = answerSections(found, { asked: null, again });
   redraw = sections.redraw;

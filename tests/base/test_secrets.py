@@ -81,6 +81,8 @@ def test_people_and_private_networks_are_removed(text: str) -> None:
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
         "the maximum number of tokens that can be stored in KV cache (1234)",
         "tokenizer=x, tokenizer_mode=auto, kv_cache_dtype=fp8_e4m3",
+        "a/" + "b" * 80,
+        "9" * 60,
         "vLLM 0.19.0 on 127.0.0.1:8000, torch 2.9.1.10",
     ],
 )

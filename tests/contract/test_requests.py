@@ -11,7 +11,6 @@ import pytest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.inspect import InspectRequest
-from vllm_preflight.contract.overhead import OverheadRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 
@@ -101,10 +100,6 @@ def test_every_problem_is_told_at_once() -> None:
 def test_a_start_up_needs_a_model_or_a_command() -> None:
     assert refusal({}, StartupRequest) == "Either model or command is required."
     assert validate_request(StartupRequest, {"command": "vllm serve m"}).model == ""
-
-
-def test_overhead_needs_the_memory_of_the_group() -> None:
-    assert "'vram_total_gib' is required" in refusal({}, OverheadRequest)
 
 
 @pytest.mark.parametrize("field", ["speculative_config", "limit_mm_per_prompt"])

@@ -305,7 +305,15 @@ def test_other_numbers_are_refused(text: str) -> None:
 def test_every_engine_field_has_a_flag() -> None:
     # What a request says of the machine rather than of vLLM has none.
     not_arguments = {"gpu", "gpus", "vram_gb", "interconnect", "nodes", "params_b"}
-    not_arguments |= {"vllm_version", "free_vram_gb", "calibration", "compile_cache", "vllm_args"}
+    # The runner is written in vLLM's own words.
+    not_arguments |= {
+        "runner",
+        "vllm_version",
+        "free_vram_gb",
+        "calibration",
+        "compile_cache",
+        "vllm_args",
+    }
     fields = {
         name for model in (ModelInput, HardwareInput, EngineInput) for name in model.model_fields
     }

@@ -54,9 +54,8 @@ def test_bfloat16_needs_capability_8(resolve: Resolve, gpus: Gpus) -> None:
     assert problem.message.startswith("Bfloat16 is only supported on GPUs with compute capability")
     assert "Your T4 GPU has compute capability 7.5" in problem.message
     # Before 0.8.5 not even a bfloat16 checkpoint was cast.
-    forced = {"VLLM_USE_V1": "1"}
     assert resolve(gpu=gpus["T4"], vllm_version="0.8.4").problems
-    assert not resolve(gpu=gpus["T4"], vllm_version="0.8.5", environment=forced).problems
+    assert not resolve(gpu=gpus["T4"], vllm_version="0.10.2").problems
 
 
 def test_gemma_never_runs_in_float16(resolve: Resolve, models: Models, gpus: Gpus) -> None:

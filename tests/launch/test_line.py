@@ -136,9 +136,13 @@ def test_further_flags_stand_behind_the_servers_words(text: str, line: str) -> N
         ('export OPENAI_API_KEY="sk 1"; x', "export OPENAI_API_KEY=$OPENAI_API_KEY; x"),
         ("HF_TOKEN=$T HF_TOKEN=<token> x", "HF_TOKEN=$T HF_TOKEN=<token> x"),
         ("hf auth login --token hf_abcdefghij", "hf auth login --token $HF_TOKEN"),
+        ("docker login --password x1 r; x", "docker login --password $SECRET r; x"),
+        ("curl -H 'Authorization: Bearer abc.d' u", "curl -H 'Authorization: Bearer $SECRET' u"),
+        ("pip install -i https://me:pw@host/s v", "pip install -i https://$SECRET@host/s v"),
+        ("echo sk-abcdefgh1234", "echo $SECRET"),
         (
-            "TOKENIZERS_PARALLELISM=false vllm serve a --max-num-batched-tokens=9",
-            "TOKENIZERS_PARALLELISM=false vllm serve a --max-num-batched-tokens=9",
+            "TOKENIZERS_PARALLELISM=false vllm serve a --max-num-batched-tokens=9 --spec-tokens 2",
+            "TOKENIZERS_PARALLELISM=false vllm serve a --max-num-batched-tokens=9 --spec-tokens 2",
         ),
     ],
 )

@@ -36,3 +36,35 @@ def test_bitsandbytes_left_between_two_releases(version: str, refused: bool, sto
     messages = [problem.message for problem in launch.problems]
     unknown = "Unknown quantization method: bitsandbytes."
     assert any(message.startswith(unknown) for message in messages) is refused
+
+
+@pytest.mark.parametrize(
+    ("sizes", "version", "said"),
+    [
+        # Qwen3-8B has 8 heads of keys and values, each for 4 of queries.
+        ((8, 2), "0.33.0", "to be greater than the model's total number of KV heads (8)"),
+        ((16, 2), "0.33.0", None),
+        ((16, 4), "0.33.0", "exceeds the maximum supported value (2)"),
+        ((8, 2), "0.11.0", None),
+    ],
+)
+def test_context_parallelism_needs_ranks_that_repeat_heads(
+    sizes: tuple[int, int], version: str, said: str | None
+) -> None:
+    model = load_model("Qwen/Qwen3-8B", source="catalog")
+    request = StartupRequest(
+        model=model.id,
+        vllm_version=version,
+        tensor_parallel_size=sizes[0],
+        decode_context_parallel_size=sizes[1],
+    )
+    launch = resolve_launch(request, model.architecture, find_gpu("H100"), config=model.config)
+    messages = [problem.message for problem in launch.problems]
+    assert messages == [] if said is None else any(said in message for message in messages)
+
+
+def test_context_parallelism_of_latent_attention_needs_none() -> None:
+    model = load_model("deepseek-ai/DeepSeek-V2-Lite", source="catalog")
+    request = StartupRequest(model=model.id, tensor_parallel_size=2, decode_context_parallel_size=2)
+    launch = resolve_launch(request, model.architecture, find_gpu("H100"), config=model.config)
+    assert launch.problems == ()

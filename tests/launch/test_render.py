@@ -42,6 +42,9 @@ NAMED = {
     "speculative_config": st.sampled_from(['{"method": "ngram"}', '{"model": "a/b"}']),
     # Balanced experts and several nodes ask for more arguments beside them.
     "enable_eplb": st.just(False),
+    "enable_dbo": st.just(False),
+    "ubatch_size": st.integers(0, 1),
+    "collect_detailed_traces": st.just(["all"]),
     "nnodes": st.just(1),
     "offload_num_in_group": st.integers(1, 9),
 }
@@ -87,7 +90,7 @@ def arguments(target: str) -> st.SearchStrategy[dict[str, Any]]:
     }
     # vLLM's parser takes a model that begins with a dash for a flag, and none in curly quotes.
     named = flags.pop("model", st.nothing()).filter(
-        lambda name: not name.startswith("-") and refuse_model(name) is None
+        lambda name: not name.startswith("-") and refuse_model(name, (), ()) is None
     )
     required = {"model": named} if target == "request" else {}
     return st.fixed_dictionaries(required, optional=flags)

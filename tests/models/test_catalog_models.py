@@ -84,6 +84,19 @@ def test_a_name_that_suggests_embedding_is_a_note_and_decides_nothing() -> None:
     assert not any("--runner pooling" in note for note in catalog_model(PART).notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "predictors"),
+    [("zai-org/GLM-4.5-Air", 1), ("Qwen/Qwen3.8-27B", 1), ("Qwen/Qwen3-Coder-Next", 0)],
+)
+def test_prediction_layers_that_a_part_leaves_out_show_in_the_total(
+    name: str, predictors: int
+) -> None:
+    model = load_model(name, source="catalog")
+    assert len(model.architecture.predictor_layers) == predictors
+    assert count_parameters(model.architecture).total == model.params_published
+    assert any("published parameter total says" in note for note in model.notes)
+
+
 def test_an_embedder_that_is_known_to_pool_pools_and_stores_no_head() -> None:
     model = load_model("Qwen/Qwen3-Embedding-8B", source="catalog")
     assert model.architecture.embeds and model.architecture.pools_since is not None

@@ -56,3 +56,11 @@ def test_a_comparison_needs_both_model_and_gpu() -> None:
         overhead(vram_total_gib=80, gpu="H100")
     with pytest.raises(UnknownGpu):
         overhead(vram_total_gib=80, model="Qwen/Qwen3-32B", gpu="H9000")
+
+
+def test_the_size_is_the_gpus_where_only_that_is_named() -> None:
+    answer = overhead(gpu="H100", tensor_parallel_size=2)
+    # 2 % of twice 79.19 GiB, and a quarter GiB for the second GPU.
+    assert answer.overhead_gib == pytest.approx(0.02 * 2 * 79.19 + 0.25, abs=0.001)
+    with pytest.raises(InvalidRequest, match="Neither vram_total_gib nor gpu"):
+        overhead()

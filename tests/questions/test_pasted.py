@@ -92,6 +92,7 @@ def test_two_numbers_of_gpus_are_a_contradiction(command: str, gpus: int, said: 
         (f"VLLM_CPU_KVCACHE_SPACE=40 vllm serve {Q8}", "H100", "for the CPU"),
         (f"HIP_VISIBLE_DEVICES=0 vllm serve {Q8}", "H100", "AMD GPUs (ROCm)"),
         (f"{IMAGE} --model {Q8}", "MI300X", "vLLM on AMD hardware"),
+        (f"{IMAGE} --model {Q8}", "MI300X", "AMD's take vllm/vllm-openai-rocm"),
         (f"vllm serve {Q8} --config /nowhere/x.yaml", "H100", "what it sets is not known"),
         (f"{IMAGE} {Q8} --config /cfg/x.yaml", "H100", "'/cfg/x.yaml' of --config is not here"),
     ],

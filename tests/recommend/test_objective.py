@@ -11,8 +11,8 @@ from vllm_preflight.questions.plan import plan_deployment
 
 
 def plan(**fields: Any) -> PlanResponse:
-    given = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 32, **fields}
-    return plan_deployment(PlanRequest(**given))
+    base: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 32}
+    return plan_deployment(PlanRequest(**base, **fields))
 
 
 def served_in_time(answer: PlanResponse) -> float:

@@ -36,6 +36,12 @@ class PreflightError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def error_of(code: str) -> type[PreflightError]:
+    """The kind of error with that code; PreflightError itself for a code nobody has."""
+    kinds = (kind for kind in PreflightError.__subclasses__() if kind.code == code)
+    return next(kinds, PreflightError)
+
+
 class InvalidRequest(PreflightError):
     """A field, flag or file has a value that cannot be used."""
 

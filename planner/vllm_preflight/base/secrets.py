@@ -94,7 +94,8 @@ def _without_value(match: re.Match[str]) -> str:
 def _without_key(match: re.Match[str]) -> str:
     before = match.string[max(0, match.start() - 12) : match.start()].rstrip(" '\"").lower()
     is_hash = len(match[0]) in (40, 64) and before.endswith(_HASHES)
-    return match[0] if is_hash else REMOVED
+    is_random = len(set(match[0])) >= 8 and not match[0].isdigit()
+    return REMOVED if is_random and not is_hash else match[0]
 
 
 def _without_random(match: re.Match[str]) -> str:

@@ -276,11 +276,13 @@ class EngineInput(RequestModel, frozen=True):
             return data
         given = dict(cast(Mapping[str, Any], data))
         words: list[str] = []
+        if not isinstance(given.get("vllm_args"), str | None):
+            return given
         if str(given.get("max_model_len", "")).strip().lower() in _LEFT_TO_VLLM:
             del given["max_model_len"]
             words.append("--max-model-len auto")
-        if given.get("runner") in _RUNNERS:
+        if str(given.get("runner")) in _RUNNERS:
             words.append(f"--runner {given.pop('runner')}")
         if words:
-            given["vllm_args"] = " ".join(map(str, (*words, given.get("vllm_args") or ""))).strip()
+            given["vllm_args"] = " ".join((*words, given.get("vllm_args") or "")).strip()
         return given

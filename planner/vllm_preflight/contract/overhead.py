@@ -13,8 +13,8 @@ from vllm_preflight.contract.request import Count, Gib, RequestModel
 class OverheadRequest(RequestModel, frozen=True):
     """How much memory does vLLM take beside weights and KV cache?"""
 
-    vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
-        description="GiB of the whole tensor-parallel group."
+    vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None, description="GiB of the whole tensor-parallel group. Default: of gpu."
     )
     tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
     overhead_gb: Gib | None = Field(default=None, description="GiB instead of the formula's.")
@@ -23,7 +23,7 @@ class OverheadRequest(RequestModel, frozen=True):
         description="With gpu: also its predicted memory.",
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="Such as H100; with model."
+        default=None, description="Such as H100."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="0.19.0; default: newest."

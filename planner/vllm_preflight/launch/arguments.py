@@ -13,8 +13,6 @@ from typing import Any
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.launch.acceptance.named import refuse_names, unread_variables
-from vllm_preflight.launch.acceptance.together import refuse_together
 from vllm_preflight.launch.beside import (
     VARIABLES,
     curly_words,
@@ -26,6 +24,7 @@ from vllm_preflight.launch.beside import (
 )
 from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.flags.files import read_config_file
+from vllm_preflight.launch.flags.named import refuse_names, unread_variables
 from vllm_preflight.launch.flags.parser import ArgumentsRefused, Given, Reading, read_arguments
 from vllm_preflight.launch.flags.preprocess import Token, WordsRefused, preprocess
 from vllm_preflight.launch.flags.refusals import (
@@ -36,6 +35,7 @@ from vllm_preflight.launch.flags.refusals import (
     refuse_model,
 )
 from vllm_preflight.launch.flags.table import Parser, parser_of
+from vllm_preflight.launch.flags.together import refuse_together
 from vllm_preflight.launch.line import changed_line, is_secret
 from vllm_preflight.launch.meanings import bearing_values, refuse_values
 from vllm_preflight.launch.versions import parse_version
@@ -219,9 +219,9 @@ class _Reader:
         if reading.extras and not any(token.missing for token in named):
             raise _Refused(refuse_extras(reading.extras, texts, self.parser))
         given = {item.argument.dest: item for item in reading.given}
-        version = self.parser.version
-        refusal = refuse_together(given, version) or refuse_names(
-            given, self.command.environment, version
+        version, environment = self.parser.version, self.command.environment
+        refusal = refuse_together(given, environment, version) or refuse_names(
+            given, environment, version
         )
         if refusal is not None:
             raise _Refused(refusal)

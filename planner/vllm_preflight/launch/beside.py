@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vllm_preflight.launch.flags.parser import Reading
+from vllm_preflight.launch.releases import release_allowed
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.launch.words.images import platform_of_image, release_of
-from vllm_preflight.launch.words.packages import release_allowed
 from vllm_preflight.launch.words.prepare import CURLY_QUOTES
 from vllm_preflight.launch.words.server import ServerCommand
 

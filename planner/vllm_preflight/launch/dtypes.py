@@ -7,6 +7,7 @@ utils/torch_utils.py (resolve_kv_cache_dtype_string).
 from __future__ import annotations
 
 from vllm_preflight.hardware.gpu import Gpu
+from vllm_preflight.launch.acceptance.attention import has_sinks
 from vllm_preflight.launch.acceptance.kv_cache import (
     CacheKinds,
     check_attention_kernels,
@@ -192,11 +193,7 @@ def _check_fp8_kernels(
     scaled = dtype.endswith("per_token_head")
     latent = any(isinstance(cache, LatentCache) for cache in caches)
     wide = any(isinstance(cache, AttentionCache) and cache.head_dim > 256 for cache in caches)
-    sinks = any(
-        weight.name.endswith("sinks")
-        for layer in architecture.layer_counts
-        for weight in layer.weights
-    )
+    sinks = has_sinks(architecture)
     if not (latent or wide or sinks or scaled):
         return
     major, minor = gpu.compute_capability

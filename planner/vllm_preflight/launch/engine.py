@@ -11,7 +11,7 @@ from typing import Any
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.launch.acceptance.attention import falls_back_to_v0
-from vllm_preflight.launch.acceptance.named import ATTENTION_VARIABLE
+from vllm_preflight.launch.acceptance.tables import ATTENTION_VARIABLE
 from vllm_preflight.launch.caching import has_cache
 from vllm_preflight.launch.defaults import v0_engine_rules
 from vllm_preflight.launch.inputs import LaunchInputs

@@ -11,15 +11,20 @@ from vllm_preflight.launch.versions import NEWEST_KNOWN
 from vllm_preflight.launch.words.server import ServerCommand
 
 # Flags whose value is a secret; the line names the variable that would hold it.
-_SECRET_FLAGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN"}
+_SECRET_FLAGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN", "--token": "HF_TOKEN"}
 _SECRET_NAME = re.compile(r"KEY|TOKEN(?!IZER)|SECRET|PASSWORD")
 # NAME=value and --flag value as they stand in shell text, whatever quotes the value.
 _VALUE = r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'`;&|]+)"
 _NAME = rf"(?<![\w.-])(?P<name>[A-Z0-9_]*(?:{_SECRET_NAME.pattern})[A-Z0-9_]*)"
 _SET = re.compile(rf"{_NAME}=(?!=){_VALUE}")
 _QUOTED_SET = re.compile(rf"'{_NAME}=[^'\s$<]+'")
-_FLAGGED = re.compile(rf"(?P<flag>--(?:api[-_]key|hf[-_]token|token))(?P<by>[ \t=]+){_VALUE}")
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
+_FLAGGED = re.compile(
+    rf"(?P<flag>--(?:[a-z]+[-_])*(?:key|token|password|secret))(?P<by>[ \t]+|=)(?!-){_VALUE}"
+)
+_BEARER = re.compile(rf"(?P<by>\b[Bb]earer[ \t]+){_VALUE}")
+# Keys that show what they are: of the Hub, OpenAI, GitHub, GitLab, NVIDIA, Slack, AWS.
+_TOKEN = re.compile(r"\b(?P<kind>hf_|sk-|gh[opsu]_|glpat-|nvapi-|xox[bp]-|AKIA)[A-Za-z0-9_-]{8,}")
+_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
 
 
 def is_secret(name: str) -> bool:
@@ -66,11 +71,13 @@ def without_secrets(text: str) -> str:
         lambda found: _named(
             found,
             found["flag"] + found["by"],
-            _SECRET_FLAGS.get(found["flag"].replace("_", "-"), "HF_TOKEN"),
+            _SECRET_FLAGS.get(found["flag"].replace("_", "-"), "SECRET"),
         ),
         text,
     )
-    return _TOKEN.sub("$HF_TOKEN", text)
+    text = _BEARER.sub(lambda found: _named(found, found["by"], "SECRET"), text)
+    text = _IN_ADDRESS.sub("$SECRET", text)
+    return _TOKEN.sub(lambda found: "$HF_TOKEN" if found["kind"] == "hf_" else "$SECRET", text)
 
 
 def _named(found: re.Match[str], before: str, variable: str) -> str:

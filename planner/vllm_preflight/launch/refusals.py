@@ -9,10 +9,17 @@ from __future__ import annotations
 from vllm_preflight.base.units import round_up
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.platforms import platform_of
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
-from vllm_preflight.models.architecture import Architecture, AttentionCache
+from vllm_preflight.models.architecture import (
+    Architecture,
+    AttentionCache,
+    CompressedCache,
+    LatentCache,
+)
 
 _VOCAB_MULTIPLE = 64
+_CONTEXT_CHECKED_SINCE: Version = (0, 11, 1)
 
 
 def check_parallel_sizes(
@@ -64,12 +71,50 @@ def check_parallel_sizes(
             f"tp_size={tp} must be divisible by dcp_size={decode_context_parallel_size}.",
             "--decode-context-parallel-size 1",
         )
+    elif decode_context_parallel_size > 1:
+        _check_context_parallelism(architecture, tp, decode_context_parallel_size, notes)
     if pipeline_parallel_size > len(architecture.layers) > 0:
         notes.refuse(
             f"pipeline_parallel_size ({pipeline_parallel_size}) is larger than the number of "
             f"layers ({len(architecture.layers)}).",
             "--pipeline-parallel-size 1",
         )
+
+
+def _check_context_parallelism(architecture: Architecture, tp: int, dcp: int, notes: Notes) -> None:
+    """Note that decode context parallelism of keys and values needs ranks that repeat them.
+
+    Source: vLLM 0.11.1 and 0.33 config/model.py (verify_with_parallel_config).
+    """
+    kv_heads = max(_kv_heads(architecture), default=0)
+    if not kv_heads or notes.version < _CONTEXT_CHECKED_SINCE or _is_latent(architecture):
+        return
+    one = "--decode-context-parallel-size 1"
+    per_head = architecture.num_attention_heads // kv_heads
+    if tp <= kv_heads:
+        notes.refuse(
+            f"Decode context parallelism for GQA/MQA requires `--tensor-parallel-size` ({tp}) to "
+            f"be greater than the model's total number of KV heads ({kv_heads}).",
+            one,
+        )
+    elif dcp > tp // kv_heads:
+        notes.refuse(
+            f"`--decode-context-parallel-size` ({dcp}) exceeds the maximum supported value "
+            f"({tp // kv_heads}) for `--tensor-parallel-size` ({tp}) and {kv_heads} model KV "
+            "heads.",
+            one,
+        )
+    elif per_head % dcp:
+        notes.refuse(
+            f"The model's number of query heads per KV head ({per_head}) must be divisible by "
+            f"`--decode-context-parallel-size` ({dcp}) for GQA/MQA.",
+            one,
+        )
+
+
+def _is_latent(architecture: Architecture) -> bool:
+    kinds = {type(cache) for layer in architecture.layer_counts for cache in layer.caches}
+    return not kinds.isdisjoint({LatentCache, CompressedCache})
 
 
 def check_expert_parallelism(architecture: Architecture, enabled: bool, notes: Notes) -> None:

@@ -16,8 +16,8 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.acceptance.attention import check_asked_backend
 from vllm_preflight.launch.acceptance.classes import refused_class
 from vllm_preflight.launch.acceptance.gpus import check_gpu
-from vllm_preflight.launch.acceptance.kv_cache import check_plain_cache
-from vllm_preflight.launch.acceptance.methods import check_quantization
+from vllm_preflight.launch.acceptance.kv_cache import check_requested_cache
+from vllm_preflight.launch.acceptance.methods import check_quantization, stored_method
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
     chunked_prefill,
@@ -60,6 +60,7 @@ from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
 from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.quantization import quantization_section
 
 # Drafting methods the V1 runner schedules asynchronously by itself, with the release since
 # which it does (config/vllm.py of each).
@@ -119,7 +120,8 @@ def resolve_launch(
     check_gpu(gpu, notes)
     check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
-    check_plain_cache(full_dtype_name(request.kv_cache_dtype), dtype, notes)
+    stored = stored_method(quantization_section(inputs.config))
+    check_requested_cache(full_dtype_name(request.kv_cache_dtype), dtype, stored, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)

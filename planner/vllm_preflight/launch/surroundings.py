@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from vllm_preflight.base.errors import InvalidRequest
@@ -13,6 +14,8 @@ from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.refusals import divides_model
 from vllm_preflight.models.architecture import Architecture
 
+# vLLM's own image for CUDA.
+_CUDA = re.compile(r"(?:^|/)vllm/vllm-openai(?=[:@]|$)")
 # What builds of vLLM for other hardware run on, as people call it.
 _RUNS_ON = {
     "rocm": "AMD GPUs (ROCm)",
@@ -61,6 +64,17 @@ def surrounding_problems(
             yield few
     if parsed.platform is not None:
         yield _other_build(parsed.platform, gpu)
+    image = parsed.command.image if parsed.command is not None else None
+    if (
+        parsed.platform is None
+        and image
+        and platform_of(gpu).name == "rocm"
+        and _CUDA.search(image)
+    ):
+        yield LaunchProblem(
+            f"The image {image[:80]} is built for NVIDIA's GPUs; AMD's take vllm/vllm-openai-rocm.",
+            kind="not_modelled",
+        )
     for name in parsed.unread:
         yield LaunchProblem(
             f"The file {name!r} of --config is not here, so what it sets is not known (where it "

@@ -413,7 +413,7 @@ class DetectArguments(TypedDict, total=False):
 class OverheadArguments(TypedDict, total=False):
     """What `OverheadRequest` takes."""
 
-    vram_total_gib: Required[float]
+    vram_total_gib: float | None
     tensor_parallel_size: int
     overhead_gb: float | None
     model: str | None

@@ -21,6 +21,9 @@ from vllm_preflight.models.model import Assumption, Model
 
 # What fails whatever the length.
 _WITHOUT_LENGTH = frozenset({"weights_do_not_fit", "no_kv_cache_memory"})
+# Lengths are tried that are so much shorter than a first guess, in whole steps.
+_SHORTENED = (0.0, 0.05, 0.1, 0.2, 0.4)
+_STEP = 1024
 
 
 def answered_startup(
@@ -47,7 +50,7 @@ def answered_startup(
         other = _other(model, assumption)
         second = simulate_startup(other, gpu, capability, launch, calibration=calibration)
         startup = _by_both(startup, second, assumption)
-    return _by_length(startup)
+    return _by_length(startup, calibration)
 
 
 def _other(model: Model, assumption: Assumption) -> Model:
@@ -68,21 +71,38 @@ def _by_both(startup: Startup, other: Startup, assumption: Assumption) -> Startu
     )
 
 
-def _by_length(startup: Startup) -> Startup:
+def _by_length(startup: Startup, calibration: Calibration | None) -> Startup:
     launch, failure = startup.launch, startup.failure
     open_length = not startup.model.architecture.max_position_known
     if not open_length or "max_model_len" not in launch.defaulted or launch.max_model_len_auto:
         return startup
     if startup.kv.tokens is None or (failure is not None and failure.kind in _WITHOUT_LENGTH):
         return startup
-    longest = min(launch.max_model_len, startup.kv_low.estimated_max_model_len)
+    longest = _surely_starts(startup, calibration)
     settled = [one.settle for one in startup.model.assumed if one.fact == LENGTH]
     message = (
         f"The longest length of {startup.model.id} is not known, and vLLM takes all of it where "
         "--max-model-len is not given."
     )
-    remedies = [f"--max-model-len {longest}"] if longest > 0 else []
+    remedies = [f"--max-model-len {longest}"] if longest else []
     return _open(startup, message, *remedies, *settled)
+
+
+def _surely_starts(startup: Startup, calibration: Calibration | None) -> int:
+    """The longest length up to the assumed one that surely starts, 0 where none was found."""
+    first = min(startup.launch.max_model_len, startup.kv_low.estimated_max_model_len)
+    for share in _SHORTENED:
+        length = int(first * (1 - share))
+        length -= length % _STEP if length > _STEP and share else 0
+        if length < 1:
+            break
+        launch = replace(startup.launch, max_model_len=length)
+        tried = simulate_startup(
+            startup.model, startup.gpu, startup.capability, launch, calibration=calibration
+        )
+        if _word(tried) == "starts":
+            return length
+    return 0
 
 
 def _open(startup: Startup, message: str, *remedies: str) -> Startup:

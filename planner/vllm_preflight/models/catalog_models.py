@@ -8,10 +8,11 @@ is an `Assumption` of the model.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.models.architecture import Architecture
@@ -30,6 +31,14 @@ _COMPLETENESS = {
     "composed": "published dimensions in a config of their class, exact to the parameter total",
 }
 _TIED = "tie_word_embeddings"
+# Settings besides that change how much is stored: a feed-forward width that is rounded, and
+# prediction layers.
+_SWITCHES: tuple[tuple[str, object], ...] = (
+    ("block_auto_adjust_ff_dim", False),
+    ("mtp_num_hidden_layers", 0),
+    ("mtp_num_hidden_layers", 1),
+    ("num_nextn_predict_layers", 1),
+)
 LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "config.json"
 # Published repositories spell their pooling module as all releases know it.
 _EVERY_RELEASE = (0, 0, 0)
@@ -168,17 +177,33 @@ def _shapes(
 def _completed(
     entry: CatalogEntry, architecture: Architecture
 ) -> tuple[Mapping[str, Any], Architecture, list[str]]:
-    """Config and architecture of a part of a config.json, and what was made of the gaps."""
-    config, notes = entry.config, list[str]()
-    other = {**config, _TIED: not architecture.tied_embeddings}
-    if entry.params_total and not states_key(config, _TIED):
+    """Config and architecture of a part of a config.json, and what was made of the gaps.
+
+    A switch that the part leaves out shows in the number of parameters: the setting that
+    makes exactly the published total is taken.
+    """
+    config, total = entry.config, entry.params_total
+    if not total or count_parameters(architecture).total == total:
+        return config, architecture, []
+    settings = ((_TIED, not architecture.tied_embeddings), *_SWITCHES)
+    for key, value in settings:
+        if states_key(config, key):
+            continue
+        other = _with_setting(config, key, value)
         alternative = read_architecture(other)
-        counted = count_parameters(architecture).total
-        if counted != entry.params_total == count_parameters(alternative).total:
-            config, architecture = other, alternative
-            shares = "shares" if alternative.tied_embeddings else "does not share"
-            notes.append(
-                f"The entry has no {_TIED}; the published parameter total says that the output "
-                f"head {shares} the embedding."
-            )
-    return config, architecture, notes
+        if count_parameters(alternative).total == total:
+            said = f"it is {json.dumps(value)}"
+            if key == _TIED:
+                shares = "shares" if value else "does not share"
+                said = f"the output head {shares} the embedding"
+            note = f"The entry has no {key}; the published parameter total says that {said}."
+            return other, alternative, [note]
+    return config, architecture, []
+
+
+def _with_setting(config: Mapping[str, Any], key: str, value: object) -> Mapping[str, Any]:
+    """The config with a key of its text model."""
+    text = config.get("text_config")
+    if key != _TIED and isinstance(text, Mapping):
+        return {**config, "text_config": {**cast(Mapping[str, Any], text), key: value}}
+    return {**config, key: value}

@@ -21,7 +21,7 @@ from vllm_preflight.contract.diff import (
     Restoring,
 )
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.launch.flags.ended import ended_flags
+from vllm_preflight.launch.ended import ended_flags
 from vllm_preflight.launch.render import render_flags
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.questions.check import predict_startup

@@ -10,7 +10,7 @@ from vllm_preflight.contract.answer import report_terms
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.inputs import HardwareInput
 from vllm_preflight.contract.overhead import OverheadReport, OverheadRequest
-from vllm_preflight.hardware.select import select_hardware
+from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.memory.overhead import overhead_terms
 from vllm_preflight.memory.runtime.runtime import RuntimeMemory, runtime_memory
 from vllm_preflight.models.sources import load_model
@@ -26,10 +26,11 @@ def overhead_report(
     default arguments, over the same group.
 
     Raises:
-        PreflightError: model without gpu or the reverse, or one of them is unknown.
+        PreflightError: neither a size nor a GPU, a model without one, or one that is unknown.
     """
+    hardware = None if request.gpu is None else select_hardware(HardwareInput(gpu=request.gpu))
     terms = overhead_terms(
-        gib_to_bytes(request.vram_total_gib), request.tensor_parallel_size, request.overhead_gb
+        _group_bytes(request, hardware), request.tensor_parallel_size, request.overhead_gb
     )
     total = sum(term.bytes or 0 for term in terms)
     report = OverheadReport(
@@ -38,7 +39,7 @@ def overhead_report(
         method="formula" if request.overhead_gb is None else "fixed",
         terms=report_terms(terms),
     )
-    runtime = _predicted(request, progress)
+    runtime = _predicted(request, hardware, progress)
     if runtime is None:
         return report
     fitted = runtime.budget_bytes * request.tensor_parallel_size
@@ -51,17 +52,32 @@ def overhead_report(
     )
 
 
-def _predicted(
-    request: OverheadRequest, progress: Callable[[str], None] | None
-) -> RuntimeMemory | None:
-    if request.model is None and request.gpu is None:
-        return None
-    if request.model is None or request.gpu is None:
-        missing = "gpu" if request.gpu is None else "model"
+def _group_bytes(request: OverheadRequest, hardware: Hardware | None) -> int:
+    """Memory of the group: as given, else that of as many of the GPUs."""
+    if request.vram_total_gib is not None:
+        return gib_to_bytes(request.vram_total_gib)
+    if hardware is None:
         raise InvalidRequest(
-            f"The comparison needs a {missing} too.", "Give model and gpu, or neither."
+            "Neither vram_total_gib nor gpu is given.", "Give one of them, such as gpu H100."
         )
-    hardware = select_hardware(HardwareInput(gpu=request.gpu))
+    return hardware.gpu.visible_bytes * request.tensor_parallel_size
+
+
+def _predicted(
+    request: OverheadRequest,
+    hardware: Hardware | None,
+    progress: Callable[[str], None] | None,
+) -> RuntimeMemory | None:
+    if request.model is None:
+        if hardware is not None and request.vram_total_gib is not None:
+            raise InvalidRequest(
+                "The comparison needs a model too.", "Give model and gpu, or leave gpu out."
+            )
+        return None
+    if hardware is None:
+        raise InvalidRequest(
+            "The comparison needs a gpu too.", "Give model and gpu, or leave model out."
+        )
     model = load_model(request.model, progress=progress)
     launch = resolve_for(
         model,

@@ -76,21 +76,21 @@ def checkpoints(model: Model, quantization: str = "auto") -> tuple[Checkpoint, .
 
 
 def coarser_checkpoints(model: Model) -> tuple[Checkpoint, ...]:
-    """Checkpoints with less precise weights that exist, and FP8 made while loading.
+    """Checkpoints with less precise weights that exist, one for each number of bits.
 
-    Of those known by name alone one for each number of bits that the catalogue has none of.
+    Those of the catalogue go before those known by name alone, and FP8 made while loading is
+    for models of which none is stored in 8 bits.
     """
+    found: dict[int, Checkpoint] = {}
     coarser = [item for item in checkpoints(model) if item.altered]
-    stored = [item for item in coarser if item.quantization == "auto"]
-    bits = {_bits(item.model) for item in stored if not item.model.assumed}
-    found: list[Checkpoint] = []
-    for item in stored:
-        if item.model.assumed and _bits(item.model) in bits:
-            continue
-        bits.add(_bits(item.model))
-        found.append(item)
-    online = [item for item in coarser if item.quantization != "auto" and _FP8_BITS not in bits]
-    return (*found, *online)
+    for item in sorted(coarser, key=lambda item: (item.quantization != "auto", _is_assumed(item))):
+        bits = _bits(item.model) if item.quantization == "auto" else _FP8_BITS
+        found.setdefault(bits, item)
+    return tuple(found.values())
+
+
+def _is_assumed(checkpoint: Checkpoint) -> bool:
+    return bool(checkpoint.model.assumed)
 
 
 def variants(model: Model) -> list[Model]:

@@ -99,7 +99,9 @@ def compare_cards(
     Raises:
         PreflightError: the model is not understood, or the workload is none.
     """
-    stored = checkpoints(model, request.quantization)
+    stored = sorted(
+        checkpoints(model, request.quantization), key=lambda item: bool(item.model.assumed)
+    )
     rows: list[Row] = []
     misses: list[Miss] = []
     for gpu in cards:
@@ -108,6 +110,9 @@ def compare_cards(
             progress(f"judging {gpu.name}")
         found = _Card()
         for checkpoint in stored:
+            if checkpoint.model.assumed and not model.assumed and found.rows:
+                # What is known by name alone is for cards that nothing else of it fits.
+                continue
             for row in _carrying(checkpoint, gpu, request, max_gpus, objective, prices, found):
                 found.rows.append(row)
         if found.rows:

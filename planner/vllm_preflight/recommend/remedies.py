@@ -6,7 +6,8 @@ remedy keeps the question: never a length below the workload, never fewer users.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ TOOL = "plan_deployment"
 # KV caches in FP8 are kept on every GPU; the kernels that read them need this much.
 _FP8_CAPABILITY = (8, 9)
 _MOST_REMEDIES = 4
+_MOST_OF_ONE_KIND = 3
+_MOST_SHARE = 0.95
 _ACCURACY = "some accuracy, which the checkpoint's own card or an evaluation must show"
 
 
@@ -91,13 +94,20 @@ def find_remedies(
                 (search.found if carries else partly).append(remedy)
                 if carries and changes is both:
                     break
+    share = _first(search, _larger_shares(search))
+    search.found = [*share, *search.found[:_MOST_OF_ONE_KIND]]
     for changes in (_more_gpus(search), _other_gpus(search)):
-        for change in changes:
-            remedy, carries = _try(search, change)
-            if remedy is not None and carries:
-                search.found.append(remedy)
-                break
+        search.found += _first(search, changes)
     return [*search.found[:_MOST_REMEDIES], *(partly[:1] if not search.found else [])]
+
+
+def _first(search: Search, changes: Iterable[Change]) -> list[Remedy]:
+    """The first of the changes that carries the workload."""
+    for change in changes:
+        remedy, carries = _try(search, change)
+        if remedy is not None and carries:
+            return [remedy]
+    return []
 
 
 def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> list[Remedy]:
@@ -106,8 +116,9 @@ def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> lis
         return []
     fewer = [count for count in PRACTICAL_COUNTS if count < choice.gpus]
     search = Search(model, request, choice, choice.hardware)
-    for change in _checkpoints(search):
-        for count in fewer:
+    changes = list(_checkpoints(search))
+    for count in fewer:
+        for change in changes:
             fields = {**change.fields, "gpus": count}
             text = f"{change.text} on {count} × {choice.hardware.gpu.name}"
             asked = Change(text, fields, change.gives_up, change.model)
@@ -139,6 +150,16 @@ def _settings(search: Search) -> Iterator[Change]:
     if request.kv_cache_dtype == "auto" and hardware.capability >= _FP8_CAPABILITY:
         fields = {"kv_cache_dtype": "fp8"}
         yield Change("an FP8 KV cache", fields, "a little accuracy in long contexts")
+
+
+def _larger_shares(search: Search) -> Iterator[Change]:
+    """More of each GPU's memory than was asked for, where others do not hold it."""
+    share, hardware = search.request.gpu_memory_utilization, search.choice.hardware
+    if share is None or search.request.free_vram_gb is not None or hardware.free_bytes is not None:
+        return
+    for step in range(math.floor(share * 20) + 1, round(_MOST_SHARE * 20) + 1):
+        fields = {"gpu_memory_utilization": step / 20}
+        yield Change(f"{step / 20:g} of each GPU's memory", fields, "memory of others")
 
 
 def _checkpoints(search: Search) -> Iterator[Change]:

@@ -297,7 +297,12 @@ def performance_terms(performance: Performance) -> list[Term]:
                 source="usual for the drafting method; hangs on the text",
             )
         )
-    return [*terms, *_links(machine, performance), *_intervals(performance)]
+    return [
+        *terms,
+        *_links(machine, performance),
+        *_percentiles_term(performance),
+        *_intervals(performance),
+    ]
 
 
 def _rate(name: str, value: float, unit: str) -> Term:
@@ -333,6 +338,25 @@ def _kernel_terms(performance: Performance) -> list[Term]:
             source=f"{facts.borrowed.sentence}, vLLM {kernel.release}; aiconfigurator-core 0.12.0",
         )
     return list(terms.values())
+
+
+def _percentiles_term(performance: Performance) -> list[Term]:
+    """How the percentiles of an arrival rate were reckoned; none without a rate."""
+    seen = performance.tails
+    if seen is None:
+        return []
+    return [
+        Term(
+            name="percentiles",
+            value=_rounded(seen.concurrency),
+            unit="requests in flight in one replica",
+            formula="by formula, not simulated: a birth and death process of those that decode, "
+            "a queue of prompts served once a step, busy periods",
+            basis="derived",
+            source="nine in ten within 10 % of a simulation of the scheduler, over random "
+            "workloads; least sure where prompts are longer than a step's budget",
+        )
+    ]
 
 
 def _links(machine: Machine, performance: Performance) -> list[Term]:

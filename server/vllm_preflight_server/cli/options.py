@@ -6,7 +6,9 @@ import argparse
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, cast, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from vllm_preflight.base.text import presentable
 from vllm_preflight.contract.request import RequestModel, ordered_fields
@@ -23,6 +25,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "to_version": ("--to",),
 }
 
+# More words than these make no line of help.
+_MOST_CHOICES = 8
 # Numbers of which only some are allowed; pydantic takes no text for such.
 _CHOSEN_NUMBERS = frozenset({"max_lora_rank"})
 
@@ -71,10 +75,28 @@ def command_parser(
         elif str(field.annotation) in ("<class 'bool'>", "bool | None"):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text)
         else:
-            metavar = name.rpartition("_")[2].upper()
+            metavar = _choices(field) or name.rpartition("_")[2].upper()
             names = (flag, *_ALIASES.get(name, ()))
             parser.add_argument(*names, dest=name, metavar=metavar, help=help_text)
     return parser
+
+
+def _choices(field: FieldInfo) -> str:
+    """The words a field takes, where it takes few: those that are published."""
+    extra = cast(object, field.json_schema_extra)
+    published = cast(Mapping[str, Any], extra).get("enum") if isinstance(extra, dict) else None
+    words: Sequence[object] = published or _literals(field.annotation)
+    if not 0 < len(words) <= _MOST_CHOICES:
+        return ""
+    return "{" + ",".join(map(str, words)) + "}"
+
+
+def _literals(annotation: Any) -> Sequence[object]:
+    """The values of a Literal, itself or in a union or an annotation."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    inner = (_literals(part) for part in get_args(annotation) if part is not type(None))
+    return next((found for found in inner if found), ())
 
 
 def add_output_options(parser: argparse.ArgumentParser, *, explain: bool = False) -> None:

@@ -27,6 +27,9 @@ from vllm_preflight_server.cli.terminal import (
     requests_text,
 )
 
+# Where the requests that fit take less of the cache's tokens than this, it is said why.
+_PART_OF_THE_CACHE = 0.6
+
 
 def plan(arguments: Sequence[str]) -> int:
     """Plan, print, and say by the exit code whether it starts."""
@@ -94,6 +97,10 @@ def _at_once(fit: Answer, startup: Answer) -> str:
     longest = min(full, fit["max_context_at_concurrency"])
     if longest > fit["context_tokens"]:
         text += f"; {requests_text(fit['concurrency'])} may be up to {longest:,} tokens long"
+    held = fit["max_concurrency_at_context"] * fit["context_tokens"]
+    if held < _PART_OF_THE_CACHE * startup.get("kv_cache_tokens", 0):
+        text += " (layers with a window or a state take as much for a short request as for a long"
+        text += " one, so the tokens alone would say more)"
     return f"{text}."
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.errors import InvalidRequest, PreflightError
 from vllm_preflight.base.strangers import without_folders
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.models import hub_reach
@@ -74,13 +74,14 @@ def _answered(question: dict[str, Any], progress: Any) -> dict[str, Any]:
     try:
         request = validate_request(spec.request, question["arguments"])
         with nullcontext() if question["folders"] else without_folders():
-            answered = answer_question(spec, request, progress)
+            answered = answer_question(spec, request, progress, whole=question["whole"])
     except PreflightError as error:
-        return {"refusal": str(error), **_state()}
+        return {"refusal": str(error), "code": error.code, **_state()}
     except MemoryError:
         return {
             "refusal": f"{spec.name} would need more than {_MOST_MEMORY >> 30} GiB of memory for "
             "what it was given. Give a smaller model folder, config or log.",
+            "code": InvalidRequest.code,
             **_state(),
             "retire": True,
         }

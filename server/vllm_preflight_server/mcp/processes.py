@@ -23,7 +23,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from vllm_preflight.base.errors import PreflightError
+from vllm_preflight.base.errors import error_of
 from vllm_preflight.models import hub_reach
 from vllm_preflight_server.mcp.own_process import LENGTH_BYTES, packed
 from vllm_preflight_server.mcp.question import Answered
@@ -56,6 +56,7 @@ class Question:
     arguments: Mapping[str, Any]
     folders: bool
     limit_s: float
+    whole: bool = False
 
 
 class Process:
@@ -82,6 +83,7 @@ class Process:
         frame = {
             "tool": question.tool,
             "arguments": dict(question.arguments),
+            "whole": question.whole,
             "folders": question.folders,
             "limit_s": question.limit_s,
             "hub": hub_reach.known(),
@@ -176,7 +178,7 @@ class Processes:
         if "bug" in told:
             raise BugThere(told["bug"])
         if "refusal" in told:
-            raise PreflightError(told["refusal"])
+            raise error_of(told["code"])(told["refusal"])
         picture = told["picture"]
         drawn = None if picture is None else base64.b64decode(picture)
         return Answered(told["answer"], told["drawn"], drawn)

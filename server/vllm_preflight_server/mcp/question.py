@@ -54,11 +54,16 @@ class ToolSpec(Generic[RequestT]):
     picture: Callable[[RequestT, Report], bytes | None] | None = None
 
 
-def answer_question(spec: ToolSpec[Any], request: RequestModel, progress: Progress) -> Answered:
-    """The answer of a tool, and its picture; raises PreflightError as the tool does."""
+def answer_question(
+    spec: ToolSpec[Any], request: RequestModel, progress: Progress, *, whole: bool = False
+) -> Answered:
+    """The answer of a tool, and its picture; raises PreflightError as the tool does.
+
+    `whole` leaves nothing out, whatever the tool shortens for a conversation.
+    """
     report = spec.answer(request, progress)
     drawn: dict[str, Any] = {}
-    if spec.brief is None or getattr(request, "detail", "concise") == "full":
+    if spec.brief is None or whole or getattr(request, "detail", "concise") == "full":
         structured = report.to_json_dict()
     else:
         structured = spec.brief(request, report)

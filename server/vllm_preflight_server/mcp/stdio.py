@@ -78,7 +78,7 @@ class _Wire:
         """Nothing is left: each line is written at once."""
 
     async def _line(self) -> bytes:
-        """The next line, cut above the limit; empty at the end of the input."""
+        """The next line; of one above the limit its start and its end. Empty at the end."""
         line = await anyio.to_thread.run_sync(
             self._reader.readline, MOST_MESSAGE_BYTES + 1, abandon_on_cancel=True
         )
@@ -87,15 +87,15 @@ class _Wire:
             rest = await anyio.to_thread.run_sync(
                 self._reader.readline, MOST_MESSAGE_BYTES + 1, abandon_on_cancel=True
             )
-        return line
+        return line if rest is line else line + rest[-_SEARCHED:]
 
     async def _accepted(self, line: bytes) -> str | None:
         """The line's text when it is a message; None after it was answered or is empty."""
         if not line.strip():
             return None
         if len(line) > MOST_MESSAGE_BYTES:
-            found = _ID.search(line, 0, _SEARCHED) or _ID.search(line, len(line) - _SEARCHED)
-            number = None if found is None else json.loads(found[1])
+            found = [*_ID.findall(line[:_SEARCHED])[:1], *_ID.findall(line[-_SEARCHED:])[-1:]]
+            number = json.loads(found[0]) if found else None
             await self._refuse(
                 INVALID_REQUEST,
                 f"A message has at most {MOST_MESSAGE_BYTES >> 20} MiB. Of a log, give the part "

@@ -41,7 +41,7 @@ from vllm_preflight_server.mcp.question import Answered, ToolSpec, answer_questi
 from vllm_preflight_server.mcp.remembered import Remembered, stands_alone
 from vllm_preflight_server.mcp.schema import input_schema, output_schema
 
-_MOST_THREADS = 8
+_MOST_THREADS = 2
 logger = logging.getLogger(__name__)
 
 # Where the page looks for what it draws, beside the structured answer.
@@ -102,7 +102,7 @@ class PlannerTool(Tool):
     def problem(self, error: Exception) -> Problem:
         """What to tell whoever asked of a failure; one that is a bug is logged here."""
         if isinstance(error, PreflightError):
-            return Problem(error.code, f"{error}")
+            return Problem(error.code, presentable(str(error)))
         if isinstance(error, TimeoutError):
             return Problem(
                 "timeout",
@@ -123,9 +123,15 @@ class PlannerTool(Tool):
         )
 
     async def answer(
-        self, request: RequestModel, report: Callable[[str], Coroutine[Any, Any, None]]
+        self,
+        request: RequestModel,
+        report: Callable[[str], Coroutine[Any, Any, None]],
+        *,
+        whole: bool = False,
     ) -> Answered:
         """The answer, worked out here, or in a process where strangers' words decide it.
+
+        `whole` leaves nothing out, whatever the tool shortens for a conversation.
 
         Raises:
             PreflightError: a value, model, Hub or GPU problem, in a sentence.
@@ -134,9 +140,9 @@ class PlannerTool(Tool):
         """
         with anyio.fail_after(self.limit_s):
             if self.processes is None:
-                return cast(Answered, await self._in_thread(request, report))
+                return cast(Answered, await self._in_thread(request, report, whole))
             with without_strangers():
-                answered = await self._in_thread(request, report)
+                answered = await self._in_thread(request, report, whole)
             if not isinstance(answered, NeedsOwnProcess):
                 return answered
             question = Question(
@@ -144,11 +150,15 @@ class PlannerTool(Tool):
                 request.model_dump(mode="json", exclude_unset=True),
                 folders=self.folders,
                 limit_s=self.limit_s,
+                whole=whole,
             )
             return await self.processes.answer(question, report, asks_hub=answered.asks_hub)
 
     async def _in_thread(
-        self, request: RequestModel, report: Callable[[str], Coroutine[Any, Any, None]]
+        self,
+        request: RequestModel,
+        report: Callable[[str], Coroutine[Any, Any, None]],
+        whole: bool,
     ) -> Answered | NeedsOwnProcess:
         """What a worker thread answers, which ends when the caller gives up."""
         stop = threading.Event()
@@ -160,7 +170,7 @@ class PlannerTool(Tool):
         def work() -> Answered | NeedsOwnProcess:
             try:
                 with stoppable(stop), nullcontext() if self.folders else without_folders():
-                    return answer_question(self.spec, request, progress)
+                    return answer_question(self.spec, request, progress, whole=whole)
             except NeedsOwnProcess as needed:
                 return needed
 

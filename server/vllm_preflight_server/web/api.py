@@ -33,6 +33,7 @@ from vllm_preflight_server.web.limits import MOST_BODY_BYTES
 from vllm_preflight_server.web.openapi import Document, openapi, readable
 
 PREFIX = "/api"
+_FULL = "full"
 LIVE_PATH = "/"
 _LIVE_POLICY = (
     "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; connect-src 'self'; "
@@ -155,14 +156,23 @@ def _asked(tool: PlannerTool) -> Handler:
             return Response(status_code=499)
         if not isinstance(given, dict):
             return problem(400, "invalid_request", "The body must be a JSON object of arguments.")
+        given = cast(dict[str, Any], given)
+        if given.get("detail") not in (None, _FULL):
+            return problem(400, "invalid_request", "Answers here are full: leave detail out.")
         try:
-            answered = await tool.answer(tool.read(cast(dict[str, Any], given)), silent)
+            answered = await tool.answer(tool.read(in_full(given, tool)), silent, whole=True)
         except Exception as error:
             found = tool.problem(error)
             return problem(_STATUS.get(found.code, 500), found.code, found.detail)
         return JSONResponse(answered.structured)
 
     return answer
+
+
+def in_full(given: dict[str, Any], tool: PlannerTool) -> dict[str, Any]:
+    """The arguments for an answer that leaves nothing out, as programs want it."""
+    shortens = "detail" in tool.spec.request.model_fields
+    return {**given, "detail": _FULL} if shortens else given
 
 
 def _kept(content: Callable[[], dict[str, Any]]) -> Handler:

@@ -147,6 +147,12 @@ def test_latent_caches_have_dtypes_of_their_own(
     assert (messages == []) if said is None else any(said in message for message in messages)
 
 
+def test_a_checkpoint_with_scales_takes_no_cache_in_e5m2() -> None:
+    (problem,) = launch_of(model="Qwen/Qwen3-8B-FP8", kv_cache_dtype="fp8_e5m2").problems
+    assert problem.message == "fp8_e5m2 kv-cache is not supported with fp8 checkpoints."
+    assert launch_of(kv_cache_dtype="fp8_e5m2").problems == ()
+
+
 @pytest.mark.parametrize(
     "model", ["deepseek-ai/DeepSeek-V2-Lite", "Qwen/Qwen3-Next-80B-A3B-Instruct"]
 )

@@ -16,6 +16,7 @@ from vllm_preflight.launch.flags.table import (
     lifetime,
     parser_of,
 )
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version
 
 LISTED = Path(__file__).parents[4] / "shared" / "data" / "vllm_0_33_flags.json"
@@ -42,6 +43,8 @@ TEXTS = {
     "--reasoning-parser": "deepseek_r1",
     "--tokenizer-mode": "auto",
     "--node-rank": "0",
+    "--config-format": "auto",
+    "--data-parallel-backend": "mp",
 }
 # What vLLM asks for beside a flag.
 BESIDE = {
@@ -49,6 +52,8 @@ BESIDE = {
     "--enable-reasoning": ["--reasoning-parser", "deepseek_r1"],
     "--enable-log-outputs": ["--enable-log-requests"],
     "--lora-modules": ["--enable-lora"],
+    "--enable-dbo": ["--all2all-backend", "deepep_low_latency"],
+    "--data-parallel-hybrid-lb": ["--data-parallel-size-local", "1"],
     "--enable-eplb": ["--enable-expert-parallel", "-tp", "2"],
     "--num-redundant-experts": ["--enable-eplb", "--enable-expert-parallel", "-tp", "2"],
 }
@@ -66,13 +71,19 @@ def fitting(argument: Argument) -> list[str]:
     return [value] * count
 
 
-def line(spelling: str, argument: Argument) -> str:
+def beside(argument: Argument, version: Version) -> list[str]:
+    """Words that the release asks for beside the flag."""
+    words = BESIDE.get(argument.flag, [])
+    return words if words and words[0] in parser_of(version).by_spelling else []
+
+
+def line(spelling: str, argument: Argument, version: Version = NEWEST_KNOWN) -> str:
     # --model is the positional argument's other name; early releases refuse it.
     model = [] if spelling.startswith("--model") and argument.flag == "--model" else ["m"]
     if spelling == "--config":
         return shlex.join(["vllm", "serve", *model, spelling, "absent.yaml"])
-    beside = BESIDE.get(argument.flag, [])
-    return shlex.join(["vllm", "serve", *model, spelling, *fitting(argument), *beside])
+    words = [*fitting(argument), *beside(argument, version)]
+    return shlex.join(["vllm", "serve", *model, spelling, *words])
 
 
 NEWEST = parser_of(NEWEST_KNOWN).by_spelling
@@ -83,8 +94,8 @@ def test_every_spelling_with_a_fitting_value_is_taken(spelling: str) -> None:
     argument = NEWEST[spelling]
     assert parse_command(line(spelling, argument)).refusal is None
     if argument.takes_value and argument.nargs is None and spelling != "--config":
-        beside = shlex.join(BESIDE.get(argument.flag, []))
-        attached = f"vllm serve m {spelling}={shlex.quote(fitting(argument)[0])} {beside}"
+        others = shlex.join(beside(argument, NEWEST_KNOWN))
+        attached = f"vllm serve m {spelling}={shlex.quote(fitting(argument)[0])} {others}"
         if argument.flag != "--model":
             assert parse_command(attached).refusal is None
     if spelling.startswith("--"):
@@ -125,7 +136,7 @@ def test_a_flag_is_refused_outside_its_releases(version: tuple[int, int, int]) -
         newest = max(v for v in known_releases() if exists(spelling, v))
         has = spelling in parser.by_spelling
         argument = parser.by_spelling.get(spelling) or parser_of(newest).by_spelling[spelling]
-        parsed = parse_command(line(spelling, argument), text)
+        parsed = parse_command(line(spelling, argument, version), text)
         life = lifetime(spelling)
         assert life is not None
         if has and parsed.refusal is not None:

@@ -6,9 +6,9 @@ import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.arguments import parse_command
+from vllm_preflight.launch.releases import release_allowed
 from vllm_preflight.launch.words.find import find_server_command
 from vllm_preflight.launch.words.images import platform_of_image
-from vllm_preflight.launch.words.packages import release_allowed
 
 IMAGE = "vllm/vllm-openai:v0.19.0"
 
@@ -149,6 +149,7 @@ def test_a_requirement_means_the_newest_release_it_allows(
         ("docker run vllm/vllm-openai:v0.19.0 --model X", "is given no GPU"),
         (f"kubectl run v --image={IMAGE} -- --model X", "is given no GPU"),
         (f"docker run --gpus device=0,1 {IMAGE} --model X", "--gpus '\"device=0,1\"'"),
+        (f"docker run --gpus all --env-file .env {IMAGE} --model X", "--env-file .env sets"),
         ("vllm serve X --served-model-name “q”", "Curly quotes"),
         ("vllm serve X; vllm serve Y", "more than one vLLM server"),
         ("case $1 in\n a) M=X;;\n *) M=Y;;\nesac\nvllm serve $M", "sets M more than once"),

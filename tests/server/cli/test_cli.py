@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -16,6 +17,7 @@ from tests.server.conftest import Ask, Cli
 
 from vllm_preflight import __version__
 from vllm_preflight_server.cli.main import COMMANDS, main
+from vllm_preflight_server.mcp.tools import TOOLS
 
 HEAVY = ("mcp", "pydantic", "huggingface_hub", "pynvml", "rich", "vllm_preflight.contract.inputs")
 PLAN = ("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16")
@@ -392,3 +394,24 @@ def test_arguments_of_a_call_that_are_no_json_are_answered_for_what_they_are(cli
     assert asked.returncode == 2
     assert "The second argument is not valid JSON" in asked.stderr
     assert "Write a JSON object" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        PLAN,
+        ("plan", "openai/gpt-oss-120b", "--gpu", "RTX 3090", "--gpus", "2"),
+        CHECK,
+        ("plan", "Qwen/Qwen3-8B", "--help"),
+        ("check", "--help"),
+    ],
+    ids=["plan", "does not start", "check", "help", "help of check"],
+)
+def test_the_command_line_names_no_tools(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    with contextlib.suppress(SystemExit):
+        main(list(words))
+    said = "".join(capsys.readouterr())
+    assert said
+    assert not [spec.name for spec in TOOLS if spec.name in said]

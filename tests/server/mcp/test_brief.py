@@ -175,3 +175,14 @@ def test_the_page_gets_what_it_draws_beside_a_brief_answer(ask: Ask) -> None:
     assert "output_tokens_per_s_per_request" in drawn["performance"]
     whole = ask("plan_deployment", {**PLANS["carries"], "detail": "full"})
     assert PAGE_META not in (whole.meta or {})
+
+
+@pytest.mark.parametrize("case", QUESTIONS)
+def test_tools_answer_without_words_of_the_command_line(ask: Ask, case: str) -> None:
+    tool, question = QUESTIONS[case]
+    for detail in ({}, {"detail": "full"} if tool in LONGEST else {}):
+        shown = text_of(ask(tool, {**question, **detail}))
+        assert "vllm-preflight " not in shown
+        assert not re.search(
+            r"--(gpus?|concurrency|prompt-tokens|explain|report|limit)(?![\w-])", shown
+        )

@@ -15,6 +15,15 @@ from mcp import Client
 from mcp.types import CallToolResult
 from tests.server.conftest import text_of
 
+from vllm_preflight.base.errors import (
+    HubUnavailable,
+    InvalidRequest,
+    PreflightError,
+    UnknownGpu,
+    UnknownModel,
+    UnsupportedArchitecture,
+    error_of,
+)
 from vllm_preflight_server.mcp import processes
 from vllm_preflight_server.mcp.app import build_server
 from vllm_preflight_server.mcp.processes import Processes
@@ -119,6 +128,14 @@ def test_a_refusal_is_the_same_in_a_process(tmp_path: Path) -> None:
     (answer,) = _asked(("inspect_model", {"model": str(tmp_path)}))
     assert answer.is_error
     assert "'zz'" in text_of(answer)
+
+
+@pytest.mark.parametrize(
+    "kind", [InvalidRequest, UnknownModel, UnsupportedArchitecture, HubUnavailable, UnknownGpu]
+)
+def test_a_refusal_keeps_its_code_on_its_way(kind: type[PreflightError]) -> None:
+    assert error_of(kind.code) is kind
+    assert error_of("no such code") is PreflightError
 
 
 def test_a_long_log_is_read_in_a_process(started: list[processes.Process]) -> None:

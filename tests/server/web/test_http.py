@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ class Answer:
 class Server:
     process: subprocess.Popen[str]
     port: int
+    # What it wrote to stderr, once it has ended.
+    errors: str = ""
 
     @property
     def url(self) -> str:
@@ -53,7 +55,7 @@ class Server:
                 "Accept": "application/json, text/event-stream",
             }
         given = usual | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         try:
             connection.request(method, path, body, given)
             response = connection.getresponse()
@@ -79,10 +81,16 @@ def modern_meta(revision: str = "2026-07-28") -> dict[str, Any]:
 
 
 @contextmanager
-def served(*options: str, **environment: str) -> Generator[Server]:
-    """`serve --http` on a free port until the block ends; it must then stop cleanly."""
+def served(*options: str, files: int | None = None, **environment: str) -> Generator[Server]:
+    """`serve --http` on a free port until the block ends; it must then stop cleanly.
+
+    With `files` it may open so many.
+    """
+    command = [*COMMAND, *options]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     process = subprocess.Popen(
-        [*COMMAND, *options],
+        command,
         env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -99,20 +107,21 @@ def served(*options: str, **environment: str) -> Generator[Server]:
         _wait_until_healthy(server)
         yield server
     finally:
-        process.terminate()
-        output, errors = process.communicate(timeout=20)
+        if process.poll() is None:
+            process.terminate()
+        output, errors = process.communicate(timeout=60)
+        server.errors = errors
     assert process.returncode == 0, errors
     assert output == ""
     assert "Traceback" not in errors
 
 
 def _wait_until_healthy(server: Server) -> None:
-    for _ in range(150):
-        try:
+    # The socket is open before a worker is there to take what comes.
+    for _ in range(12):
+        with suppress(TimeoutError):
             assert server.ask("GET", "/healthz").body == '{"status":"ok"}'
             return
-        except ConnectionRefusedError:
-            anyio.run(anyio.sleep, 0.1)
     raise AssertionError("the server does not listen")
 
 

@@ -7,11 +7,16 @@ Source: vLLM platforms/cuda.py (get_attn_backend_cls) and v1/attention/backend.p
 
 from __future__ import annotations
 
-from vllm_preflight.launch.acceptance.named import ATTENTION_VARIABLE, has_name
-from vllm_preflight.launch.acceptance.tables import span_of, table
+from vllm_preflight.launch.acceptance.tables import (
+    ATTENTION_VARIABLE,
+    has_name,
+    span_of,
+    table,
+)
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.models.architecture import (
+    Architecture,
     AttentionCache,
     CompressedCache,
     LatentCache,
@@ -21,6 +26,8 @@ from vllm_preflight.models.architecture import (
 _CHECKED_SINCE: Version = (0, 11, 1)
 _VARIABLE_UNTIL: Version = (0, 15, 0)
 _V0_UNTIL: Version = (0, 11, 0)
+_SINK_WORDS_SINCE: Version = (0, 18, 0)
+_HOPPER_SINKS_SINCE: Version = (0, 30, 0)
 # Capabilities that the table was made for; of others it says nothing.
 _KNOWN = frozenset({70, 75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121})
 
@@ -49,7 +56,11 @@ def check_asked_backend(inputs: LaunchInputs) -> None:
             f"no {written}",
         )
         return
-    reasons = [*_of_model(inputs, facts.get("mla")), *_of_gpu(inputs, facts.get("capabilities"))]
+    reasons = [
+        *_of_model(inputs, facts.get("mla")),
+        *_of_sinks(inputs, name),
+        *_of_gpu(inputs, facts.get("capabilities")),
+    ]
     if reasons:
         inputs.notes.problems.append(
             LaunchProblem(
@@ -58,6 +69,15 @@ def check_asked_backend(inputs: LaunchInputs) -> None:
                 (f"no {written}",),
             )
         )
+
+
+def has_sinks(architecture: Architecture) -> bool:
+    """Whether the model's attention has sinks, which few back ends have kernels for."""
+    return any(
+        weight.name.endswith("sinks")
+        for layer in architecture.layer_counts
+        for weight in layer.weights
+    )
 
 
 def falls_back_to_v0(inputs: LaunchInputs) -> str | None:
@@ -91,6 +111,21 @@ def _of_model(inputs: LaunchInputs, for_latent: bool | None) -> list[str]:
     if latent == for_latent:
         return []
     return ["MLA not supported" if latent else "non-MLA not supported"]
+
+
+def _of_sinks(inputs: LaunchInputs, name: str) -> list[str]:
+    """Ampere and Ada have no kernels for attention sinks in these, Hopper some only later.
+
+    Source: flashinfer.py (supports_sink), fa_utils.py (flash_attn_supports_sinks).
+    """
+    capability, version = inputs.gpu.compute_capability, inputs.notes.version
+    if capability is None or not has_sinks(inputs.architecture):
+        return []
+    early = capability[0] == 9 and name == "FLASHINFER" and version < _HOPPER_SINKS_SINCE
+    if not early and (capability[0] != 8 or name not in {"FLASHINFER", "FLASH_ATTN"}):
+        return []
+    words = "attention sinks" if version >= _SINK_WORDS_SINCE else "sink setting"
+    return [f"{words} not supported"]
 
 
 def _of_gpu(inputs: LaunchInputs, capabilities: list[int] | None) -> list[str]:

@@ -25,6 +25,8 @@ _NVFP4 = frozenset({"nvfp4", "nvfp4_4over6"})
 _SIZED = frozenset({"auto"}) | _PLAIN | _FP8 | _PER_TOKEN_HEAD | _LATENT_ROWS | _NVFP4
 # Back ends that only ROCm's list of them has (platforms/rocm.py).
 _ROCM_ONLY = ("octave_", "ultraquant_")
+# Methods whose attention layers read scales (BaseKVCacheMethod).
+_SCALED_CHECKPOINTS = frozenset({"fp8", "modelopt"})
 # The first release that refuses a 16-bit cache of another dtype than the model's.
 _SAME_FLOAT_SINCE: Version = (0, 33, 0)
 # Below capability 8.0 FlashInfer was the only back end with FP8, and left in this release.
@@ -73,11 +75,16 @@ def check_kv_cache_dtype(dtype: str, gpu: Gpu, notes: Notes) -> bool:
     return True
 
 
-def check_plain_cache(requested: str, dtype: str, notes: Notes) -> None:
-    """Note vLLM's refusal of a 16-bit cache that is not of the model's dtype.
+def check_requested_cache(requested: str, dtype: str, stored: str, notes: Notes) -> None:
+    """Note vLLM's refusal of a cache dtype beside the model's or the checkpoint's.
 
-    Source: vLLM 0.33 config/vllm.py (_reject_mismatched_float_kv_cache).
+    `stored` is the checkpoint's quantisation method. Source: vLLM 0.33 config/vllm.py
+    (_reject_mismatched_float_kv_cache); attention/layer.py of 0.8 on.
     """
+    if requested == "fp8_e5m2" and stored in _SCALED_CHECKPOINTS:
+        notes.refuse(
+            "fp8_e5m2 kv-cache is not supported with fp8 checkpoints.", "--kv-cache-dtype fp8"
+        )
     if requested not in _PLAIN or requested == dtype or notes.version < _SAME_FLOAT_SINCE:
         return
     notes.refuse(

@@ -13,6 +13,8 @@ from vllm_preflight.launch.versions import parse_version
 
 Span = Mapping[str, Any]
 
+# Until 0.15 the attention back end was named by it.
+ATTENTION_VARIABLE = "VLLM_ATTENTION_BACKEND"
 _MINORS_AHEAD = 2
 
 
@@ -63,3 +65,8 @@ def releases_with(spans: Sequence[Span], version: Version) -> str | None:
         return f"vLLM {later[0]['since']}{until}"
     earlier = [span for span in spans if "until" in span]
     return f"vLLM {earlier[-1]['until']}" if earlier else None
+
+
+def has_name(kind: str, name: str, version: Version) -> bool:
+    """Whether a release has a name of a kind in `names.json`."""
+    return name in names_in(table("names")[kind], version)

@@ -279,7 +279,9 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
 
 
-def refuse_model(name: str, origin: Sequence[int], words: Sequence[str]) -> Refusal | None:
+def refuse_model(
+    name: str, origin: Sequence[int] = (), words: Sequence[str] = ()
+) -> Refusal | None:
     """The refusal of a model's name that is quoted by a word processor, or an address.
 
     `origin` are the indices of the `words` that name it.

@@ -54,7 +54,8 @@ class Container:
     `words` is what runs, entry point first; `arguments` what the image's own entry point
     gets, meant for vLLM where `is_server`. `head` is the last word before these. `visible`
     limits the GPUs; `hands_gpus` is false where no option hands any in; `inherits` says that
-    the shell's environment reaches it; `odd_gpus` is a list of GPUs that Docker refuses.
+    the shell's environment reaches it; `odd_gpus` is a list of GPUs that Docker refuses;
+    `env_files` are files of variables.
     """
 
     image: Expanded
@@ -67,6 +68,7 @@ class Container:
     hands_gpus: bool = True
     inherits: bool = False
     odd_gpus: str | None = None
+    env_files: tuple[str, ...] = ()
 
 
 @dataclass
@@ -81,6 +83,7 @@ class _Options:
     gpus: list[str] = field(default_factory=list[str])
     devices: list[str] = field(default_factory=list[str])
     limits: list[str] = field(default_factory=list[str])
+    env_files: list[str] = field(default_factory=list[str])
 
     def take(self, option: str, value: Expanded) -> None:
         """One option with its value."""
@@ -90,6 +93,8 @@ class _Options:
             self.environment[name] = Expanded(match[2], value.missing) if match else None
         elif option == "--entrypoint":
             self.entry = value
+        elif option == "--env-file":
+            self.env_files.append(value.text)
         elif option == "--image":
             self.image = value
         elif option in {"--limits", "--overrides"}:
@@ -175,6 +180,7 @@ def _container(options: _Options, image: Expanded, rest: Sequence[Expanded]) -> 
         options.visible(),
         options.handing or "NVIDIA_VISIBLE_DEVICES" in options.environment,
         odd_gpus=odd,
+        env_files=tuple(options.env_files),
     )
 
 

@@ -358,6 +358,8 @@ def _handed_on(variables: Variables) -> Variables:
 
 
 def _container_notes(container: Container) -> Iterator[str]:
+    for name in container.env_files:
+        yield f"The variables that --env-file {name} sets are not read."
     if container.odd_gpus is not None:
         yield (
             f"Docker reads --gpus {container.odd_gpus} as two settings and refuses them: write "

@@ -108,7 +108,7 @@ def calibrate(
         stage_activation_bytes=tuple(max(0, a + peak) for a in runtime.stage_activation_bytes),
         non_torch_bytes=max(0, runtime.non_torch_bytes + _shift(calibration.non_torch_gib)),
         cuda_graph_bytes=max(0, runtime.cuda_graph_bytes + _shift(calibration.cuda_graph_gib)),
-        terms=(*runtime.terms, *_terms(calibration)),
+        worded=lambda: (*runtime.terms, *_terms(calibration)),
     )
     if calibration.non_torch_gib is not None:
         spread = min(runtime.spread_bytes, gib_to_bytes(_SPREAD_GIB))

@@ -8,8 +8,9 @@ explains is fitted on start-ups of many sources (`coefficients.json`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from vllm_preflight.base.terms import Term
 from vllm_preflight.base.units import BYTES_TO_GIB
@@ -51,7 +52,7 @@ class RuntimeMemory:
         spread_bytes: standard deviation of that difference.
         surprise_share, surprise_size: share of start-ups that lie far outside, and the median
             of how far, as a share of the GPU's memory.
-        terms: every contribution, with formula, basis and source.
+        worded: what gives `terms`.
     """
 
     activation_bytes: int
@@ -69,7 +70,12 @@ class RuntimeMemory:
     spread_bytes: int
     surprise_share: float
     surprise_size: float
-    terms: tuple[Term, ...]
+    worded: Callable[[], tuple[Term, ...]] = field(repr=False, compare=False)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """Every contribution, with formula, basis and source."""
+        return self.worded()
 
     @property
     def budget_bytes(self) -> int:
@@ -113,7 +119,8 @@ def runtime_memory(
         spread_bytes=round(spread),
         surprise_share=coefficients.find("surprise_share", launch.version, parts.traits).value,
         surprise_size=coefficients.find("surprise_size", launch.version, parts.traits).value,
-        terms=(
+        # A search asks for the figures of many launches, and for the words of one.
+        worded=lambda: (
             *_terms(launch, "activation", phase, f"largest phase: {name}"),
             *_terms(launch, "non_torch", parts.non_torch),
             *_terms(launch, "cuda_graph", graphs, "" if charged else "outside the budget"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_preflight.performance.arrivals.lives import Life
 from vllm_preflight.performance.arrivals.quantiles import Quantiles, of_weighted
@@ -61,8 +61,9 @@ def tails(replica: Replica, rate: float) -> Tails | None:
     per_step = 1 / (max(steps, 1.0) * replica.tokens_per_step)
     if life.mean * per_step > crowd.tpot:
         # Slower tokens mean more that decode beside a prompt.
-        present = rate * life.mean * per_step * replica.tokens_per_step * steps
-        queue = _Queue(replica, rate, min(present, replica.most_running), like=queue)
+        present = min(rate * life.mean, replica.most_running)
+        crowd = crowd.with_number(present, life.dispersion * present)
+        queue = _Queue(replica, rate, present, like=queue)
         firsts = queue.firsts(crowd.empty)
         life = _life(replica, rate, crowd, queue, firsts)
     firsts = _admitted(firsts, crowd)
@@ -104,7 +105,6 @@ class _Crowd:
     """
 
     mean: float
-    variance: float
     empty: float
     tpot: float
     beside: float
@@ -113,6 +113,31 @@ class _Crowd:
     share: float
     queued: float
     queue_seconds: float
+    turns: _Turns
+
+    def with_number(self, mean: float, variance: float) -> _Crowd:
+        """The same, where so many decode on average: a life sees few of them, or many.
+
+        Two numbers stand for all, of that mean and variance, the lower within a standard
+        deviation; turns grow faster than the number, so that the mean turn is longer than
+        that of the mean.
+        """
+        turns, most = self.turns, self.turns.most
+        near = min(mean + 1, most)
+        gap = min(math.sqrt(max(variance, 1e-12)), max(near - 1, 1e-6))
+        low = variance / (variance + gap * gap)
+        above = min(near + variance / gap, most)
+        turn = low * turns(near - gap) + (1 - low) * turns(above)
+        prompt, share = turns.prompts(mean)
+        return replace(
+            self,
+            mean=mean,
+            tpot=turn / turns.tokens_per_step,
+            beside=max(0.0, turns.quiet(near) - turns.quiet(near - 1)),
+            prompt=prompt,
+            uneven=turns.unevenness(near),
+            share=share,
+        )
 
 
 def _life(
@@ -162,7 +187,6 @@ def _crowd(replica: Replica, rate: float) -> _Crowd | None:
     beyond = weights[-1] * load / (1 - load) if full else 0.0
     total += beyond
     mean = (sum(n * weight for n, weight in enumerate(weights)) + number * beyond) / total
-    second = sum(n * n * weight for n, weight in enumerate(weights)) + number**2 * beyond
     if turn_of.full(mean):
         return None
     prompt, share = turn_of.prompts(mean)
@@ -173,7 +197,6 @@ def _crowd(replica: Replica, rate: float) -> _Crowd | None:
     near = min(mean + 1, replica.most_running)
     return _Crowd(
         mean=mean,
-        variance=second / total - mean * mean,
         empty=weights[0] / total,
         tpot=turn / replica.tokens_per_step,
         beside=max(0.0, turn_of.quiet(near) - turn_of.quiet(near - 1)),
@@ -182,6 +205,7 @@ def _crowd(replica: Replica, rate: float) -> _Crowd | None:
         share=share,
         queued=(beyond + (weights[-1] if full else 0.0)) / total,
         queue_seconds=turns[-1] * steps / number / (1 - load) / 2 if full else 0.0,
+        turns=turn_of,
     )
 
 
@@ -193,7 +217,8 @@ class _Turns:
 
     def __init__(self, replica: Replica, rate: float) -> None:
         self._replica, self._rate = replica, rate
-        most = replica.most_running
+        self.most, self.tokens_per_step = replica.most_running, replica.tokens_per_step
+        most = self.most
         points = max(2, math.ceil(math.log2(most + 1) * _POINTS_A_DOUBLING))
         self._grid = [most ** (point / (points - 1)) for point in range(points)]
         self._turns = [self._turn(number) for number in self._grid]

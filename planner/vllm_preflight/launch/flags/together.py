@@ -22,6 +22,14 @@ _REASONING_SWITCH_UNTIL: Version = (0, 9, 0)
 _OUTPUT_LOGS_SINCE: Version = (0, 11, 0)
 _REQUEST_METRICS_SINCE: Version = (0, 25, 0)
 _KEEP_ALIVE_SINCE: Version = (0, 33, 0)
+_RANKS_SINCE: Version = (0, 9, 0)
+_RANK_BACKENDS_SINCE: Version = (0, 9, 1)
+_EXPERTS_VARIABLE = "VLLM_ALL2ALL_BACKEND"
+_EXPERTS_VARIABLE_UNTIL: Version = (0, 16, 0)
+# Until then the back end was named by the variable alone.
+_MICROBATCHES_SINCE: Version = (0, 11, 1)
+_NIXL_SINCE: Version = (0, 24, 0)
+_MOST_SEEDS = 2**32
 _LOCAL_RANKS_SINCE: Version = (0, 9, 0)
 _REDUNDANT_SINCE: Version = (0, 9, 2)
 _BALANCED_EXPERTS_SINCE: Version = (0, 10, 0)
@@ -42,12 +50,16 @@ _LIMITS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-def refuse_together(given: Arguments, version: Version) -> Refusal | None:
+def refuse_together(
+    given: Arguments, environment: Mapping[str, str], version: Version
+) -> Refusal | None:
     """The first refusal of arguments that each could be taken alone.
 
     `given` are the arguments by their destination, the later of two winning.
     """
     values = {name: item.value for name, item in given.items() if not item.missing}
+    if _EXPERTS_VARIABLE in environment and version < _EXPERTS_VARIABLE_UNTIL:
+        values["all2all_backend"] = environment[_EXPERTS_VARIABLE]
     for rule in (_front_end, _ports, _numbers, _drafts, _experts, _machines, _adapters):
         for message, *remedies in rule(values, version):
             return Refusal(message, "", tuple(remedies))
@@ -90,6 +102,9 @@ def _ports(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str, .
 
 def _numbers(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str, ...]]:
     """Numbers outside what the release's config classes take."""
+    seed = values.get("seed")
+    if seed is not None and not 0 <= seed < _MOST_SEEDS:
+        yield ("ValueError: Seed must be between 0 and 2**32 - 1", "--seed 0")
     limited = table("names")["number_limits"]
     for name in limited.keys() & values.keys():
         value, span = values[name], span_of(limited[name], version)
@@ -146,7 +161,23 @@ def _machines(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str
             f"data_parallel_size_local ({local}) must be <= data_parallel_size ({dp})",
             f"--data-parallel-size {local}",
         )
+    rank = values.get("data_parallel_rank")
+    if rank is not None and dp > 1 and not 0 <= rank < dp and version >= _RANKS_SINCE:
+        yield (f"data_parallel_rank ({rank}) must be in the range [0, {dp})",)
+    backend = values.get("data_parallel_backend")
+    if backend not in {None, "mp", "ray"} and version >= _RANK_BACKENDS_SINCE:
+        yield (
+            f"data_parallel_backend can only be ray or mp, got {backend}",
+            "--data-parallel-backend mp",
+        )
     nodes = values.get("nnodes") or 1
+    if values.get("data_parallel_hybrid_lb") and local is None and rank is None and nodes == 1:
+        yield (
+            f"{_LAYOUT_WORDS}`--data-parallel-hybrid-lb` requires `--data-parallel-size-local`."
+            if version >= _LAYOUT_WORDS_SINCE
+            else "data_parallel_size_local must be set to use data_parallel_hybrid_lb.",
+        )
+    yield from _microbatches(values, version)
     if nodes <= 1:
         return
     worded = version >= _LAYOUT_WORDS_SINCE
@@ -159,14 +190,31 @@ def _machines(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str
             if worded
             else f"world_size={world} must be divisible by nnodes={nodes}.",
         )
-    rank = values.get("node_rank") or 0
-    if rank >= nodes:
+    node = values.get("node_rank") or 0
+    if node >= nodes:
         yield (
             f"{_LAYOUT_WORDS}`--node-rank` must be between 0 and {nodes - 1}; got `--node-rank "
-            f"{rank}`. Set it to this node's zero-based index."
+            f"{node}`. Set it to this node's zero-based index."
             if worded
-            else f"node_rank={rank} must be less than nnodes={nodes}.",
+            else f"node_rank={node} must be less than nnodes={nodes}.",
             f"--node-rank {nodes - 1}",
+        )
+
+
+def _microbatches(values: Mapping[str, Any], version: Version) -> Iterator[tuple[str, ...]]:
+    """Two batches at once need a back end of expert parallelism that overlaps them."""
+    overlapped = values.get("enable_dbo") or (values.get("ubatch_size") or 0) > 1
+    if not overlapped or version < _MICROBATCHES_SINCE:
+        return
+    known = ["deepep_low_latency", "deepep_high_throughput"]
+    if version >= _NIXL_SINCE:
+        known.append("nixl_ep")
+    backend = values.get("all2all_backend") or "allgather_reducescatter"
+    if backend not in known:
+        yield (
+            f"Microbatching currently only supports the {', '.join(known)} all2all backends. "
+            f"{backend} is not supported.",
+            f"--all2all-backend {known[0]}",
         )
 
 

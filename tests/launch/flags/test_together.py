@@ -48,6 +48,12 @@ def test_arguments_that_vllm_refuses_together(words: str, release: str, said: st
     assert found is None if said is None else found is not None and said in found
 
 
+@pytest.mark.parametrize(("release", "taken"), [("0.15.1", True), ("0.16.0", False)])
+def test_a_variable_named_the_back_end_of_experts(release: str, taken: bool) -> None:
+    line = "VLLM_ALL2ALL_BACKEND=deepep_low_latency vllm serve m --enable-dbo"
+    assert (parse_command(line, release).refusal is None) is taken
+
+
 @pytest.mark.parametrize(
     ("words", "release", "said"),
     [

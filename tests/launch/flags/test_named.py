@@ -8,8 +8,7 @@ from importlib import resources
 import pytest
 
 from vllm_preflight.contract.check import StartupRequest, StartupResponse
-from vllm_preflight.launch.acceptance.named import has_name
-from vllm_preflight.launch.acceptance.tables import table
+from vllm_preflight.launch.acceptance.tables import has_name, table
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, parse_version
 from vllm_preflight.questions.check import predict_startup
@@ -57,6 +56,10 @@ def refused(words: str, release: str = "0.33.0", before: str = "") -> str | None
         ("--attention-backend flash_attn", "0.33.0", None),
         ("--attention-backend auto", "0.33.0", None),
         ("--attention-backend auto", "0.17.0", "Unknown attention backend: 'AUTO'"),
+        ("--config-format foo", "0.33.0", "Unknown config format `foo`"),
+        ("--config-format mistral", "0.10.2", None),
+        ('-cc \'{"custom_ops": ["foo"]}\'', "0.33.0", "Invalid syntax 'foo' for custom op"),
+        ('-cc \'{"custom_ops": ["none", "+foo"]}\'', "0.33.0", None),
         ("-cc.cudagraph_mode FOO", "0.33.0", "KeyError: 'FOO'"),
         ("-cc.cudagraph_mode piecewise", "0.33.0", None),
         ("-cc.mode 9", "0.33.0", "Input should be 0, 1, 2 or 3"),
@@ -117,6 +120,12 @@ def check(line: str, gpu: str = "H100", release: str = "0.33.0") -> StartupRespo
         ("deepseek-ai/DeepSeek-V2-Lite --attention-backend FLASHMLA", "H100", "0.33.0", None),
         ("deepseek-ai/DeepSeek-V2-Lite --attention-backend FLASH_ATTN", "H100", "0.33.0", "MLA"),
         ("Qwen/Qwen3-8B --attention-backend TORCH_SDPA", "H100", "0.33.0", "be registered"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.14.0", "sink setting"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.29.0", "attention sinks"),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "H100", "0.30.0", None),
+        ("openai/gpt-oss-20b --attention-backend FLASHINFER", "B200", "0.14.0", None),
+        ("openai/gpt-oss-20b --attention-backend TRITON_ATTN", "L40S", "0.33.0", None),
+        ("openai/gpt-oss-20b --attention-backend FLASH_ATTN", "L40S", "0.33.0", "sinks"),
     ],
 )
 def test_a_back_end_that_does_not_fit(line: str, gpu: str, release: str, said: str | None) -> None:

@@ -12,14 +12,18 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from vllm_preflight.launch.acceptance.tables import names_in, releases_with, table
+from vllm_preflight.launch.acceptance.tables import (
+    ATTENTION_VARIABLE,
+    names_in,
+    releases_with,
+    table,
+)
 from vllm_preflight.launch.flags.parser import Given
 from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.flags.values import shortened
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 
-ATTENTION_VARIABLE = "VLLM_ATTENTION_BACKEND"
 # The releases that read the variable by a closed list, from the first to the first without.
 _VARIABLE_CLOSED: tuple[Version, Version] = ((0, 11, 0), (0, 15, 0))
 # Until then a parser of reasoning is looked at with --enable-reasoning alone.
@@ -32,7 +36,9 @@ _AUTO_BACKEND_SINCE: Version = (0, 18, 0)
 # How back ends of the V1 engine ended at first.
 _FIRST_V1_NAMES = "_VLLM_V1"
 _MODES_SINCE: Version = (0, 11, 1)
+_OPERATORS_SINCE: Version = (0, 11, 0)
 _LEVELS = range(4)
+_MOST_LISTED = 12
 # Shorter values name no file (len(args.tool_parser_plugin) > 3).
 _SHORTEST_PLUGIN = 4
 
@@ -52,6 +58,7 @@ def refuse_names(
         _variable(environment, version),
         _executor(given, version),
         _compilation(given, version),
+        _config_format(given, version),
         _connector(given, version),
         _loader(given, version),
         _tokenizer(given, version),
@@ -67,11 +74,6 @@ def unread_variables(environment: Mapping[str, str], version: Version) -> list[s
             "--attention-backend took its place."
         ]
     return []
-
-
-def has_name(kind: str, name: str, version: Version) -> bool:
-    """Whether a release has a name of a kind in `names.json`."""
-    return name in names_in(table("names")[kind], version)
 
 
 def _parsers(given: Arguments, version: Version) -> Iterator[Refusal]:
@@ -150,11 +152,27 @@ def _compilation(given: Arguments, version: Version) -> Iterator[Refusal]:
         yield from _unknown(
             "compilation_mode", mode.upper(), {}, version, "Invalid compilation mode: {name}"
         )
+    operators: object = config.get("custom_ops")
+    for name in cast(list[object], operators) if isinstance(operators, list) else ():
+        plain = isinstance(name, str) and (name in {"all", "none"} or name[:1] in {"+", "-"})
+        if not plain and version >= _OPERATORS_SINCE:
+            yield Refusal(
+                f"Invalid syntax '{name}' for custom op, must be 'all', 'none', '+op' or '-op' "
+                "(where 'op' is the registered op name)",
+            )
     level = config.get("level") if mode is None else mode
     if isinstance(level, int) and not isinstance(level, bool) and level not in _LEVELS:
         said = "1 validation error for CompilationConfig: mode: Input should be 0, 1, 2 or 3"
         early = f"AssertionError: the compilation level is 0 to 3, not {level}."
         yield Refusal(said if version >= _MODES_SINCE else early)
+
+
+def _config_format(given: Arguments, version: Version) -> Iterator[Refusal]:
+    name = _text(given, "config_format")
+    if name:
+        yield from _unknown(
+            "config_format", name.lower(), given, version, "Unknown config format `{name}`"
+        )
 
 
 def _connector(given: Arguments, version: Version) -> Iterator[Refusal]:
@@ -216,7 +234,8 @@ def _unknown(
     near = [renamed] if renamed in known else near
     release = format_version(version)
     elsewhere = f" {turn} has {name}." if turn else ""
-    listed = "" if near else f" It has {shortened(', '.join(known))}"
+    more = ", …" if len(known) > _MOST_LISTED else ""
+    listed = "" if near else f" It has {', '.join(known[:_MOST_LISTED])}{more}"
     item = given.get(kind)
     flag = f"{item.spelling} " if item is not None else f'"{key}": ' if key else ""
     yield Refusal(
