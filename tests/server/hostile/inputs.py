@@ -191,6 +191,10 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
         "predict_startup",
         {"command": "vllm serve " + "'" * 9_999, "gpu": "H100"},
     ),
+    "command of keys in keys": (
+        "predict_startup",
+        {"command": "vllm serve a --hf-overrides." + "a." * 20_000 + "x 1", "gpu": "H100"},
+    ),
     "command of dots": (
         "predict_startup",
         {"command": "vllm serve a " + "--x.y.z=1 " * 900, "gpu": "H100"},

@@ -21,6 +21,8 @@ from vllm_preflight.launch.launch import Version
 _MODEL_OPTION_SINCE: Version = (0, 11, 1)
 _SERVED_NAME_RULE_SINCE: Version = (0, 17, 0)
 _DOTTED_SINCE: Version = (0, 9, 0)
+# Deeper objects end vLLM too, where it writes them as JSON.
+_DEEPEST = 100
 _LISTS_SINCE: Version = (0, 9, 2)
 # Until then underscores of the keys after the dot became dashes too.
 _KEYS_KEPT_SINCE: Version = (0, 9, 1)
