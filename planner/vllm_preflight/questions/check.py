@@ -14,6 +14,7 @@ from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.acceptance.methods import ALLOW_DEPRECATED
 from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.flags.refusals import Refusal
@@ -346,7 +347,12 @@ def _unsupported(
     error: UnsupportedArchitecture,
 ) -> StartupResponse:
     version = parse_version(request.vllm_version)
-    refused = refused_config(error.config, version, trust_remote_code=request.trust_remote_code)
+    refused = refused_config(
+        error.config,
+        version,
+        trust_remote_code=request.trust_remote_code,
+        allow_deprecated=bool(parsed.extra.get(ALLOW_DEPRECATED)),
+    )
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
     sentence = f"not modelled: {error.message}"
     outcome: Outcome = "not_modelled"
