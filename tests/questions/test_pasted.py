@@ -169,6 +169,11 @@ def test_a_config_file_that_is_here_decides(tmp_path: Path) -> None:
          "--swap-space was last in"),
         (f"alias q='vllm serve {Q8} --swap-space 4'\nq --port 80", f"vllm serve {Q8} --port 80",
          "--swap-space was last in"),
+        (f"vllm serve {Q8} --cuda-graph-sizes 8", f"vllm serve {Q8} --max-cudagraph-capture-size=8",
+         "--cuda-graph-sizes was last in"),
+        (f"vllm serve {Q8} --guided-decoding-disable-any-whitespace --port 80",
+         f"vllm serve {Q8} --structured-outputs-config.disable_any_whitespace=true --port 80",
+         "Its place is taken by --structured-outputs-config"),
         (f"vllm serve {Q8} -tp2", f"vllm serve {Q8} -tp=2", "did you mean -tp?"),
         (f"vllm serve {Q8} --hf-overrides “{{}}”", None, "valid dictionary"),
         ("vllm serve no/such-model --no-such 3", None, "--no-such"),
@@ -183,6 +188,15 @@ def test_a_refusal_gives_the_whole_line_that_starts(
     assert answer.command == line
     if line is not None:
         assert check(line).verdict.good
+
+
+def test_words_that_a_script_is_handed_are_said_to_be_unknown() -> None:
+    open_ended = check(f'vllm serve {Q8} "$@"')
+    assert any("$@ is not known" in warning for warning in open_ended.warnings)
+    for line in (f'set -- --port 80\nvllm serve {Q8} "$@"', f"vllm serve {Q8} --port 80"):
+        assert not any("$@" in warning for warning in check(line).warnings)
+    handed = check(f'set -- --max-model-len 4096\nvllm serve {Q8} "$@"')
+    assert handed.arguments["max_model_len"] == 4096
 
 
 def test_positions_that_a_rope_reaches_are_stated() -> None:

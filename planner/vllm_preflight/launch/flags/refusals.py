@@ -38,6 +38,13 @@ _SUCCESSORS = {
     "--enable-reasoning": "",
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
     "--guided-decoding-backend": "--structured-outputs-config.backend={}",
+    "--guided-decoding-disable-fallback": "--structured-outputs-config.disable_fallback=true",
+    "--guided-decoding-disable-any-whitespace": (
+        "--structured-outputs-config.disable_any_whitespace=true"
+    ),
+    "--guided-decoding-disable-additional-properties": (
+        "--structured-outputs-config.disable_additional_properties=true"
+    ),
     "--override-pooler-config": "--pooler-config={}",
 }
 LEVELS_SAID = "-O takes 0 to 3; the compilation config is written -cc '{…}' or -cc.key."
@@ -264,6 +271,9 @@ def _successor(flag: str, value: str) -> str | None:
     """
     if flag == "--task":
         return "" if value in _GENERATING else "--runner=pooling"
+    if flag == "--cuda-graph-sizes":
+        # One number was the largest size; several are words of their own.
+        return f"--max-cudagraph-capture-size={value}" if value.isdigit() else None
     return _SUCCESSORS[flag].format(value) if flag in _SUCCESSORS else None
 
 

@@ -70,6 +70,9 @@ def _declare(head: str, simple: SimpleCommand, start: int, known: Variables) -> 
     texts = [word[0].text if word else "" for word in simple.words[start:]]
     if head == "set":
         known.exports_all = known.exports_all or "allexport" in texts or "-a" in texts
+        if "--" in texts:
+            handed = simple.words[start + texts.index("--") + 1 :]
+            known.arrays["@"] = [part for word in handed for part in expand(word, known)]
         return
     exports = head == "export" or "-x" in texts
     for word, text in zip(simple.words[start:], texts, strict=True):
