@@ -13,5 +13,5 @@ uv venv -q --seed "$work/venv"
 grep -E '^(anyio|google-re2|h11|huggingface|mcp|pydantic|starlette|uvicorn)' "$work/lowest.txt"
 "$work/venv/bin/python" -m pytest -q -p no:cacheprovider \
     -W ignore::DeprecationWarning \
-    tests/server/web tests/server/mcp/test_stdio.py tests/server/hostile/test_stdio.py \
+    tests/server/web/test_http.py tests/server/mcp/test_stdio.py tests/server/hostile/test_stdio.py \
     tests/models/test_hub.py tests/base/test_patterns.py

@@ -57,7 +57,9 @@ def test_the_container_is_small_and_unprivileged() -> None:
     instructions = [line for line in DOCKERFILE.splitlines() if line[:1].isupper()]
     lines = [(line.partition(" ")[0], line.partition(" ")[2]) for line in instructions]
     last = dict(lines)
-    assert last["FROM"].startswith("python:") and last["FROM"].endswith("-slim")
+    image, _, digest = last["FROM"].partition("@sha256:")
+    assert image.startswith("python:") and image.endswith("-slim")
+    assert len(digest) == 64 and DOCKERFILE.count(f"@sha256:{digest}") == 2
     assert last["USER"].isdigit() and int(last["USER"]) > 0
     assert json.loads(last["ENTRYPOINT"]) == [PROJECT["name"], "serve"]
     order = [word for word, _ in lines]

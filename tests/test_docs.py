@@ -58,6 +58,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_a_page_runs(line: str, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/prices.example.json", tmp_path / "prices.json")
+    shutil.copy(ROOT / "examples/deployment.example.yaml", tmp_path / "deployment.yaml")
     program, *words = shlex.split(line)
     if words[0] == "serve":
         # A server does not end by itself: its options are looked up instead.

@@ -183,7 +183,7 @@ def test_a_restart_is_told_by_its_last_attempt(logs: dict[str, str]) -> None:
 def test_a_crash_while_serving_is_no_failed_start(logs: dict[str, str]) -> None:
     crash = logs["weights_do_not_fit"].splitlines()[-5:]
     log = parse_log(logs["v1_started_tp2"] + "\n".join(crash))
-    assert log.outcome == "started"
+    assert log.outcome == "started_then_failed"
     assert log.failure is not None and log.failure.phase == "serving"
 
 

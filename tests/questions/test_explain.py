@@ -104,14 +104,67 @@ def test_a_log_as_predicted_differs_in_nothing() -> None:
     assert "No memory term" in report.explanation
 
 
-def test_what_a_log_does_not_attribute_is_still_carried_over() -> None:
+def test_what_a_log_does_not_attribute_is_the_headline_and_is_not_carried_over() -> None:
     expected = plain(max_model_len=8192)
     assert expected.available_kv_cache_gib
     lines = [f"{CORE} [w.py:1] Available KV cache memory: 1.50 GiB"]
     report = explain_startup_log(text(head(max_model_len=8192), lines, STARTED))
-    assert report.calibration is not None
-    rest = expected.available_kv_cache_gib - 1.5
-    assert report.calibration.non_torch_gib == pytest.approx(rest, abs=0.011)
+    assert report.calibration is None
+    assert report.largest_difference is not None
+    assert report.largest_difference.startswith("memory for the KV cache: 1.50 GiB logged")
+    rest = 1.5 - expected.available_kv_cache_gib
+    assert f"({rest:+.2f})" in report.largest_difference
+    assert "A gpu_memory_utilization of 0." in report.explanation
+    assert "another process" in report.explanation
+
+
+def test_the_log_s_own_length_is_the_remedy() -> None:
+    sentence = (
+        "ValueError: To serve at least one request with the model's max seq len (40960), (5.63 GiB "
+        "KV cache is needed, which is larger than the available KV cache memory (4.51 GiB). Based "
+        "on the available memory, the estimated maximum model length is 32800. Try increasing"
+    )
+    lines = [f"{CORE} [w.py:1] Available KV cache memory: 4.51 GiB"]
+    log = text(head(max_model_len=40960, max_num_batched_tokens=2048), lines, died(sentence))
+    assert explain_startup_log(log).remedies[0] == "--max-model-len 32768"
+
+
+def test_a_cache_without_memory_of_unknown_size_gets_no_flag_as_proved() -> None:
+    log = text(
+        head(max_model_len=8192), died("ValueError: No available memory for the cache blocks.")
+    )
+    report = explain_startup_log(log)
+    assert report.failure is not None and report.failure.kind == "no_kv_cache_memory"
+    assert report.remedies == [] and "Raise gpu_memory_utilization" in report.explanation
+
+
+def test_the_total_is_divided_out_of_vllm_s_advice() -> None:
+    lines = [
+        f"{CORE} [g.py:1] Estimated CUDA graph memory: 0.80 GiB total",
+        f"{CORE} [g.py:2] CUDA graph memory profiling is enabled. The current "
+        "--gpu-memory-utilization=0.9000 is equivalent to --gpu-memory-utilization=0.8660 without "
+        "CUDA graph memory profiling.",
+    ]
+    report = explain_startup_log(text(head(max_model_len=8192)[:3], lines, STARTED))
+    assert report.gpu is not None and report.prediction is not None
+    assert any("is taken for" in warning for warning in report.warnings)
+
+
+def test_the_rebuilt_command_has_all_of_the_engine_s_line() -> None:
+    line = (
+        f"{CORE} [v1/engine/core.py:105] Initializing a V1 LLM engine (v0.24.0) with config: "
+        f"model='{MODEL}', dtype=torch.bfloat16, max_seq_len=12345, tensor_parallel_size=4, "
+        "kv_cache_dtype=fp8, enforce_eager=True, "
+    )
+    report = explain_startup_log(text([line], STARTED), overrides={"gpu": "H100"})
+    assert report.command is not None
+    for words in (
+        "--max-model-len 12345",
+        "--tensor-parallel-size 4",
+        "--kv-cache-dtype fp8",
+        "--enforce-eager",
+    ):
+        assert words in report.command
 
 
 def test_weights_as_predicted_alone_teach_nothing() -> None:

@@ -85,12 +85,15 @@ class LogFailureReport(Report):
     figures: dict[str, float] = Field(
         default_factory=dict[str, float], description="Numbers of the sentence."
     )
+    cause: str | None = Field(default=None, description="Its row in the catalogue of causes.")
+    remedy: str | None = Field(default=None, description="What to do about that cause.")
+    setting: str | None = Field(default=None, description="Flag, variable or file to change.")
 
 
 class LogExplanationReport(Report):
     """explain_startup_log's answer."""
 
-    outcome: Literal["started", "failed", "unknown"] = Field(
+    outcome: Literal["started", "started_then_failed", "failed", "unknown"] = Field(
         description="What the log shows; unknown when it shows neither."
     )
     explanation: str = Field(description="What happened and which setting to change.")

@@ -37,6 +37,10 @@ def _json_text(value: object) -> object:
 JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
 
 
+# A file's text; where it is JSON, models also send the object itself.
+FileText = Annotated[str, Field(max_length=1_000_000), BeforeValidator(_json_text)]
+
+
 RequestT = TypeVar("RequestT", bound="RequestModel")
 
 

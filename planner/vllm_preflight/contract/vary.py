@@ -39,9 +39,22 @@ class VariedLaunch(Report):
     )
 
 
+class ManifestRow(Report):
+    """One server of a manifest."""
+
+    name: str = Field(description="Object, role or container.")
+    line: int = Field(description="The line that decides, or where it begins.")
+    outcome: Outcome | None = Field(default=None, description="As in verdict.")
+    told: str = Field(description="The verdict, or what keeps it from one.")
+    findings: list[str] = Field(default_factory=list[str], description="What to look at.")
+
+
 class VariedResponse(StartupResponse):
-    """predict_startup's answer, with a row for each set of values."""
+    """predict_startup's answer, with a row for each set of values or server of a manifest."""
 
     launches: list[VariedLaunch] | None = Field(
         default=None, description="One row a launch, where vary is given."
+    )
+    servers: list[ManifestRow] | None = Field(
+        default=None, description="One row a server, where manifest is given; the worst is above."
     )

@@ -15,6 +15,8 @@ from vllm_preflight.models.model import Model
 _MEMORY_TERMS = ("weights_gib", "activation_peak_gib", "non_torch_gib", "cuda_graph_gib")
 # Figures are printed to two digits; less than this says nothing.
 _NOTEWORTHY_GIB = 0.02
+# How far outside its interval the cache's memory is more than rounding.
+_OUTSIDE_GIB = 0.1
 
 
 def compare_terms(log: StartupLog, predicted: StartupReport | None) -> list[TermComparison]:
@@ -25,6 +27,7 @@ def compare_terms(log: StartupLog, predicted: StartupReport | None) -> list[Term
         "activation_peak_gib": log.activation_peak_gib,
         "non_torch_gib": logged_non_torch(log),
         "cuda_graph_gib": graphs,
+        "cuda_graph_estimated_gib": _other_graphs(log, graphs),
         "available_kv_cache_gib": log.available_kv_gib,
         "num_gpu_blocks": log.num_gpu_blocks,
         "kv_cache_tokens": log.kv_cache_tokens,
@@ -38,12 +41,18 @@ def compare_terms(log: StartupLog, predicted: StartupReport | None) -> list[Term
             logged["available_kv_cache_gib"] = figures.get("available_kv_gib")
     rows: list[TermComparison] = []
     for term, value in logged.items():
-        ours = getattr(predicted, term) if predicted else None
+        ours = getattr(predicted, term, None) if predicted else None
         if value is None and ours is None:
             continue
         difference = None if value is None or ours is None else round(value - ours, 4)
         rows.append(TermComparison(term=term, logged=value, predicted=ours, difference=difference))
     return rows
+
+
+def _other_graphs(log: StartupLog, shown: float | None) -> float | None:
+    """The estimate of the graphs beside what they took, where the log has both."""
+    estimated = log.cuda_graph_estimated_gib
+    return None if log.cuda_graph_gib is None or estimated == shown else estimated
 
 
 def logged_non_torch(log: StartupLog) -> float | None:
@@ -64,11 +73,45 @@ def logged_graphs(log: StartupLog, predicted: StartupReport | None) -> float | N
     return log.cuda_graph_estimated_gib if charged else log.cuda_graph_gib
 
 
-def largest_difference(rows: list[TermComparison]) -> TermComparison | None:
-    """The memory term that differs most, None when none differs noticeably."""
+def largest_difference(
+    rows: list[TermComparison], predicted: StartupReport | None = None
+) -> TermComparison | None:
+    """The figure that differs most, None when none differs noticeably.
+
+    A term of memory, or the cache's where its interval does not hold what was logged and the
+    terms do not explain it.
+    """
     known = [row for row in rows if row.term in _MEMORY_TERMS and row.difference is not None]
     row = max(known, key=lambda row: abs(row.difference or 0), default=None)
+    left = unexplained_cache(rows, predicted)
+    if left is not None and abs(left.difference or 0) > abs(row.difference or 0 if row else 0):
+        return left
     return row if row and abs(row.difference or 0) >= _NOTEWORTHY_GIB else None
+
+
+def unexplained_cache(
+    rows: list[TermComparison], predicted: StartupReport | None
+) -> TermComparison | None:
+    """The row of the KV cache's memory where it is outside its interval for no logged reason."""
+    by_term = {row.term: row for row in rows}
+    row = by_term.get("available_kv_cache_gib")
+    if row is None or row.difference is None or row.logged is None or predicted is None:
+        return None
+    low, high = (
+        predicted.interval.available_kv_cache_gib
+        if predicted.interval is not None
+        else (predicted.available_kv_cache_gib or 0, predicted.available_kv_cache_gib or 0)
+    )
+    if low - _OUTSIDE_GIB <= row.logged <= high + _OUTSIDE_GIB:
+        return None
+    explained = sum(
+        -(other.difference or 0)
+        for name in _MEMORY_TERMS
+        if (other := by_term.get(name))
+        and (name != "cuda_graph_gib" or predicted.cuda_graph_charged)
+    )
+    rest = row.difference - explained
+    return row if abs(rest) > max(_OUTSIDE_GIB, abs(row.difference) / 2) else None
 
 
 def calibration_from(
@@ -77,13 +120,15 @@ def calibration_from(
     arguments: Mapping[str, Any],
     model: Model,
     gpu: Gpu,
+    *,
+    attribute_rest: bool = False,
 ) -> Calibration | None:
     """What later predictions of the same launch are to be corrected by; None for nothing.
 
-    `arguments` are vLLM's, with its defaults filled in.
-
-    When the log shows what was left for the cache but not all terms, what they do not
-    explain goes to non-torch memory, so that the corrected prediction leaves the same.
+    `arguments` are vLLM's, with its defaults filled in. Only terms that the log prints are
+    corrected. With `attribute_rest`, what they do not explain of the cache's memory goes to
+    non-torch memory, so that the corrected prediction leaves what the log says was left: of
+    the same start that is right, of others nobody knows.
     """
     by_term = {row.term: row for row in rows}
     shifts = {
@@ -93,7 +138,8 @@ def calibration_from(
     }
     left = by_term.get("available_kv_cache_gib")
     if (
-        left is not None
+        attribute_rest
+        and left is not None
         and left.difference is not None
         and not {"activation_peak_gib", "non_torch_gib"} <= set(shifts)
         and arguments.get("kv_cache_memory_bytes") is None

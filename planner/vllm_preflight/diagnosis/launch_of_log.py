@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
 from vllm_preflight.base.units import BYTES_TO_GIB
@@ -19,6 +20,7 @@ from vllm_preflight.launch.flags.bearing import flag_of
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.render import render_command
 from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version, parse_version
+from vllm_preflight.logs.scrub import REMOVED
 from vllm_preflight.logs.startup_log import StartupLog
 
 # Resolved settings of the engine's configuration line that stand for an argument.
@@ -36,6 +38,8 @@ _FROM_CONFIG = (
 _RESOLVED = ("max_model_len", "max_num_batched_tokens", "max_num_seqs")
 # A printed total and the catalogue's may differ by driver and by rounding.
 _TOTAL_SLACK = 0.008
+# A total that was divided out of two rounded figures.
+_ADVISED_SLACK = 0.05
 _HUB_FOLDER = re.compile(r"models--([^/]{1,96})--([^/]{1,96})(?:/|$)")
 _UNNAMED = "unnamed"
 
@@ -47,6 +51,7 @@ class LogRequest:
     `fields` and `extra` are vLLM's arguments by name, `machine` the request's other
     fields. `missing` says what keeps a prediction from being made, empty when nothing.
     `given` names the arguments that somebody gave; the others are what vLLM resolved.
+    `others` are words of arguments that bear on nothing here, as they would be typed.
     """
 
     fields: Mapping[str, Any]
@@ -55,6 +60,7 @@ class LogRequest:
     notes: tuple[str, ...] = ()
     missing: str = ""
     given: frozenset[str] = frozenset()
+    others: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:
@@ -63,12 +69,13 @@ class LogRequest:
 
     @property
     def command(self) -> str | None:
-        """The arguments that were given as a vllm serve line, None without a model."""
+        """Every argument that the log shows as a vllm serve line, None without a model."""
         if not self.model:
             return None
         fields = {k: v for k, v in self.fields.items() if k in self.given}
         extra = {k: v for k, v in self.extra.items() if k in self.given}
-        return render_command({**fields, "model": self.model}, extra).text
+        line = render_command({**fields, "model": self.model}, extra).text
+        return " ".join([line, *(shlex.quote(word) for word in self.others)])
 
     def request(self, **changes: Any) -> StartupRequest:
         """The launch as a request, with arguments or fields of the machine changed."""
@@ -93,7 +100,11 @@ def request_from_log(log: StartupLog, overrides: Mapping[str, Any] | None = None
     if "model" not in own and log.model:
         arguments["model"] = hub_id(log.model)
     names = frozenset(log.arguments) | frozenset(own)
-    found = LogRequest(arguments, extra, machine, tuple(notes), given=names)
+    if not log.arguments:
+        # The engine's line has them all, whoever set them.
+        names |= frozenset(name for name in arguments if not _is_default(name, arguments[name]))
+    others = tuple(_other_words(log))
+    found = LogRequest(arguments, extra, machine, tuple(notes), given=names, others=others)
     if not found.model:
         return replace(found, missing="The log does not name the model; give model.")
     try:
@@ -110,6 +121,41 @@ def request_from_log(log: StartupLog, overrides: Mapping[str, Any] | None = None
         notes.append("The log is of the V0 engine, the prediction of the V1 engine.")
     missing = _add_gpu(log, machine, version, notes, own)
     return replace(found, machine=machine, notes=tuple(notes), missing=missing)
+
+
+# What the engine's line prints of arguments that nobody gave.
+_DEFAULTS: Mapping[str, tuple[Any, ...]] = {
+    "tensor_parallel_size": (1,),
+    "pipeline_parallel_size": (1,),
+    "data_parallel_size": (1,),
+    "decode_context_parallel_size": (1,),
+    "dtype": ("auto", "bfloat16", "float16"),
+    "kv_cache_dtype": ("auto",),
+    "enforce_eager": (False,),
+    "enable_prefix_caching": (True,),
+    "enable_chunked_prefill": (True,),
+}
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Whether an argument that vLLM resolved may as well be its default."""
+    return value in _DEFAULTS.get(name, ()) or name in {"max_num_batched_tokens", "max_num_seqs"}
+
+
+def _other_words(log: StartupLog) -> Iterator[str]:
+    """Arguments that were given and bear on nothing here: names, ports, parsers."""
+    for name, value in log.arguments.items():
+        known = name in {"model", "model_tag", "config"} or flag_of(name) is not None
+        if known or value in (None, False, REMOVED) or not name.isidentifier():
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        yield flag
+        if isinstance(value, list):
+            yield from (str(item) for item in cast(list[object], value))
+        elif isinstance(value, dict):
+            yield json.dumps(value)
+        elif value is not True:
+            yield str(value)
 
 
 def hub_id(model: str) -> str:
@@ -178,7 +224,10 @@ def _add_gpu(
         machine.setdefault("vram_gb", total)
     if "gpu" in machine:
         return ""
-    name, doubt = _find(log, total, version, own)
+    slack = _TOTAL_SLACK
+    if total is None:
+        total, slack = log.advised_total_gib, _ADVISED_SLACK
+    name, doubt = _find(log, total, version, own, slack)
     if not name:
         return "The log does not show the GPU or its memory; give gpu."
     if doubt:
@@ -202,7 +251,11 @@ def _total_gib(log: StartupLog, version: Version, own: Mapping[str, Any]) -> flo
 
 
 def _find(
-    log: StartupLog, total: float | None, version: Version, own: Mapping[str, Any]
+    log: StartupLog,
+    total: float | None,
+    version: Version,
+    own: Mapping[str, Any],
+    slack: float,
 ) -> tuple[str, str]:
     """The card a log was written on, and the sentence that says so when it is a guess."""
     if log.gpu_name:
@@ -214,10 +267,12 @@ def _find(
     near = [
         gpu
         for gpu in load_catalog()
-        if gpu.vendor == "NVIDIA" and _distance(gpu, total) <= _TOTAL_SLACK * total
+        if gpu.vendor == "NVIDIA" and _distance(gpu, total) <= slack * total
     ]
     consistent = [gpu for gpu in near if _has_defaults(gpu, log, version, own)] or near
     consistent.sort(key=lambda gpu: (gpu.visible_basis != "measured", _distance(gpu, total)))
+    if not consistent and slack > _TOTAL_SLACK:
+        return "", ""
     if not consistent:
         return f"unknown, {total:g} GiB", (
             f"The log does not name the GPU, and none of the catalogue shows {total:g} GiB; only "
@@ -226,7 +281,7 @@ def _find(
     chosen, *others = consistent
     rivals = f" (or {', '.join(gpu.name for gpu in others[:3])})" if others else ""
     return chosen.name, (
-        f"The log does not name the GPU; with {total:g} GiB it is taken for "
+        f"The log does not name the GPU; with {total:.4g} GiB it is taken for "
         f"{chosen.name}{rivals}. Give gpu to compare with another."
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from vllm_preflight.base.text import quoted
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.explain import TermComparison
+from vllm_preflight.logs.causes import Cause, cause_of
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure, StartupLog
 
 _NAMES = {
@@ -15,6 +16,7 @@ _NAMES = {
     "activation_peak_gib": "activation peak",
     "non_torch_gib": "non-torch memory",
     "cuda_graph_gib": "CUDA graphs",
+    "available_kv_cache_gib": "memory for the KV cache",
 }
 
 
@@ -23,16 +25,23 @@ def tell(
     predicted: StartupReport | None,
     largest: TermComparison | None,
     remedies: list[str],
+    reasons: str = "",
 ) -> str:
     """What happened, how it compares with the prediction, and which setting to change."""
     sentences = [_what_happened(log)]
     # Beside a refusal that has nothing to do with memory the figures say nothing.
     if not (log.failure and log.failure.kind in _PROBLEMS):
-        sentences += _comparison(log, predicted, largest)
-    if log.failure and log.outcome == "failed":
-        tried = predicted is not None
+        sentences += [*_comparison(log, predicted, largest), reasons[:1].upper() + reasons[1:]]
+    if log.failure and log.outcome in ("failed", "started_then_failed"):
+        tried = predicted is not None and log.outcome == "failed"
         sentences.append(_advice(log.failure, remedies) if tried else _own_advice(log.failure))
-    return " ".join(sentences)
+    sentences += [told_of(cause) for name in log.symptoms if (cause := cause_of(name))]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def told_of(cause: Cause) -> str:
+    """A cause with its remedy and where that is set."""
+    return f"{cause.cause}. {cause.remedy} ({cause.setting})."
 
 
 def name_difference(row: TermComparison) -> str:
@@ -46,9 +55,16 @@ def name_difference(row: TermComparison) -> str:
 def _what_happened(log: StartupLog) -> str:
     who = f"vLLM {log.version}" if log.version else "vLLM"
     what = f" {_name(log.model)}" if log.model else " a model"
+    above = cause_of(log.consequence) if log.consequence else None
+    if log.outcome == "unknown" and above is not None:
+        whose = f" with{what}" if log.model else ""
+        return (
+            f"{who} failed{whose}, and what is given does not say why: such lines end every "
+            f"failure. {above.cause}. {above.remedy}."
+        )
     if log.outcome == "unknown":
         reached = (
-            "the engine finished its warm-up, so its memory was enough"
+            "the engine finished its warm-up: it started but for the API server"
             if log.engine_ready
             else f"it ends after {_last_phase(log)}"
         )
@@ -57,12 +73,14 @@ def _what_happened(log: StartupLog) -> str:
             f"nor a fatal error; {reached}."
         )
     if log.outcome == "started":
-        later = " and failed later, while serving" if log.failure else ""
-        return f"{who} started{what}{later}.{_capacity(log)}"
-    told = _failure(log.failure) if log.failure else ""
+        return f"{who} started{what}.{_capacity(log)}"
+    if log.outcome == "started_then_failed":
+        why = _failure(log.failure) if log.failure else "Why stands above what is given."
+        return f"{who} started{what} and failed later, while serving. {why}"
+    reason = _failure(log.failure) if log.failure else ""
     if log.failure and not log.failure.certain:
-        told = f"{told} That is the likeliest; the log lacks the stack that would prove it."
-    return f"{who} did not start{what}. {told}".rstrip()
+        reason = f"{reason} That is the likeliest; the log lacks the stack that would prove it."
+    return f"{who} did not start{what}. {reason}".rstrip()
 
 
 def _name(model: str) -> str:
@@ -99,11 +117,19 @@ _PLAIN_KINDS: Mapping[FailureKind, str] = {
 _PROBLEMS: Mapping[FailureKind, str] = {
     "invalid_arguments": "vLLM refused the arguments",
     "unsupported": "This release cannot run the model",
-    "other": "The failure has nothing to do with memory",
+    "other": "It failed with an error that is none of vLLM's memory checks",
 }
 
 
 def _failure(failure: LogFailure) -> str:
+    cause = cause_of(failure.cause) if failure.cause else None
+    if cause is not None:
+        return f'{cause.cause}: "{failure.message}".'
+    if failure.kind == "out_of_memory_after_sizing" and failure.phase == "serving":
+        return (
+            "It ran out of GPU memory under load: requests needed more than was left outside the "
+            "share that gpu_memory_utilization sets."
+        )
     if failure.kind in _PLAIN_KINDS:
         return _PLAIN_KINDS[failure.kind]
     if failure.kind in _PROBLEMS:
@@ -178,7 +204,8 @@ def _comparison(
 
 
 _DIRECTIONS: Mapping[FailureKind, str] = {
-    "free_memory_below_request": "Lower gpu_memory_utilization or free the GPU",
+    "free_memory_below_request": "Stop the other processes on the GPU (nvidia-smi lists them), or "
+    "lower gpu_memory_utilization",
     "weights_do_not_fit": "Use more GPUs (tensor_parallel_size) or a quantised checkpoint",
     "no_kv_cache_memory": "Raise gpu_memory_utilization, lower max_num_batched_tokens and "
     "max_num_seqs, or use more GPUs",
@@ -191,6 +218,8 @@ _DIRECTIONS: Mapping[FailureKind, str] = {
 
 def _own_advice(failure: LogFailure) -> str:
     """The direction to go in, where nothing could be simulated, with the log's own figure."""
+    if failure.cause:
+        return _cause_advice(failure)
     if failure.kind in _PROBLEMS:
         return _NO_SETTING
     figures, flag = failure.figures, ""
@@ -210,10 +239,23 @@ def _own_advice(failure: LogFailure) -> str:
 _NO_SETTING = "No memory setting helps; correct what that says."
 
 
+def _cause_advice(failure: LogFailure) -> str:
+    """What the catalogue of causes says to do."""
+    cause = cause_of(failure.cause)
+    if cause is None:
+        return ""
+    memory = "" if failure.kind == "other" else " No memory setting helps."
+    return f"{cause.remedy} ({cause.setting}).{memory if failure.kind in _PROBLEMS else ''}"
+
+
 def _advice(failure: LogFailure, remedies: list[str]) -> str:
+    if failure.cause:
+        return _cause_advice(failure)
     if remedies:
         others = f" (or {', or '.join(remedies[1:4])})" if len(remedies) > 1 else ""
         return f"Change: {remedies[0]}{others}."
     if failure.kind in _PROBLEMS:
         return _NO_SETTING
+    if failure.kind in ("free_memory_below_request", "no_kv_cache_memory"):
+        return f"{_DIRECTIONS[failure.kind]}."
     return "No single setting was found with which it would start; use more or larger GPUs."

@@ -128,7 +128,13 @@ def parse_command(
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
-    command = find_server_command(text)
+    return parse_server(find_server_command(text), version, model=model)
+
+
+def parse_server(
+    command: ServerCommand, version: str | None = None, *, model: str | None = None
+) -> ParsedCommand:
+    """The arguments of a server that was found, as `version` reads them; see parse_command."""
     warnings = [*command.notes, *unexported(command), *curly_words(command)]
     tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))

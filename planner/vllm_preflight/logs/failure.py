@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from vllm_preflight.logs.causes import Cause
 from vllm_preflight.logs.scrub import scrub
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure
 
@@ -81,6 +82,7 @@ SENTENCES = (
     "Cannot auto-fit max_model_len",
     "exceeds available Mamba cache blocks",
     "out of memory",
+    "on startup is less than desired CPU memory utilization",
 )
 USAGE_ERROR = re.compile(
     r"(?:^|\s)(?:vllm(?: \w{1,20})?|api_server\.py|__main__\.py|\w{1,40}\.py): error: (.{1,400})"
@@ -130,6 +132,9 @@ class Failures:
     """Collects what a start-up's lines say of failure, and judges once all are read."""
 
     found: list[LogFailure] = field(default_factory=list[LogFailure])
+    caused: LogFailure | None = None
+    consequence: str = ""
+    symptoms: dict[str, None] = field(default_factory=dict[str, None])
     fatal: str = ""
     frames: set[str] = field(default_factory=set[str])
     sized: bool = False
@@ -157,7 +162,7 @@ class Failures:
             if words in content:
                 figures = reader(content)
                 kind: FailureKind = _KINDS[words]
-                self._add(kind, content, figures)
+                self._add(kind, content, figures, "cpu_memory" if words == SENTENCES[7] else "")
                 return
 
     def add_exception(self, content: str) -> None:
@@ -188,11 +193,37 @@ class Failures:
         self.fatal = self.fatal or scrub(message)
 
     def _add(
-        self, kind: FailureKind, sentence: str, figures: Mapping[str, float] | None = None
+        self,
+        kind: FailureKind,
+        sentence: str,
+        figures: Mapping[str, float] | None = None,
+        cause: str = "",
     ) -> None:
         # What explains a failure comes early, once for each worker.
         if len(self.found) < _MOST_FOUND:
-            self.found.append(LogFailure(kind, scrub(sentence), figures=figures or {}))
+            self.found.append(LogFailure(kind, scrub(sentence), figures=figures or {}, cause=cause))
+
+    def add_cause(self, cause: Cause, content: str) -> None:
+        """Take in a line of the catalogue of causes; the first cause explains the others."""
+        if cause.role == "symptom":
+            self.symptoms[cause.id] = None
+        elif cause.role == "consequence":
+            self.consequence = self.consequence or cause.id
+        elif self.caused is None and not self._told():
+            self.caused = LogFailure(cause.kind, scrub(content), cause=cause.id)
+
+    def _told(self) -> bool:
+        """Whether a line before said what is wrong with the arguments or the model."""
+        return any(
+            item.kind in ("invalid_arguments", "unsupported")
+            and not _CONSEQUENCE.search(item.message)
+            for item in self.found
+        )
+
+    def survive(self) -> None:
+        """Forget what failed before the server was up."""
+        self.found.clear()
+        self.caused, self.fatal, self.consequence = None, "", ""
 
     def add_kill(self, content: str) -> None:
         """Take in a line if it says that the process was killed."""
@@ -207,13 +238,18 @@ class Failures:
             return _fullest(named)
         if memory:
             return self._out_of_memory(memory[0])
+        if self.caused is not None:
+            return self.caused
         if not self.fatal:
             return None
         causes = [item for item in self.found if not _CONSEQUENCE.search(item.message)]
         told = [item for item in causes if item.kind != "other"]
-        for choice in (told, causes, self.found):
+        for choice in (told, causes):
             if choice:
                 return choice[0]
+        # Every failure ends in such lines; they say that it failed, and not why.
+        if self.consequence or self.found:
+            return None
         return LogFailure("other", self.fatal)
 
     def _out_of_memory(self, item: LogFailure) -> LogFailure:
@@ -310,6 +346,15 @@ _READERS = (
         SENTENCES[6],
         _allocation,
     ),
+    (
+        SENTENCES[7],
+        _figures(
+            free_gib=r"\((-?\d{1,6}(?:\.\d{1,6})?)/",
+            total_gib=r"/(\d{1,6}(?:\.\d{1,6})?) GiB\)",
+            utilization=r"utilization \((\d(?:\.\d{1,8})?)[,)]",
+            requested_gib=rf"utilization \(\d(?:\.\d{{1,8}})?, {_GIB}\)",
+        ),
+    ),
 )
 _KINDS: dict[str, FailureKind] = {
     SENTENCES[0]: "free_memory_below_request",
@@ -319,5 +364,6 @@ _KINDS: dict[str, FailureKind] = {
     SENTENCES[4]: "kv_cache_too_small",
     SENTENCES[5]: "mamba_blocks_too_few",
     SENTENCES[6]: "out_of_memory",
+    SENTENCES[7]: "free_memory_below_request",
 }
 _MEMORY_KINDS = frozenset(_KINDS.values())

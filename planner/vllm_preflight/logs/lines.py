@@ -19,6 +19,8 @@ from vllm_preflight.base.cancellation import check_stop
 # A line longer than this is read in a window around the words that matter.
 MAX_LINE = 24_000
 BEFORE = 2_000
+# So many lines of one kind from either end of a text tell what more of them would.
+MOST_LINES = 400
 # Text beyond this is clipped in the middle: starts and ends tell most.
 MAX_TEXT = 48_000_000
 
@@ -88,21 +90,39 @@ def find_lines(text: str, words: tuple[str, ...]) -> Iterator[Line]:
     """Lines of a normalised text that hold one of `words`, in order, unwrapped."""
     windows: dict[int, int] = {}
     for word in words:
-        position = text.find(word)
-        while position >= 0:
-            start = text.rfind("\n", 0, position) + 1
-            end = text.find("\n", position)
-            end = len(text) if end < 0 else end
-            if end - start > MAX_LINE:
-                start = max(start, position - BEFORE)
-                end = min(end, start + MAX_LINE)
-            windows[start] = max(end, windows.get(start, 0))
-            position = text.find(word, end)
-            check_stop()
+        _find_word(text, word, windows)
     for start in sorted(windows):
         check_stop()
         end = windows[start]
         yield from _unwrap(text[start:end], ended=end < len(text))
+
+
+def _find_word(text: str, word: str, windows: dict[int, int]) -> None:
+    """Note the lines that hold a word; of very many the first and the last."""
+    position, found = text.find(word), 0
+    while position >= 0 and found < MOST_LINES:
+        position = text.find(word, _note(text, position, windows))
+        found += 1
+    if position < 0:
+        return
+    first, position = position, text.rfind(word)
+    while position >= first and found < 2 * MOST_LINES:
+        _note(text, position, windows)
+        position = text.rfind(word, first, text.rfind("\n", 0, position) + 1)
+        found += 1
+
+
+def _note(text: str, position: int, windows: dict[int, int]) -> int:
+    """Note the line around a position; where it, or the window into it, ends."""
+    check_stop()
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    end = len(text) if end < 0 else end
+    if end - start > MAX_LINE:
+        start = max(start, position - BEFORE)
+        end = min(end, start + MAX_LINE)
+    windows[start] = max(end, windows.get(start, 0))
+    return end
 
 
 def _unwrap(raw: str, *, ended: bool) -> Iterator[Line]:

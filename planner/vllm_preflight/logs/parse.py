@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vllm_preflight.logs import failure, readings
+from vllm_preflight.logs.causes import Role, cause_words, find_cause
 from vllm_preflight.logs.lines import Line, clip, find_lines, normalise
 from vllm_preflight.logs.startup_log import LogFailure, Outcome, RankMemory, StartupLog
 
@@ -27,7 +28,8 @@ _START_WORDS = (
     "throughput: ",
     "Processed prompts: ",
 )
-_READY = "init engine (profile"
+# What the engine says once its warm-up is over.
+_READY = ("init engine (profile", "kv cache memory in use is")
 _BANNER = ("API server version", "▄▄ ▄█ █", "non-default args: ", "args: Namespace(")
 _ENGINE_START = "LLM engine (v"
 _SERVER_SIGNS = ("APIServer", "API server", "api_server")
@@ -50,15 +52,20 @@ WORDS = tuple(
             *failure.PROGRESS_WORDS,
             *failure.SENTENCES,
             *_START_WORDS,
-            _READY,
+            *_READY,
             *_BANNER,
             *_HANDLED,
             _TRACEBACK,
             *_EXCEPTION_WORDS,
             *_OTHER_WORDS,
+            *cause_words(),
         )
     )
 )
+_AT_ALL: tuple[Role, ...] = ("cause", "consequence", "symptom")
+_SYMPTOMS: tuple[Role, ...] = ("symptom",)
+# So many lines are no log but a pasted message, which has lost what framed it.
+_MOST_PASTED_LINES = 5
 
 
 @dataclass
@@ -71,20 +78,28 @@ class _Attempt:
     ready: bool = False
     serving: bool = False
     server: bool = False
+    pasted: bool = False
     # Processes inside an uncaught traceback (True) or a handled one (False).
     tracebacks: dict[str, bool] = field(default_factory=dict[str, bool])
 
     @property
     def decided(self) -> bool:
-        return bool(self.started or self.ready or self.failures.found or self.failures.fatal)
+        failures = self.failures
+        told = failures.found or failures.fatal or failures.caused
+        return bool(self.started or self.ready or told)
 
     def outcome(self) -> tuple[Outcome, str, LogFailure | None]:
         cause = self.failures.judge()
         if self.started:
-            # What failed before the server was up was survived.
-            return "started", self.started, cause if self.serving else None
+            died = cause is not None and self.serving
+            if died or self.failures.consequence:
+                return "started_then_failed", self.started, cause
+            return "started", self.started, None
         if cause:
             return "failed", "a fatal line", cause
+        negative = _negative(self.readings)
+        if negative is not None:
+            return "failed", "negative memory for the KV cache", negative
         if self.ready and not self.server:
             return "started", "the engine's last start-up line", None
         return "unknown", "", None
@@ -100,10 +115,12 @@ def parse_log(text: str) -> StartupLog:
     the answer are shortened and hold no secrets.
     """
     text, clipped = clip(text)
-    attempts = [_Attempt()]
-    for line in find_lines(normalise(text), WORDS):
+    text = normalise(text)
+    pasted = text.strip().count("\n") < _MOST_PASTED_LINES
+    attempts = [_Attempt(pasted=pasted)]
+    for line in find_lines(text, WORDS):
         if _is_boundary(attempts[-1], line):
-            attempts.append(_Attempt())
+            attempts.append(_Attempt(pasted=pasted))
         _read(attempts[-1], line)
     told = next((a for a in reversed(attempts) if a.outcome()[0] != "unknown"), None)
     return _assemble(told or max(attempts, key=_fullness), len(attempts), clipped)
@@ -123,10 +140,12 @@ def _read(attempt: _Attempt, line: Line) -> None:
     readings.read_line(attempt.readings, line)
     attempt.server = attempt.server or any(sign in line.text for sign in _SERVER_SIGNS)
     attempt.failures.add_progress(line.text)
-    attempt.ready = attempt.ready or _READY in line.text
+    attempt.ready = attempt.ready or any(words in line.text for words in _READY)
     for pattern, evidence in _STARTED:
-        if pattern.match(line.content):
-            attempt.started = attempt.started or evidence
+        if pattern.match(line.content) and not attempt.started:
+            attempt.started = evidence
+            # What failed before the server was up was survived.
+            attempt.failures.survive()
     _read_failure(attempt, line)
 
 
@@ -139,6 +158,7 @@ def _read_failure(attempt: _Attempt, line: Line) -> None:
         attempt.tracebacks[line.key] = False
     elif _TRACEBACK in text and line.level == "":
         attempt.tracebacks.setdefault(line.key, True)
+    _read_cause(attempt, line)
     fatal = next((words for words in failure.FATAL if words in text), None)
     if fatal:
         failures.add_fatal(content)
@@ -153,11 +173,37 @@ def _read_failure(attempt: _Attempt, line: Line) -> None:
         attempt.serving = failures.serving = True
 
 
+def _read_cause(attempt: _Attempt, line: Line) -> None:
+    """Take in a line that the catalogue of causes knows, unless it was handled or a remark."""
+    remark = line.level not in ("", "ERROR", "CRITICAL")
+    handled = attempt.tracebacks.get(line.key) is False
+    cause = find_cause(line.content, _SYMPTOMS if remark or handled else _AT_ALL)
+    # A server that is up survives what only ends a start.
+    if cause is None or (attempt.started and cause.when == "start"):
+        return
+    attempt.failures.add_cause(cause, line.content)
+    if cause.role == "cause" and attempt.started:
+        attempt.serving = attempt.failures.serving = True
+
+
+def _negative(seen: readings.Readings) -> LogFailure | None:
+    """The failure that a negative figure of memory for the cache is by itself."""
+    left = [rank.available_kv_gib for rank in seen.ranks.values()]
+    least = min((gib for gib in left if gib is not None), default=0.0)
+    if least >= 0:
+        return None
+    return LogFailure(
+        "no_kv_cache_memory",
+        f"Available KV cache memory: {least:g} GiB",
+        figures={"available_kv_gib": least},
+    )
+
+
 def _read_exception(attempt: _Attempt, line: Line) -> None:
     failures, content = attempt.failures, line.content
     is_sentence = any(words in content for words in failure.SENTENCES)
     shaped = failure.is_exception(content)
-    if is_sentence and shaped:
+    if is_sentence and (shaped or attempt.pasted):
         failures.add_sentence(content)
     elif shaped:
         failures.add_exception(content)
@@ -189,6 +235,8 @@ def _assemble(attempt: _Attempt, attempts: int, clipped: bool) -> StartupLog:
         outcome=outcome,
         evidence=evidence,
         engine_ready=attempt.ready,
+        symptoms=tuple(attempt.failures.symptoms),
+        consequence=attempt.failures.consequence,
         arguments=seen.arguments,
         config=seen.config,
         ranks=tuple(_derived(rank) for rank in seen.ranks.values()),

@@ -101,6 +101,13 @@ def _concurrency(readings: Readings, line: Line, match: re.Match[str]) -> None:
         readings.scalars["max_concurrency_at"] = int(_number(match[1]))
 
 
+def _shares(readings: Readings, line: Line, match: re.Match[str]) -> None:
+    """The share that was given and the one that is the same without the graphs' estimate."""
+    given, equivalent = float(match[1]), float(match[2])
+    readings.scalars["graph_share"] = round(given - equivalent, 8)
+    readings.scalars["given_share"] = given
+
+
 def _peak(readings: Readings, line: Line, match: re.Match[str]) -> None:
     """0.6.2 to 0.6.4 print the peak with the weights in it."""
     rank = readings.rank(line)
@@ -237,6 +244,12 @@ RULES: tuple[tuple[str, re.Pattern[str], Reader], ...] = (
           _memory("cuda_graph_gib")),
     _rule("without CUDA graph memory profiling", r"is equivalent to",
           _fixed("cuda_graph_charged", True)),
+    _rule("without CUDA graph memory profiling",
+          r"-utilization=(\d\.\d{1,8}) is equivalent to "
+          r"--gpu-memory-utilization=(-?\d\.\d{1,8})",
+          _shares),
+    _rule("total consumed (from mem_get_info)",
+          rf"total consumed \(from mem_get_info\): {_GIB}", _memory("consumed_gib")),
     _rule("CUDA graph memory profiling will be enabled", r"by default",
           _fixed("cuda_graph_charged", False)),
     # V1: the summary after warm-up.

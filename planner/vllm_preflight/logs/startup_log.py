@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["started", "failed", "unknown"]
+Outcome = Literal["started", "started_then_failed", "failed", "unknown"]
 # The kinds a prediction knows, and two that only a log can show: memory that ran out at a
 # point the log does not tell, and failures that have nothing to do with memory.
 FailureKind = Literal[
@@ -60,6 +60,7 @@ class LogFailure:
             `kv_cache_tokens`, `tried_gib`).
         certain: false where the log lacks the stack that would prove the kind, and the
             likeliest is given.
+        cause: which row of the catalogue of causes it is, "" for none.
     """
 
     kind: FailureKind
@@ -67,6 +68,7 @@ class LogFailure:
     phase: str = ""
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
     certain: bool = True
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class StartupLog:
     """One start-up as its log shows it. Nothing here is inferred from anything but the text.
 
     Attributes:
-        outcome: started (the server or engine said so), failed (a fatal line is there), or
-            unknown: the log shows neither, so nothing is claimed.
+        outcome: started (the server or engine said so), started_then_failed (it served and
+            died later), failed (a fatal line is there), or unknown: the log shows neither, so
+            nothing is claimed.
         evidence: the kind of line that decided the outcome.
         engine_ready: the engine finished its warm-up, whatever came later.
         version: vLLM's version as printed; `engine` is "V0" or "V1".
@@ -85,9 +88,13 @@ class StartupLog:
         kv_cache_tokens, num_gpu_blocks: the smallest printed; `max_concurrency` is for
             requests of `max_concurrency_at` tokens.
         cuda_graph_charged: whether the estimate was taken off the KV memory, when printed.
+        given_share: gpu_memory_utilization as the line on graphs repeats it; `graph_share`
+            what of it the graphs' estimate is.
         attempts: how many start-ups the text holds; the last with an outcome is told.
         complete: the text shows how the start-up ended.
         clipped: the text was too long and its middle was left out.
+        symptoms: rows of the catalogue of causes that a server survives, in order.
+        consequence: the row of a line that only says that something above it went wrong.
     """
 
     outcome: Outcome
@@ -110,11 +117,15 @@ class StartupLog:
     block_size: int | None = None
     attention_backend: str | None = None
     cuda_graph_charged: bool | None = None
+    given_share: float | None = None
+    graph_share: float | None = None
     gpu_name: str | None = None
     gpu_count: int | None = None
     failure: LogFailure | None = None
     attempts: int = 1
     clipped: bool = False
+    symptoms: tuple[str, ...] = ()
+    consequence: str = ""
 
     @property
     def complete(self) -> bool:
@@ -152,6 +163,12 @@ class StartupLog:
         return min(
             (r.available_kv_gib for r in self.ranks if r.available_kv_gib is not None), default=None
         )
+
+    @property
+    def advised_total_gib(self) -> float | None:
+        """GiB of the GPU by the graphs' estimate over its share, to some per cent."""
+        estimate, share = self.cuda_graph_estimated_gib, self.graph_share
+        return None if not estimate or not share or share <= 0 else estimate / share
 
     @property
     def total_gib(self) -> float | None:

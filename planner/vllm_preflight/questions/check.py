@@ -65,13 +65,14 @@ def predict_startup(
     *,
     model: Model | None = None,
     hardware: Hardware | None = None,
+    parsed: ParsedCommand | None = None,
     whole: bool = True,
     progress: Progress | None = None,
 ) -> StartupResponse:
     """Simulate the launch and say what vLLM would print, or how it would fail.
 
-    `model` and `hardware` save reading them again when the caller has them; `whole` says
-    every term behind the figures, too. A command that
+    `model`, `hardware` and `parsed`, the command as it was read, save reading them again when
+    the caller has them; `whole` says every term behind the figures, too. A command that
     the release's parser does not take is an answer (failure kind "invalid_arguments"), and so
     is an architecture that is not understood ("not_modelled").
 
@@ -79,7 +80,7 @@ def predict_startup(
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
     request = _with_vllm_args(request)
-    parsed = _parsed(request)
+    parsed = parsed or _parsed(request)
     asked, request = request, with_command(request, parsed)
     hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
     if parsed.refusal is not None:

@@ -11,13 +11,19 @@ from vllm_preflight.base.errors import PreflightError, UnknownModel
 from vllm_preflight.base.strangers import before_strangers
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.contract.check import StartupReport
-from vllm_preflight.contract.explain import Calibration, LogExplanationReport, LogFailureReport
+from vllm_preflight.contract.explain import (
+    Calibration,
+    LogExplanationReport,
+    LogFailureReport,
+    TermComparison,
+)
 from vllm_preflight.diagnosis.comparison import calibration_from, compare_terms, largest_difference
 from vllm_preflight.diagnosis.launch_of_log import LogRequest, request_from_log
 from vllm_preflight.diagnosis.story import name_difference, tell
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.logs.causes import cause_of
 from vllm_preflight.logs.parse import parse_log
-from vllm_preflight.logs.startup_log import StartupLog
+from vllm_preflight.logs.startup_log import LogFailure, StartupLog
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.served import load_served
 from vllm_preflight.models.sources import load_model
@@ -43,8 +49,8 @@ _MEMORY_KINDS = frozenset(
 _BATCH_KINDS = frozenset({"out_of_memory_after_sizing", "out_of_memory", "no_kv_cache_memory"})
 # What warm-up needs beyond the allocation that failed, in GiB.
 _SLACK_GIB = 0.25
-# vLLM's own estimate is right at the edge: memory differs a little from start to start.
-_SAFE_LENGTH = 0.95
+# Below this nobody runs a server.
+_LEAST_SHARE = 0.05
 # Batches below this many tokens serve nobody.
 _LEAST_BATCH = 512
 
@@ -88,20 +94,15 @@ def explain_startup_log(
         except PreflightError as error:
             missing = str(error)
     rows = compare_terms(log, predicted)
-    largest = largest_difference(rows)
+    largest = largest_difference(rows, predicted)
+    reasons = compared.reasons(largest) if compared and largest else ""
     remedies = compared.remedies() if compared else []
     if missing:
         warnings.append(f"Nothing is predicted beside it. {missing}")
-    failure = log.failure and LogFailureReport(
-        kind=log.failure.kind,
-        message=log.failure.message,
-        phase=log.failure.phase or None,
-        certain=log.failure.certain,
-        figures=dict(log.failure.figures),
-    )
+    failure = log.failure and _failure_report(log.failure)
     return LogExplanationReport(
         outcome=log.outcome,
-        explanation=tell(log, predicted, largest, remedies),
+        explanation=tell(log, predicted, largest, remedies, reasons),
         vllm_version=log.version,
         engine=log.engine,
         model=wanted.model or None,
@@ -115,6 +116,20 @@ def explain_startup_log(
         prediction=predicted,
         warnings=warnings,
         next_steps=_next_steps(log, remedies, compared),
+    )
+
+
+def _failure_report(failure: LogFailure) -> LogFailureReport:
+    cause = cause_of(failure.cause) if failure.cause else None
+    return LogFailureReport(
+        kind=failure.kind,
+        message=failure.message,
+        phase=failure.phase or None,
+        certain=failure.certain,
+        figures=dict(failure.figures),
+        cause=cause and cause.id,
+        remedy=cause and cause.remedy,
+        setting=cause and cause.setting,
     )
 
 
@@ -133,19 +148,42 @@ class _Compared:
         self._arguments = response.arguments
         self.warnings = response.warnings
         self.calibration: Calibration | None = None
+        # As the log measured this very start: what was left for the cache included.
+        self._measured: Calibration | None = None
         if log.engine != "V0":
-            self.calibration = calibration_from(
-                compare_terms(log, self.prediction),
-                self.prediction,
-                {**self._wanted.fields, **self._arguments},
-                self._model,
-                self.hardware.gpu,
-            )
+            self.calibration = self._calibrated(attribute_rest=False)
+            self._measured = self._calibrated(attribute_rest=True)
+
+    def _calibrated(self, *, attribute_rest: bool) -> Calibration | None:
+        return calibration_from(
+            compare_terms(self._log, self.prediction),
+            self.prediction,
+            {**self._wanted.fields, **self._arguments},
+            self._model,
+            self.hardware.gpu,
+            attribute_rest=attribute_rest,
+        )
+
+    def reasons(self, largest: TermComparison) -> str:
+        """What would explain that the cache got more or less memory than predicted."""
+        if largest.term != "available_kv_cache_gib" or largest.difference is None:
+            return ""
+        total = self.hardware.gpu.visible_bytes / BYTES_TO_GIB
+        share = self._arguments["gpu_memory_utilization"] + largest.difference / total
+        found: list[str] = []
+        if _LEAST_SHARE < share <= 1:
+            found.append(f"a gpu_memory_utilization of {share:.2f} would explain it")
+        if largest.difference < 0:
+            found.append(f"so would another process that holds {-largest.difference:.1f} GiB")
+            found.append("a first start with a cold compile cache leaves less too")
+        if self._log.version is None:
+            found.append("and vLLM's release is not known")
+        return f"{'; '.join(found)}." if found else ""
 
     def simulate(self, **changes: Any) -> StartupReport | None:
         """The launch with changes and the log's figures; None where it is no launch."""
-        if self.calibration:
-            changes["calibration"] = json.dumps(self.calibration.to_json_dict())
+        if self._measured:
+            changes["calibration"] = json.dumps(self._measured.to_json_dict())
         try:
             response = predict_startup(
                 self._wanted.request(**changes), model=self._model, hardware=self.hardware
@@ -158,6 +196,9 @@ class _Compared:
         """Changes after which the launch starts, by simulation with the log's figures."""
         failure = self._log.failure
         if failure is None or self._log.outcome != "failed":
+            return []
+        if failure.kind == "no_kv_cache_memory" and self._log.available_kv_gib is None:
+            # By how much is not known, so no change can be proved.
             return []
         again = self.simulate()
         if again and again.failure:
@@ -175,8 +216,7 @@ class _Compared:
     def _with_measured_length(self, found: list[str]) -> list[str]:
         """`found` with the length that vLLM itself worked out from what it measured."""
         figures = dict(self._log.failure.figures) if self._log.failure else dict[str, float]()
-        estimate = _SAFE_LENGTH * figures.get("estimated_max_model_len", 0)
-        length = int(estimate) // LENGTH_STEP * LENGTH_STEP
+        length = int(figures.get("estimated_max_model_len", 0)) // LENGTH_STEP * LENGTH_STEP
         if length <= 0:
             return found
         text, changes = _flag("max_model_len", length)
@@ -245,7 +285,9 @@ def _next_steps(log: StartupLog, remedies: list[str], compared: _Compared | None
     steps: list[str] = []
     if remedies:
         steps.append(f"Start again with {remedies[0]}.")
-    if log.outcome == "unknown":
+    if log.outcome == "unknown" and log.consequence:
+        steps.append("Give the log from the first line with ERROR or Traceback on.")
+    elif log.outcome == "unknown":
         steps.append("Give the whole log, up to its last line.")
     if compared and compared.calibration:
         steps.append("Give the calibration to later plans and checks of this launch.")

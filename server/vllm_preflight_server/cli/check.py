@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vllm_preflight.base.errors import UnsupportedArchitecture
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.text import scalar
 from vllm_preflight.contract.vary import VariedRequest
+from vllm_preflight_server.cli.manifests import add_manifest_options, check_files
 from vllm_preflight_server.cli.options import (
     add_output_options,
     add_report_options,
@@ -50,9 +52,13 @@ def check(arguments: Sequence[str]) -> int:
     )
     add_output_options(parser, explain=True)
     add_report_options(parser)
+    add_manifest_options(parser)
     parsed = parser.parse(own)
     report = report_path(parsed)
     fields = request_fields(parsed, VariedRequest, "model")
+    if "files" in parsed:
+        _refuse_beside_files(parsed, command)
+        return check_files(parsed, fields)
     if command:
         # One word after -- is a whole quoted line; several are a line already split.
         fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
@@ -69,6 +75,12 @@ def check(arguments: Sequence[str]) -> int:
     if answer.verdict.outcome == "not_modelled":
         return UnsupportedArchitecture.exit_code
     return 0 if answer.verdict.good else 1
+
+
+def _refuse_beside_files(parsed: argparse.Namespace, command: Sequence[str] | None) -> None:
+    for given, what in ((command, "A command after --"), ("report" in parsed, "--report")):
+        if given:
+            raise InvalidRequest(f"{what} and -f go not together.", "Ask for one of them.")
 
 
 def show_startup(answer: Answer) -> None:

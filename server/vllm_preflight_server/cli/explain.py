@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.explain import MOST_LOG_CHARACTERS, ExplainRequest
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
+from vllm_preflight_server.cli.options import (
+    add_output_options,
+    command_parser,
+    request_fields,
+    split_command,
+)
 from vllm_preflight_server.cli.output import print_answer, progress
 from vllm_preflight_server.cli.terminal import show_report
 
@@ -18,10 +25,29 @@ _LEFT_OUT = b"\n"
 
 def explain(arguments: Sequence[str]) -> int:
     """Explain a log and print what was found."""
-    parser = command_parser("explain", ExplainRequest, positional="log")
+    own, command = split_command(arguments)
+    parser = command_parser(
+        "explain",
+        ExplainRequest,
+        positional="log",
+        epilog="With --url, the command that the server was started with may follow after --.",
+    )
+    parser.add_argument(
+        "--url",
+        metavar="http://HOST:8000",
+        help="a running vLLM server instead of a log: its /metrics, /version and /v1/models",
+    )
+    parser.add_argument("--tensor-parallel-size", "-tp", metavar="N", help="of a server of --url")
     add_output_options(parser, explain=True)
-    parsed = parser.parse(arguments)
+    parsed = parser.parse(own)
     fields = request_fields(parsed, ExplainRequest, "log")
+    if "url" in parsed:
+        return _explain_running(parsed, fields, command)
+    if command or "tensor_parallel_size" in parsed:
+        raise InvalidRequest(
+            "A command or --tensor-parallel-size is given without --url.",
+            "Give --url http://HOST:8000, or a log alone.",
+        )
     if "log" in fields:
         fields["log"] = _log_text(fields["log"])
     request = validate_request(ExplainRequest, fields)
@@ -29,6 +55,23 @@ def explain(arguments: Sequence[str]) -> int:
 
     overrides = request.model_dump(exclude={"log"}, exclude_none=True)
     answer = explain_startup_log(request.log, overrides=overrides, progress=progress)
+    print_answer(answer, parsed.json, parsed.explain, show_report)
+    return 0
+
+
+def _explain_running(
+    parsed: argparse.Namespace, fields: dict[str, Any], command: Sequence[str] | None
+) -> int:
+    """Ask a running server, and print what it says beside what was to be expected."""
+    if "log" in fields:
+        raise InvalidRequest("A log and --url go not together.", "Ask for one of them.")
+    if "tensor_parallel_size" in parsed:
+        fields["tensor_parallel_size"] = parsed.tensor_parallel_size
+    if command:
+        fields["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    from vllm_preflight.questions.running import explain_running
+
+    answer = explain_running(parsed.url, overrides=fields, progress=progress)
     print_answer(answer, parsed.json, parsed.explain, show_report)
     return 0
 

@@ -18,13 +18,15 @@ commands:
   generate MODEL    write the files that run such a plan into a folder (-o DIR)
   check MODEL       predict what vllm serve does with exact arguments; also
                     check --gpu H100 -- vllm serve MODEL -tp 2 --max-model-len 32k
+                    check -f FILE|DIR|-  (manifests, compose, Helm values, unit files)
   diff --from 0.18.0 --to 0.33.0 -- vllm serve …
                     what an upgrade of vLLM does to a launch, and what restores it
   pack --gpu H100 -- 'vllm serve A' 'vllm serve B'
                     do several servers share one GPU, and with which shares
   compare MODEL     which GPUs carry a workload, how many, and what each costs
   find              which models of the catalogue run on these GPUs
-  explain LOG       what happened in a vLLM log (a file, or - for standard input)
+  explain LOG       what happened in a vLLM log (a file, or - for standard input), or
+                    explain --url http://HOST:8000: what a running server holds
   inspect MODEL     what a model is made of, and where the facts come from
   detect            this machine's GPUs
   overhead          the runtime overhead formula

@@ -63,6 +63,7 @@ def _serve(options: argparse.Namespace) -> int:
         "allowed_hosts": tuple(options.allow_host) if options.allow_host else None,
         "token": token,
         "tools": tools,
+        "webhook": options.webhook,
     }
     return serve_http(
         HttpSettings(**{key: value for key, value in given.items() if value is not None})
@@ -78,6 +79,7 @@ _HTTP_OPTIONS = (
     "workers",
     "max_concurrency",
     "max_per_client",
+    "webhook",
 )
 
 
@@ -122,6 +124,12 @@ def _parser() -> Parser:
         type=whole_number_between(1, 100_000),
         metavar="N",
         help="of those, requests from one address (default: half)",
+    )
+    add(
+        "--webhook",
+        action="store_true",
+        default=None,
+        help="also answer Kubernetes' AdmissionReview at /validate (a validating webhook)",
     )
     return parser
 

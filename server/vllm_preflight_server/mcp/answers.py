@@ -74,6 +74,13 @@ def answer_find(request: FindRequest, progress: Progress) -> FindReport:
 
 def answer_startup(request: StartupArguments, progress: Progress) -> Report:
     """What vLLM will do."""
+    if request.manifest is not None:
+        from vllm_preflight.questions.manifest import predict_manifest
+
+        given = request.model_dump(
+            include=request.model_fields_set - {"manifest", "detail"}, exclude_none=True
+        )
+        return predict_manifest(request.manifest, given, progress=progress)
     from vllm_preflight.questions.vary import predict_varied
 
     return predict_varied(request, whole=request.detail == "full", progress=progress)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.explain import ExplainRequest
 from vllm_preflight.contract.inspect import InspectRequest
 from vllm_preflight.contract.plan import PlanRequest
-from vllm_preflight.contract.request import RequestModel, ordered_fields
+from vllm_preflight.contract.request import FileText, RequestModel, ordered_fields
 from vllm_preflight.contract.vary import VariedRequest
 
 # What people ask with. A tool takes its request's rarer fields too, and any vLLM flag in
@@ -37,6 +37,7 @@ _PUBLISHED: Mapping[str, set[str]] = {
     | _MEMORY
     | _ANSWERED
     | {"tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "command", "vary"}
+    | {"manifest"}
     | {"gpu_memory_utilization", "kv_cache_dtype", "max_num_seqs", "max_num_batched_tokens"},
     "explain_startup_log": {"log", "model", "gpu", "vllm_version", "detail"},
     "inspect_model": {"model", "detail"},
@@ -76,8 +77,25 @@ class CompareArguments(CompareRequest, DetailInput, frozen=True):
     """compare_hardware's arguments."""
 
 
-class StartupArguments(VariedRequest, DetailInput, frozen=True):
+class ManifestInput(RequestModel, frozen=True):
+    """Text that starts vLLM, as people have it."""
+
+    manifest: FileText | None = Field(
+        default=None,
+        description="Kubernetes, compose, Helm values or unit text instead of command.",
+    )
+
+
+class StartupArguments(VariedRequest, ManifestInput, DetailInput, frozen=True):
     """predict_startup's arguments."""
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if not self.model and not self.command and not self.manifest:
+            raise ValueError("either model, command or manifest is required")
+        if self.manifest and (self.model or self.command or self.vary or self.vllm_args):
+            raise ValueError("a manifest says model and arguments itself: give it alone, with gpu")
+        return self
 
 
 class InspectArguments(InspectRequest, DetailInput, frozen=True):

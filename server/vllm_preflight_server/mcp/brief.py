@@ -163,6 +163,7 @@ def brief_startup(request: object, answer: VariedResponse) -> Answer:
                 **_pick(answer.startup, ("estimated_max_model_len",)),
             },
             "launches": [_launch(row) for row in answer.launches or []],
+            "servers": [row.to_json_dict() for row in answer.servers or []],
             "command": answer.command,
             "warnings": _warnings(answer.warnings, [answer.startup]),
             "next_steps": answer.next_steps,

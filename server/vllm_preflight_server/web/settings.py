@@ -11,6 +11,8 @@ from vllm_preflight.base.errors import InvalidRequest
 PATH = "/mcp"
 DEFAULT_HOST = "127.0.0.1"
 # vLLM itself takes 8000.
+# The tool that the webhook asks.
+WEBHOOK_TOOL = "predict_startup"
 DEFAULT_PORT = 8765
 MOST_REQUESTS = 256
 # Seconds that requests in flight have at the end; most answers take one.
@@ -35,6 +37,7 @@ class HttpSettings:
         max_concurrency: requests in flight per worker before 503.
         max_per_client: of those, requests from one address; None for half.
         tools: the tools to serve; None for all.
+        webhook: also review objects for Kubernetes at /validate.
     """
 
     host: str = DEFAULT_HOST
@@ -45,6 +48,7 @@ class HttpSettings:
     max_concurrency: int = MOST_REQUESTS
     max_per_client: int | None = None
     tools: tuple[str, ...] | None = None
+    webhook: bool = False
 
     def checked(self) -> HttpSettings:
         """Itself, when it is safe to serve so.
@@ -53,6 +57,10 @@ class HttpSettings:
             InvalidRequest: the address is open to others without allowed hosts and a
                 token, or a value cannot be what it says.
         """
+        if self.webhook and self.tools is not None and WEBHOOK_TOOL not in self.tools:
+            raise InvalidRequest(
+                f"The webhook asks {WEBHOOK_TOOL}, which --tools leaves out.", "Add it to --tools."
+            )
         for name in self.allowed_hosts:
             if not _HOST_NAME.fullmatch(name):
                 raise InvalidRequest(

@@ -31,6 +31,7 @@ from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.connections import Connections, most_connections, protocol_within
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, Admission
 from vllm_preflight_server.web.settings import GRACE_S, PATH, HttpSettings, is_loopback
+from vllm_preflight_server.web.webhook import add_webhook
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ def http_app(
         return JSONResponse({"status": "ok"})
 
     server.custom_route(HEALTH_PATH, methods=["GET"])(health)
+    if settings.webhook:
+        add_webhook(server)
     security = transport_security(settings.allowed_hosts)
     inner = server.streamable_http_app(
         streamable_http_path=PATH,

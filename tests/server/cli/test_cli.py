@@ -222,7 +222,7 @@ def test_call_runs_a_tool_with_json(ask: Ask, capsys: pytest.CaptureFixture[str]
         (("call", "compute_overheads"), "There is no tool 'compute_overheads'"),
         (("call", "compute_overhead", "{"), "JSON"),
         (("call", "compute_overhead", "[]"), "where a JSON object is needed"),
-        (("call", "compute_overhead", "{}"), "'vram_total_gib' is required"),
+        (("call", "compute_overhead", "{}"), "Neither vram_total_gib nor gpu is given"),
     ],
 )
 def test_call_refuses_in_a_sentence(

@@ -244,7 +244,7 @@ def test_a_server_without_sessions_offers_no_stream(server: Server, revision: st
 
 
 def test_an_unknown_path_is_not_found(server: Server) -> None:
-    assert server.ask("GET", "/").status == 404
+    assert server.ask("GET", "/nowhere").status == 404
 
 
 def test_health_needs_no_token(guarded: Server) -> None:

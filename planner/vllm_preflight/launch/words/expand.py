@@ -147,7 +147,7 @@ def expand(word: Word, variables: Variables, span: Span | None = None) -> list[E
         for part in _parts(piece.text, variables, _DEEPEST):
             if isinstance(part, list):
                 _append_items(fields, part)
-            elif piece.mode == "bare" and part.from_variable:
+            elif piece.mode == "bare" and part.from_variable and not part.missing:
                 _append_split(fields, part)
             else:
                 _append(fields, part.text, part.missing)
@@ -216,7 +216,7 @@ def _referenced(match: re.Match[str], variables: Variables, depth: int) -> _Part
     if match["escaped"]:
         return _Part("$")
     if match["arithmetic"] is not None:
-        value = _arithmetic(match["arithmetic"], variables)
+        value = _arithmetic(_within(match["arithmetic"], variables, depth), variables)
         return _unknown(match[0]) if value is None else _Part(value)
     name = match["name"] or match["plain"]
     if name is None:
@@ -256,6 +256,12 @@ def _default(word: str, variables: Variables, depth: int) -> _Part:
     parts = [p for p in _parts(text, variables, depth - 1) if isinstance(p, _Part)]
     missing = tuple(name for part in parts for name in part.missing)
     return _Part("".join(part.text for part in parts), missing, True)
+
+
+def _within(text: str, variables: Variables, depth: int) -> str:
+    """Text with the variables in it replaced, as far as they are known."""
+    parts = _parts(text, variables, depth - 1) if depth else iter(())
+    return "".join(part.text for part in parts if isinstance(part, _Part)) or text
 
 
 def _unknown(text: str) -> _Part:

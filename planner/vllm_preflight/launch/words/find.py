@@ -7,11 +7,12 @@ run, expanded from the real environment, or opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.assigned import expanded, program_of
+from vllm_preflight.launch.words.branches import Branches, left_open, with_arguments
 from vllm_preflight.launch.words.containers import CONTAINER_TOOLS, Container, read_container
 from vllm_preflight.launch.words.devices import by_directives, by_slurm
 from vllm_preflight.launch.words.expand import Expanded, Variables
@@ -21,6 +22,7 @@ from vllm_preflight.launch.words.packages import note_installed
 from vllm_preflight.launch.words.prepare import readings
 from vllm_preflight.launch.words.server import Level, ServerCommand
 from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
+from vllm_preflight.launch.words.wrappers import MODULES, engine_words
 
 _OTHERS = "The text starts more than one vLLM server; this is about the first."
 _MOST_WORDS = 2_000
@@ -32,6 +34,7 @@ _SERVER_MODULES = frozenset(
         "vllm.entrypoints.openai.api_server",
         "vllm.entrypoints.api_server",
         "vllm.entrypoints.cli.main",
+        *MODULES,
     }
 )
 _SERVER_FILES = ("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py")
@@ -88,12 +91,33 @@ def find_server_command(text: str) -> ServerCommand:
     return replace(command, visible=(*command.visible, *limits))
 
 
+def find_in_words(
+    words: Sequence[Expanded], variables: Mapping[str, Expanded]
+) -> ServerCommand | None:
+    """The vLLM server that a program's words start with these variables set; None for none.
+
+    No shell has read the words; a shell among them reads the one after its -c.
+    Raises InvalidRequest as find_server_command.
+    """
+    known = Variables(dict(variables), exported=set(variables))
+    return _server_in(words, known, _DEEPEST_NESTING) if words else None
+
+
 def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
     known = variables.copy()
     documents: list[Span] = []
+    branches = Branches()
+    left_out: list[str] = []
     commands = split_commands(text)
-    for index, simple in enumerate(commands):
-        words, assigned, running = expanded(simple, known)
+    for index, whole in enumerate(commands):
+        simple = branches.enter(whole, known)
+        if simple is None:
+            documents += whole.documents
+            continue
+        certain = branches.certain or branches.sets_first(simple, known)
+        words, assigned, running = expanded(simple, known if certain else known.copy())
+        if not certain and not words:
+            left_out += left_open(simple, known)
         if words:
             command = _server_in(words, running, depth)
             held = Level(text)
@@ -108,7 +132,7 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
                     command,
                     assigned=(*assigned, *command.assigned),
                     levels=_within(command, held),
-                    notes=(*command.notes, *notes, *((_OTHERS,) if later else ())),
+                    notes=(*command.notes, *left_out, *notes, *((_OTHERS,) if later else ())),
                 )
             note_installed([word.text for word in words], known)
         documents += simple.documents
@@ -236,8 +260,9 @@ def _started(
     is_module = (words[index].text == "-m" and taken == 2) or taken == 1
     brought = Variables(installed=variables.installed, built_for=variables.built_for)
     note_installed([word.text for word in words[: index + 1]], brought)
+    rest = words[index + taken :]
     return ServerCommand(
-        tuple(words[index + taken :]),
+        engine_words(words[index + 1].text, rest) if taken == 2 and is_module else tuple(rest),
         variables.environment(),
         unexported=tuple(
             name
@@ -255,7 +280,7 @@ def _started(
 def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> ServerCommand | None:
     """The server in the text after `bash … -c …`."""
     runs = named = False
-    for word in words:
+    for index, word in enumerate(words):
         if named:
             # The option that `-o` sets: `bash -euo pipefail -c …`.
             named = False
@@ -263,7 +288,8 @@ def _in_shell(words: Sequence[Expanded], variables: Variables, depth: int) -> Se
             runs = runs or bool(_RUN_TEXT.fullmatch(word.text))
             named = word.text.endswith("o") and not word.text.startswith("--")
         elif runs:
-            return _nested(word, word.text, variables, depth)
+            known = with_arguments(variables, words[index + 1 :])
+            return _nested(word, word.text, known, depth)
         else:
             return None
     return None

@@ -58,11 +58,15 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SimpleCommand:
-    """The words of one command, where each stands, and its here-documents' places."""
+    """The words of one command, where each stands, and its here-documents' places.
+
+    `joined` is the operator before it: "&&", "||", "|", ";" and so on, "" for the first.
+    """
 
     words: tuple[Word, ...]
     spans: tuple[Span, ...]
     documents: tuple[Span, ...] = ()
+    joined: str = ""
 
 
 @dataclass
@@ -73,6 +77,7 @@ class _Splitter:
     position: int = 0
     commands: list[list[tuple[Word, Span]]] = field(default_factory=lambda: [[]])
     documents: list[list[Span]] = field(default_factory=lambda: [[]])
+    operators: list[str] = field(default_factory=lambda: [""])
     pending: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     word: list[Piece] | None = None
     # The word so far: where it begins and ends.
@@ -110,6 +115,7 @@ class _Splitter:
         if not redirection:
             self.commands.append([])
             self.documents.append([])
+            self.operators.append(text.strip())
         if "\n" in text:
             self._read_documents(text)
 
@@ -142,12 +148,15 @@ def split_commands(text: str) -> list[SimpleCommand]:
     while splitter.position < len(text):
         _step(splitter)
     splitter.end_word()
-    found = zip(splitter.commands, splitter.documents, strict=True)
+    found = zip(splitter.commands, splitter.documents, splitter.operators, strict=True)
     return [
         SimpleCommand(
-            tuple(word for word, _ in words), tuple(span for _, span in words), tuple(documents)
+            tuple(word for word, _ in words),
+            tuple(span for _, span in words),
+            tuple(documents),
+            operator,
         )
-        for words, documents in found
+        for words, documents, operator in found
         if words
     ]
 

@@ -1,0 +1,180 @@
+"""Which GPU a pod asks for and how many: resources, selectors, affinity, instance types, MIG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from vllm_preflight.base.errors import UnknownGpu
+from vllm_preflight.hardware.mig import find_profile
+from vllm_preflight.hardware.spoken import read_hardware_name
+from vllm_preflight.manifests.nodes import Fields, Node, Text, at, fields_of, items_of, text_at
+from vllm_preflight.manifests.servers import Gpus
+
+# Resources that count GPUs, without their product.
+_COUNTED = frozenset({"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu"})
+_OTHER = (
+    ("google.com/tpu", "a TPU"),
+    ("habana.ai/", "Intel Gaudi"),
+    ("gpu.intel.com/", "an Intel GPU"),
+    ("aws.amazon.com/neuron", "AWS Neuron"),
+    ("huawei.com/", "Ascend"),
+    ("cambricon.com/", "Cambricon"),
+    ("metax-tech.com/", "MetaX"),
+    ("hygon.com/", "Hygon DCU"),
+)
+_MIG = re.compile(r"nvidia\.com/mig-(\d)g\.(\d{1,3})gb(?:\.\w+)?")
+# Labels that name the GPU, the most exact first; patterns, since clouds add their own.
+_LABELS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?:nvidia|amd)\.com/gpu\.product(?:-name)?",
+        r"cloud\.google\.com/gke-(?:tpu-)?accelerator",
+        r".*/(?:instance-gpu-name|gpu[-.]?(?:model|name|product|type|class)|model)",
+        r".*gpu[-_.]?(?:product|model|name|type|class|sku).*",
+        r".*accelerator.*",
+        r"(?:.*/)?(?:instance-type|machine-type|instanceType)",
+        r".*/(?:instance-family|sku-name|class)",
+        r".*(?:gpu|sku|node[-_.]?pool|agentpool).*",
+    )
+)
+_PARTITION = "cloud.google.com/gke-gpu-partition-size"
+_PREFIX = re.compile(r"^(?:(?:nvidia|amd)-)?gpu-(?=[a-z]+\d|rtx|gh\d|gb\d)", re.IGNORECASE)
+
+
+def named_gpu(text: str) -> str | None:
+    """The name as the GPU catalogue reads it; None where it names no GPU.
+
+    A name that leaves open which of several is kept, for its reader asks.
+    """
+    for candidate in (text, text.replace("_", "-"), _PREFIX.sub("", text)):
+        candidate = re.sub(r"[-_ ]?NVLINK", "", candidate, flags=re.IGNORECASE)
+        try:
+            return read_hardware_name(candidate).gpu.name
+        except UnknownGpu as error:
+            if "leaves open" in error.message:
+                return candidate
+    return None
+
+
+def pod_gpus(containers: Iterable[Node], pod: Node, more: Sequence[Node] = ()) -> Gpus:
+    """What the containers of a pod ask for, and the GPU its placement names.
+
+    `more` are further mappings with `resources`, such as a service around the pod.
+    """
+    count, mig, other = 0, None, None
+    named: list[str] = []
+    for holder in (*containers, *more):
+        for resource, amount in _resources(holder):
+            profile = _MIG.fullmatch(resource)
+            if profile is not None:
+                mig, count = f"{profile[1]}g.{profile[2]}gb", count + amount
+            elif resource in _COUNTED:
+                count += amount
+            elif found := next((n for prefix, n in _OTHER if resource.startswith(prefix)), None):
+                other, count = found, count + amount
+            elif resource.startswith(("nvidia.com/", "amd.com/")):
+                name = named_gpu(resource.partition("/")[2])
+                if name is not None:
+                    named.append(name)
+                    count += amount
+    names = tuple(dict.fromkeys(named)) or placed_on(pod)
+    if mig is None and (size := text_at(pod, "nodeSelector", _PARTITION)):
+        mig = str(size)
+    return Gpus(_split(names, mig), count or None, mig=mig, other=other)
+
+
+def _split(names: tuple[str, ...], mig: str | None) -> tuple[str, ...]:
+    """The names under a MIG profile."""
+    if mig is None:
+        return names
+    plain = [name for name in names if find_profile(name) is None]
+    return tuple(f"{name} MIG {mig}" for name in plain) or names or (f"MIG {mig}",)
+
+
+def with_mig(gpus: Gpus, mig: str) -> Gpus:
+    """The same GPUs, divided by a MIG profile."""
+    return Gpus(_split(gpus.names, mig), gpus.count, gpus.every, mig, gpus.other)
+
+
+def _resources(holder: Node) -> Iterator[tuple[str, int]]:
+    """Accelerators of a container's limits, or of its requests where limits have none."""
+    seen: set[str] = set()
+    for part in ("limits", "requests"):
+        resources = fields_of(at(holder, "resources", part))
+        for name, amount in resources.items():
+            if name == "custom":
+                yield from _custom(amount, seen)
+            elif isinstance(amount, Text) and amount.isdigit() and name not in seen:
+                seen.add(name)
+                yield name, int(amount)
+
+
+def _custom(node: Node, seen: set[str]) -> Iterator[tuple[str, int]]:
+    for name, amount in fields_of(node).items():
+        if isinstance(amount, Text) and amount.isdigit() and name not in seen:
+            seen.add(name)
+            yield name, int(amount)
+
+
+def placed_on(pod: Node) -> tuple[str, ...]:
+    """The GPUs that a pod's node selector or required affinity names, as alternatives."""
+    labels: list[tuple[str, list[str]]] = [
+        (key, [str(value)])
+        for key, value in fields_of(at(pod, "nodeSelector")).items()
+        if isinstance(value, Text)
+    ]
+    labels += _affinity(pod)
+    return gpus_of_labels(labels)
+
+
+def _affinity(pod: Node) -> Iterator[tuple[str, list[str]]]:
+    required = at(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    preferred = at(
+        pod, "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"
+    )
+    terms = items_of(at(required, "nodeSelectorTerms"))
+    terms = terms or [at(item, "preference") for item in items_of(preferred)]
+    merged: dict[str, list[str]] = {}
+    for term in terms:
+        for rule in items_of(at(term, "matchExpressions")):
+            key, operator = text_at(rule, "key"), text_at(rule, "operator")
+            if key is not None and operator == "In":
+                values = [str(v) for v in items_of(at(rule, "values")) if isinstance(v, Text)]
+                merged.setdefault(str(key), []).extend(values)
+    yield from merged.items()
+
+
+def gpus_of_labels(labels: Iterable[tuple[str, list[str]]]) -> tuple[str, ...]:
+    """The GPUs of the most exact label that names any."""
+    known = list(labels)
+    for pattern in _LABELS:
+        for key, values in known:
+            if pattern.fullmatch(key):
+                names = [name for value in values if (name := named_gpu(value)) is not None]
+                if names:
+                    return tuple(dict.fromkeys(names))
+    return ()
+
+
+def counted_gpu(text: str) -> tuple[str | None, int | None]:
+    """A GPU with its count, as job files write it: "H100:8", "A100-80GB", "8"."""
+    if text.isdigit():
+        return None, int(text)
+    name, _, count = text.rpartition(":")
+    if name and count.isdigit():
+        return named_gpu(name), int(count)
+    try:
+        found = read_hardware_name(text)
+    except UnknownGpu:
+        return named_gpu(text), None
+    return found.gpu.name, found.gpus
+
+
+def alternatives(node: Node) -> list[str]:
+    """GPU names of a text, a list, or the keys of a mapping, as job files write them."""
+    if isinstance(node, Text):
+        return [part.strip() for part in str(node).split(",") if part.strip()]
+    if isinstance(node, Fields):
+        return [key if value is None else f"{key}:{value}" for key, value in node.items()]
+    return [str(item) for item in items_of(node) if isinstance(item, Text)]

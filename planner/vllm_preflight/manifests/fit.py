@@ -1,0 +1,79 @@
+"""Whether a server's GPUs, nodes and shared memory are those that its words need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vllm_preflight.contract.verdict import Verdict
+from vllm_preflight.launch.arguments import ParsedCommand
+from vllm_preflight.manifests.servers import ManifestServer
+
+_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+
+
+def wanted_gpus(parsed: ParsedCommand) -> int:
+    """GPUs that the parallel sizes need together."""
+    wanted = 1
+    for name in _SIZES:
+        wanted *= int(parsed.fields.get(name) or 1)
+    return wanted
+
+
+def _sizes_text(parsed: ParsedCommand) -> str:
+    short = dict(zip(_SIZES, ("TP", "PP", "DP"), strict=True))
+    sizes = [f"{short[name]} {parsed.fields[name]}" for name in _SIZES if parsed.fields.get(name)]
+    return " × ".join(sizes) or "TP 1"
+
+
+def fitted(
+    server: ManifestServer, parsed: ParsedCommand
+) -> tuple[ManifestServer, list[str], Verdict | None]:
+    """The server with its nodes settled, findings, and a refusal where GPUs do not add up."""
+    findings: list[str] = []
+    count, wanted = server.gpus.count, wanted_gpus(parsed)
+    if server.gpus.other is not None:
+        sentence = f"not modelled: {server.gpus.other} is asked for, whose vLLM is not modelled"
+        return server, findings, Verdict(outcome="not_modelled", sentence=sentence)
+    if count is not None:
+        there = server.total_gpus or count * server.nodes
+        pods = count * server.replicas
+        if wanted > there and server.pods_may_be_nodes and pods == wanted:
+            server = replace(server, nodes=server.replicas, replicas=1)
+            findings.append(f"Its {server.nodes} pods are taken for the nodes of one server.")
+        elif wanted > there and (parsed.spread or wanted <= server.object_gpus):
+            server = replace(server, nodes=-(-wanted // count), total_gpus=wanted)
+            findings.append(
+                f"{_sizes_text(parsed)} needs {wanted} GPUs and this pod asks for {count}: the "
+                "others have to be those of the pods that join it."
+            )
+        elif wanted > there:
+            return server, findings, _too_few(server, parsed, count, there, wanted)
+        elif server.gpus.mig is not None and wanted > 1:
+            sentence = (
+                f"refused: {_sizes_text(parsed)} needs {wanted} GPUs that reach each other, and "
+                "MIG instances do not; run TP 1"
+            )
+            return server, findings, Verdict(outcome="refused", sentence=sentence)
+        elif wanted < there:
+            findings.append(f"Uses {wanted} of the {there} GPUs that it asks for.")
+    findings += _of_shared_memory(server, parsed)
+    return server, findings, None
+
+
+def _too_few(
+    server: ManifestServer, parsed: ParsedCommand, count: int, there: int, wanted: int
+) -> Verdict:
+    where = f"{count} × {server.nodes} nodes = {there}" if server.nodes > 1 else f"{there}"
+    sentence = f"refused: {_sizes_text(parsed)} needs {wanted} GPUs, but its pods ask for {where}"
+    return Verdict(outcome="refused", sentence=sentence, start_probability=0.0)
+
+
+def _of_shared_memory(server: ManifestServer, parsed: ParsedCommand) -> Iterator[str]:
+    size = int(parsed.fields.get("tensor_parallel_size") or 1)
+    if size > 1 and server.shared_memory.is_default:
+        yield (
+            f"TP {size} exchanges data through /dev/shm, of which a container has 64 MiB: workers "
+            "crash with 'No space left on device' or a bus error. Mount an emptyDir with medium "
+            "Memory at /dev/shm, or set shm_size or ipc: host."
+        )

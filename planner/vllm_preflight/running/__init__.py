@@ -1,0 +1,1 @@
+"""What a running vLLM server says of itself: its release, models, cache and load."""

@@ -1,0 +1,1 @@
+"""The answers for manifests in the formats that pipelines read."""
