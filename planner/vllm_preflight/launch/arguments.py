@@ -128,11 +128,16 @@ def parse_command(
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
-    return parse_server(find_server_command(text), version, model=model)
+    command = find_server_command(text)
+    return parse_server(command, version, model=model, rope_theta=rope_theta)
 
 
 def parse_server(
-    command: ServerCommand, version: str | None = None, *, model: str | None = None
+    command: ServerCommand,
+    version: str | None = None,
+    *,
+    model: str | None = None,
+    rope_theta: float | None = None,
 ) -> ParsedCommand:
     """The arguments of a server that was found, as `version` reads them; see parse_command."""
     warnings = [*command.notes, *unexported(command), *curly_words(command)]
