@@ -248,6 +248,14 @@ def test_the_built_in_list_says_provider_region_and_day() -> None:
     assert costs == sorted(costs)
 
 
+def test_an_option_that_no_machine_of_the_list_holds_says_so() -> None:
+    answer = compare(gpus="RTX 4090", quantization="none", prices="list", provider="runpod")
+    (row,) = answer.options
+    assert row.gpus > 1 and row.cost_per_hour is None and answer.costs == []
+    said = f"No offer has so many GPUs in one machine: {row.gpus} × GeForce RTX 4090."
+    assert said in answer.warnings
+
+
 @pytest.mark.parametrize("field", [{"daily_load": "1"}, {"api_price": "1"}, {"provider": "aws"}])
 def test_what_needs_prices_is_refused_without(field: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="list"):

@@ -90,10 +90,18 @@ class Costing:
         return [f"{text} At the daily load's mean of {mean:,.3g}, {side} is cheaper."]
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """Where the prices come from and how old they are."""
+        """Where the prices come from and how old they are; options too large for any offer."""
         if self.prices is None:
             return []
-        return [self.prices.note([row.quote for row in rows if row.quote is not None])]
+        note = self.prices.note([row.quote for row in rows if row.quote is not None])
+        large = [
+            f"{row.choice.gpus} × {row.gpu.name}"
+            for row in rows
+            if row.quote is None and self.prices.knows(row.gpu.name)
+        ]
+        if not large:
+            return [note]
+        return [f"No offer has so many GPUs in one machine: {', '.join(large)}.", note]
 
 
 def most_requests(row: Row) -> float | None:

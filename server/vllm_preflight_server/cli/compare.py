@@ -35,6 +35,7 @@ _COLUMNS = {
     "latency_ms": "s/request",
     "cost_per_hour": "cost/h",
     "cost_per_million_tokens": "cost/M tokens",
+    "cost_per_month": "cost/month",
 }
 # What a terminal of usual width has no room for; --json and a pipe have all of it.
 _WIDE = 200

@@ -136,3 +136,12 @@ def test_costs_that_cannot_be_are_a_sentence(
 ) -> None:
     assert main([*SMALL, *words]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_assistant_may_ask_for_the_built_in_prices(ask: Ask) -> None:
+    asked = {**QUESTION, "prices": "list", "provider": "aws,lambda", "daily_load": "8h@0.5"}
+    result = ask("compare_hardware", {**asked, "api_price": "0.6"})
+    structured = result.structured_content
+    assert structured is not None and not result.is_error, text_of(result)
+    assert "on demand in" in structured["best"]["price"] and structured["costs"]
+    assert len(json.dumps(structured)) <= CONCISE_CHARACTERS
