@@ -113,7 +113,7 @@ def _check_context_parallelism(architecture: Architecture, tp: int, dcp: int, no
 
 
 def _is_latent(architecture: Architecture) -> bool:
-    kinds = {type(cache) for layer in architecture.layer_counts for cache in layer.caches}
+    kinds = {type(cache) for cache in architecture.caches}
     return not kinds.isdisjoint({LatentCache, CompressedCache})
 
 
@@ -181,8 +181,7 @@ def _accepted_sizes(architecture: Architecture, tensor_parallel_size: int) -> tu
 def _kv_heads(architecture: Architecture) -> set[int]:
     return {
         cache.num_kv_heads
-        for layer in architecture.layer_counts
-        for cache in layer.caches
+        for cache in architecture.caches
         if isinstance(cache, AttentionCache) and cache.num_kv_heads
     }
 
