@@ -81,7 +81,8 @@ def _predicted(
     model = load_model(request.model, progress=progress)
     launch = resolve_for(
         model,
-        hardware,
+        hardware.gpu,
+        hardware.capability,
         StartupRequest(
             model=request.model,
             tensor_parallel_size=request.tensor_parallel_size,

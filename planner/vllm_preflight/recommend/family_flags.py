@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
@@ -28,6 +29,7 @@ class FamilyFlags:
     steps: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=256)
 def family_flags(model: Model, version: Version, given: frozenset[str]) -> FamilyFlags:
     """What the model's family needs of that release; flags `given` by the user are kept.
 
