@@ -136,7 +136,7 @@ def resolve_kv_cache_dtype(
         and any(isinstance(cache, IndexerCache) for cache in caches)
     )
     major = (gpu.compute_capability or (0, 0))[0]
-    dtype = full_dtype_name(requested)
+    dtype = requested
     if dtype == "auto":
         dtype = _auto_kv_dtype(architecture, major, checkpoint_kv_cache_dtype, notes)
     else:
@@ -154,6 +154,8 @@ def resolve_kv_cache_dtype(
         sparse=sparse,
         compressed=any(isinstance(cache, CompressedCache) for cache in caches),
         hybrid=architecture.is_hybrid,
+        sinks=has_sinks(architecture),
+        narrow=any(isinstance(cache, AttentionCache) and cache.head_dim == 64 for cache in caches),
     )
     before = len(notes.problems)
     check_attention_kernels(dtype, kinds, gpu, notes)
