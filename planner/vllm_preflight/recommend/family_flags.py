@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,7 +10,15 @@ from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.demand import generates_nothing
-from vllm_preflight.recommend.families import FamilyFacts, family_facts
+from vllm_preflight.recommend.families import Basis, FamilyFacts, family_facts
+
+# How a flag's source is named, by what it says of the model asked for.
+_SAYS: Mapping[Basis, str] = {
+    "recipe": "vLLM's recipe of {}",
+    "checkpoint": "vLLM's recipe of {}, which names this checkpoint",
+    "documentation": "vLLM's documentation of {}",
+    "sibling": "vLLM's recipes of {}, which agree for every other size",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def family_flags(model: Model, version: Version, given: frozenset[str]) -> Famil
         if name in given:
             continue
         words += [flag, *values]
-        reasons.append((name, f"vLLM's {facts.basis} of {facts.model}"))
+        reasons.append((name, _SAYS[facts.basis].format(facts.model)))
     return FamilyFlags(tuple(words), tuple(reasons), _warnings(facts, version), _steps(facts))
 
 

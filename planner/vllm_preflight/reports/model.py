@@ -67,7 +67,7 @@ def inspect_model(
             for layer, layers in model.architecture.layer_counts.items()
         ],
         terms=report_terms(_parameter_terms(model, count)),
-        warnings=list(model.notes),
+        warnings=[*model.notes, *model.remarks],
     )
 
 
