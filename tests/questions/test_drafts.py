@@ -190,9 +190,11 @@ def test_a_local_head_gives_its_own_vocabulary(check: Check, tmp_path: Path) -> 
     name = "meta-llama/Llama-3.1-8B-Instruct"
     spec = {"method": "eagle3", "model": str(head), "num_speculative_tokens": 3}
     small = terms(check(name, spec))["weights_draft model"]
-    del config["draft_vocab_size"]
-    (head / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    largest = terms(check(name, spec))["weights_draft model"]
+    config["draft_vocab_size"] = 128256
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    largest = terms(check(name, {**spec, "model": str(whole)}))["weights_draft model"]
     assert largest - small == pytest.approx(2 * (128256 - 32000) * 4096, rel=0.01)
     unnamed = {"model": str(head), "num_speculative_tokens": 3}
     failure = check(name, unnamed).startup.failure

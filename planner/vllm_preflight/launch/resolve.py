@@ -60,7 +60,6 @@ from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
 from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.models.quantization import quantization_section
 
 # Drafting methods the V1 runner schedules asynchronously by itself, with the release since
 # which it does (config/vllm.py of each).
@@ -120,7 +119,7 @@ def resolve_launch(
     check_gpu(gpu, notes)
     check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
-    stored = stored_method(quantization_section(inputs.config))
+    stored = stored_method(inputs.quantization_section)
     check_requested_cache(request.kv_cache_dtype, dtype, stored, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)

@@ -56,8 +56,7 @@ def check_quantization(inputs: LaunchInputs, dtype: str) -> str | None:
     Notes what the release refuses of the method asked for or stored, on this GPU and in
     `dtype`; after a refusal the checkpoint is taken as it is.
     """
-    asked = inputs.request.quantization
-    section = quantization_section(inputs.config)
+    asked, section = inputs.request.quantization, inputs.quantization_section
     stored = stored_method(section)
     if asked == "auto" or (asked == "none" and not stored):
         asked = ""
