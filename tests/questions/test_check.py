@@ -260,9 +260,22 @@ def test_a_replica_of_its_own_has_the_same_start_up() -> None:
     assert two.startup.weights_gib == one.startup.weights_gib
 
 
-def test_the_cache_in_the_verdict_is_the_one_in_vllms_message() -> None:
-    """vLLM 0.31 and later compare what is left without the block they keep."""
-    answer = predict(model="Qwen/Qwen3-32B", max_model_len=40960, gpu_memory_utilization=0.85)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # vLLM 0.31 and later compare what is left without the block they keep.
+        {"model": "Qwen/Qwen3-32B", "max_model_len": 40960, "gpu_memory_utilization": 0.85},
+        # Of seven stages the emptiest is not the one with most layers.
+        {
+            "model": "meta-llama/Llama-3.3-70B-Instruct",
+            "gpu": "RTX 4090",
+            "gpus": 7,
+            "pipeline_parallel_size": 7,
+        },
+    ],
+)
+def test_the_cache_in_the_verdict_is_the_one_in_vllms_message(fields: dict[str, Any]) -> None:
+    answer = predict(**fields)
     failure, because = answer.startup.failure, answer.verdict.because
     assert failure is not None and because is not None
     said = re.search(r"KV cache memory \(([\d.]+) GiB\)", failure.message)

@@ -202,7 +202,8 @@ def _more_gpus(search: Search) -> Iterator[Change]:
             fields: dict[str, Any] = {"gpus": count, **open_sizes}
             if nodes > 1:
                 fields["nodes"] = nodes
-            yield Change(f"{count} × {gpu}", fields, f"{count - there} more GPUs")
+            more = count - there
+            yield Change(f"{count} × {gpu}", fields, f"{more} more GPU{'s' * (more > 1)}")
 
 
 def _other_gpus(search: Search) -> Iterator[Change]:
