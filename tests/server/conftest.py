@@ -74,7 +74,7 @@ def cli() -> Cli:
             words,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
             check=False,
             env=environment,
             **options,

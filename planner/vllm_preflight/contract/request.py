@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
@@ -40,6 +40,12 @@ JsonText = Annotated[str, Field(max_length=10_000), BeforeValidator(_json_text)]
 # A file's text; where it is JSON, models also send the object itself.
 FileText = Annotated[str, Field(max_length=1_000_000), BeforeValidator(_json_text)]
 
+
+# More than any question has: each that is wrong would be looked at.
+_MOST_FIELDS = 200
+_MOST_VALUES = 50_000
+# So many are named; whoever mends them asks again.
+_MOST_PROBLEMS = 10
 
 RequestT = TypeVar("RequestT", bound="RequestModel")
 
@@ -94,11 +100,40 @@ def validate_request(request_class: type[RequestT], data: Mapping[str, Any]) -> 
     Every faulty field is named with its value and the rule it breaks; an unknown
     field is answered with the nearest known one.
     """
+    _refuse_crowds(data)
     try:
         return request_class.model_validate(dict(data))
     except ValidationError as error:
-        problems = [_problem(request_class, dict(item)) for item in error.errors()]
+        found = error.errors(include_url=False)
+        problems = [_problem(request_class, dict(item)) for item in found[:_MOST_PROBLEMS]]
+        if len(found) > _MOST_PROBLEMS:
+            problems.append(f"{len(found) - _MOST_PROBLEMS:,} more values are wrong.")
         raise InvalidRequest(" ".join(problems), "Correct the value and ask again.") from error
+
+
+def _refuse_crowds(data: Mapping[str, Any]) -> None:
+    """Refuse more than any question has, before each value is looked at."""
+    if len(data) > _MOST_FIELDS:
+        raise InvalidRequest(
+            f"The question has {len(data):,} fields, more than {_MOST_FIELDS}.",
+            "Give only those that it needs.",
+        )
+    waiting: list[object] = list(data.values())
+    count = 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            members = list(cast(Mapping[str, object], value).values())
+        elif isinstance(value, list | tuple):
+            members = list(cast(Sequence[object], value))
+        else:
+            continue
+        count += len(members)
+        if count > _MOST_VALUES:
+            raise InvalidRequest(
+                f"The question has more than {_MOST_VALUES:,} values.", "Ask with fewer."
+            )
+        waiting += members
 
 
 # Rules that only a number can break.

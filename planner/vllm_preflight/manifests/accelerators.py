@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from vllm_preflight.base.errors import UnknownGpu
 from vllm_preflight.hardware.mig import find_profile
 from vllm_preflight.hardware.spoken import read_hardware_name
-from vllm_preflight.manifests.nodes import Fields, Node, Text, at, fields_of, items_of, text_at
+from vllm_preflight.manifests.nodes import (
+    Fields,
+    Node,
+    Text,
+    at,
+    digits,
+    fields_of,
+    items_of,
+    text_at,
+)
 from vllm_preflight.manifests.servers import Gpus
 
 # Resources that count GPUs, without their product.
@@ -105,16 +114,20 @@ def _resources(holder: Node) -> Iterator[tuple[str, int]]:
         for name, amount in resources.items():
             if name == "custom":
                 yield from _custom(amount, seen)
-            elif isinstance(amount, Text) and amount.isdigit() and name not in seen:
-                seen.add(name)
-                yield name, int(amount)
+            else:
+                yield from _counted(name, amount, seen)
 
 
 def _custom(node: Node, seen: set[str]) -> Iterator[tuple[str, int]]:
     for name, amount in fields_of(node).items():
-        if isinstance(amount, Text) and amount.isdigit() and name not in seen:
-            seen.add(name)
-            yield name, int(amount)
+        yield from _counted(name, amount, seen)
+
+
+def _counted(name: str, amount: Node, seen: set[str]) -> Iterator[tuple[str, int]]:
+    count = digits(amount) if isinstance(amount, Text) else None
+    if count is not None and name not in seen:
+        seen.add(name)
+        yield name, count
 
 
 def placed_on(pod: Node) -> tuple[str, ...]:
@@ -159,11 +172,11 @@ def gpus_of_labels(labels: Iterable[tuple[str, list[str]]]) -> tuple[str, ...]:
 
 def counted_gpu(text: str) -> tuple[str | None, int | None]:
     """A GPU with its count, as job files write it: "H100:8", "A100-80GB", "8"."""
-    if text.isdigit():
-        return None, int(text)
-    name, _, count = text.rpartition(":")
-    if name and count.isdigit():
-        return named_gpu(name), int(count)
+    if (alone := digits(text)) is not None:
+        return None, alone
+    name, _, written = text.rpartition(":")
+    if name and (count := digits(written)) is not None:
+        return named_gpu(name), count
     try:
         found = read_hardware_name(text)
     except UnknownGpu:

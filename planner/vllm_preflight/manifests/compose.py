@@ -12,6 +12,7 @@ from vllm_preflight.manifests.nodes import (
     Node,
     Text,
     at,
+    digits,
     fields_of,
     items_of,
     number_at,
@@ -20,7 +21,7 @@ from vllm_preflight.manifests.nodes import (
 from vllm_preflight.manifests.pods import is_worker, serves
 from vllm_preflight.manifests.releases import image_release
 from vllm_preflight.manifests.servers import Gpus, ManifestServer, SharedMemory
-from vllm_preflight.manifests.words import read_command, split_words, unknown, words_of
+from vllm_preflight.manifests.words import read_command, replaced, split_words, unknown, words_of
 
 _REFERENCE = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<rule>:?[-+?])(?P<word>(?:[^{}]|\$\{[^{}]*\})*))?\}"
@@ -57,7 +58,7 @@ class Compose:
                 return self.replaced(found["word"], depth - 1) if depth else found["word"]
             return unknown(f"${{{name}}}")
 
-        return _REFERENCE.sub(value, text)
+        return replaced(_REFERENCE, value, text)
 
 
 def is_compose(node: Node) -> bool:
@@ -167,12 +168,12 @@ def _gpus(file: Compose, service: Fields, values: Mapping[str, str]) -> Gpus:
         if ids:
             names = [i for item in ids if (i := file.text(item))]
             return Gpus(count=sum(len(name.split(",")) for name in names))
-        count = file.text(at(device, "count"))
+        count = digits(file.text(at(device, "count")))
         if isinstance(device, Fields):
-            every = count is None or not count.isdigit()
+            every = count is None
             if every and (seen := _visible(values, "CUDA_VISIBLE_DEVICES")):
                 return Gpus(count=seen)
-            return Gpus(count=None if every else int(count or 0), every=every)
+            return Gpus(count=count, every=every)
     handed = [word.partition("=")[2] for word in words_of(at(service, "devices"))]
     handed = [name for name in handed if name]
     if text_at(service, "gpus") == "all" or "all" in handed:

@@ -11,6 +11,7 @@ from vllm_preflight.manifests.nodes import (
     Node,
     Text,
     at,
+    digits,
     fields_of,
     items_of,
     number_at,
@@ -63,9 +64,9 @@ def _replicas(around: Sequence[Fields]) -> int:
             count = number_at(node, name)
             if count is not None:
                 return max(count, 1)
-        parallelism = text_at(node, "parallelism")
-        if parallelism is not None and parallelism.isdigit():
-            return max(int(parallelism), 1)
+        parallelism = digits(text_at(node, "parallelism"))
+        if parallelism is not None:
+            return max(parallelism, 1)
     return 1
 
 

@@ -118,7 +118,7 @@ def read_dstack(node: Node, given: Mapping[str, str]) -> Iterator[ManifestServer
     text = Text.at("\n".join(commands), commands[0].line, commands[-1].last)
     memory = text_at(node, "resources", "shm_size")
     replicas = text_at(node, "replicas")
-    least = re.match(r"\d+", replicas) if replicas is not None else None
+    least = re.match(r"[0-9]{1,9}", replicas) if replicas is not None else None
     yield from _of_text(
         text,
         values,
@@ -137,14 +137,14 @@ def _dstack_gpus(node: Node) -> tuple[tuple[str, ...], int | None]:
     if isinstance(node, Fields):
         names, size = at(node, "name"), text_at(node, "memory")
         written = [str(n) for n in items_of(names)] if isinstance(names, Items) else [str(names)]
-        count = re.match(r"\d+", text_at(node, "count") or "1")
+        count = re.match(r"[0-9]{1,9}", text_at(node, "count") or "1")
         found = [] if names is None else _of_size(written, str(size or ""))
         return tuple(found), int(count[0]) if count else 1
     if not isinstance(node, Text):
         return (), None
     count, size, cards = 1, "", list[str]()
     for part in str(node).split(":"):
-        if re.fullmatch(r"\d+(?:\.\.\d*)?", part):
+        if re.fullmatch(r"[0-9]{1,9}(?:\.\.\d*)?", part):
             count = int(part.partition("..")[0])
         elif re.fullmatch(r"\d+(?:GB|TB)(?:\.\..*)?|\.\.\d+GB", part, re.IGNORECASE):
             size = part

@@ -17,6 +17,10 @@ from vllm_preflight.base.errors import InvalidRequest
 
 MOST_CHARACTERS = 2_000_000
 _MOST_NODES = 200_000
+# A text counts as one value more for so many characters: aliases repeat texts too.
+_CHARACTERS_A_NODE = 100
+# Longer ones are no numbers, whatever YAML takes them for.
+_LONGEST_NUMBER = 40
 _DEEPEST = 60
 # The quicker parser, where it was built; it does not recurse in `parse`.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,7 +94,7 @@ def read_nodes(text: str) -> list[Node]:
 
 
 class _Composer:
-    """Nodes from the parser's events, counted."""
+    """Nodes from the parser's events, counted as if no alias stood for another."""
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = _PARSE(text, Loader=_LOADER)
@@ -104,7 +108,7 @@ class _Composer:
                 yield self._node(next(self._events), 0)[0]
 
     def _node(self, event: Any, depth: int) -> tuple[Node, int]:
-        """A node and how many nodes it holds, itself among them."""
+        """A node and how much it counts, with all that it holds."""
         if isinstance(event, yaml.AliasEvent):
             # An alias of what is still being read would be endless.
             found = self._anchors.get(str(event.anchor))
@@ -114,9 +118,10 @@ class _Composer:
             return found
         if depth > _DEEPEST:
             raise InvalidRequest(f"The manifest is nested deeper than {_DEEPEST} levels.")
-        self._add(1)
         if isinstance(event, yaml.ScalarEvent):
-            found = (_scalar(event), 1)
+            count = 1 + len(event.value) // _CHARACTERS_A_NODE
+            self._add(count)
+            found = (_scalar(event), count)
         elif isinstance(event, yaml.SequenceStartEvent):
             found = self._sequence(event, depth)
         else:
@@ -131,6 +136,7 @@ class _Composer:
             raise InvalidRequest(f"The manifest has more than {_MOST_NODES:,} values.")
 
     def _sequence(self, start: Any, depth: int) -> tuple[Node, int]:
+        self._add(1)
         items, held = Items(start.start_mark.line + 1), 1
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             node, count = self._node(event, depth + 1)
@@ -139,13 +145,14 @@ class _Composer:
         return items, held
 
     def _mapping(self, start: Any, depth: int) -> tuple[Node, int]:
+        self._add(1)
         fields, held = Fields(start.start_mark.line + 1), 1
         merged: list[Fields] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = event.start_mark.line + 1
-            key, _ = self._node(event, depth + 1)
+            key, named = self._node(event, depth + 1)
             value, count = self._node(next(self._events), depth + 1)
-            held += 1 + count
+            held += named + count
             if isinstance(key, Fields | Items):
                 # What `{{ … }}` of a template amounts to.
                 raise InvalidRequest(f"The key in line {line} is itself a mapping or a list.")
@@ -204,6 +211,11 @@ def number_at(node: Node, *path: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def digits(text: str | None) -> int | None:
+    """The whole number that a text is, of a plausible size; None for anything else."""
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
 def is_true(node: Node) -> bool:
     """Whether a scalar says yes."""
     return isinstance(node, Text) and node.lower() in {"true", "yes", "on", "1"}
@@ -224,8 +236,10 @@ def plain_value(node: Node) -> Any:
         return {key: plain_value(value) for key, value in node.items()}
     if isinstance(node, Items):
         return [plain_value(item) for item in node]
-    if node is None or not node.plain:
-        return None if node is None else str(node)
+    if node is None:
+        return None
+    if not node.plain or len(node) > _LONGEST_NUMBER:
+        return str(node)
     tag = _RESOLVER.resolve(yaml.ScalarNode, str(node), (True, False))
     if tag not in _KEPT:
         return str(node)

@@ -17,6 +17,7 @@ from vllm_preflight.manifests.nodes import (
     Node,
     Text,
     at,
+    digits,
     fields_of,
     is_false,
     number_at,
@@ -89,7 +90,7 @@ def kubeai_server(name: str, spec: Fields, known: Input) -> Iterator[ManifestSer
 
 def _profile(text: str) -> Gpus:
     name, _, count = text.partition(":")
-    amount = int(count) if count.isdigit() else 1
+    amount = digits(count) or 1
     if "tpu" in name:
         return Gpus(count=amount, other="a TPU")
     if name.startswith("cpu") or "gaudi" in name:

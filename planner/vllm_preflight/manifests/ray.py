@@ -13,6 +13,7 @@ from vllm_preflight.manifests.nodes import (
     Node,
     Text,
     at,
+    digits,
     fields_of,
     items_of,
     number_at,
@@ -125,7 +126,7 @@ def _nodes_needed(server: ManifestServer, count: int | None, there: int) -> int:
     words = [word.text for word in server.command.words] if server.command else []
     size = 1
     for flag in ("--tensor-parallel-size", "--pipeline-parallel-size"):
-        if flag in words[:-1] and words[words.index(flag) + 1].isdigit():
-            size *= int(words[words.index(flag) + 1])
+        if flag in words[:-1]:
+            size *= digits(words[words.index(flag) + 1]) or 1
     needed = -(-size // count) if count else 1
     return max(1, min(needed, there) if there else needed)

@@ -98,7 +98,7 @@ def _form(argument: Text) -> tuple[list[Text], bool]:
     if stripped.startswith("["):
         try:
             items: object = json.loads(stripped)
-        except ValueError:
+        except (ValueError, RecursionError):
             items = None
         if isinstance(items, list):
             return [argument.moved(str(item)) for item in cast(list[object], items)], False

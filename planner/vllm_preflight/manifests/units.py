@@ -16,7 +16,7 @@ from vllm_preflight.manifests.nodes import Text
 from vllm_preflight.manifests.pods import is_worker, serves
 from vllm_preflight.manifests.releases import image_release
 from vllm_preflight.manifests.servers import Gpus, ManifestServer, SharedMemory
-from vllm_preflight.manifests.words import read_command, unknown
+from vllm_preflight.manifests.words import read_command, replaced, unknown
 
 _SECTION = re.compile(r"\[(\w[\w-]*)\]\s*$")
 _UNIT = re.compile(r"^\s*\[(?:Service|Container)\]\s*$", re.MULTILINE)
@@ -113,7 +113,7 @@ def _replaced(words: list[Text], values: Mapping[str, str]) -> Iterator[Text]:
             parts = [unknown(str(word))] if known is None else known.split()
             yield from (word.moved(part) for part in parts)
             continue
-        text = _BRACED.sub(lambda m: values.get(m[1], unknown(m[0])), str(word))
+        text = replaced(_BRACED, lambda m: values.get(m[1], unknown(m[0])), str(word))
         text = _SPECIFIER.sub(lambda m: unknown(m[0]), text)
         yield word.moved(text.replace("$$", "$").replace("%%", "%"))
 

@@ -48,7 +48,24 @@ def replaced_in_pod(text: str, values: Values) -> str:
         known = values.get(found[2])
         return unknown(found[0]) if known is None else known
 
-    return _POD_REFERENCE.sub(value, text)[:_LONGEST]
+    return replaced(_POD_REFERENCE, value, text)
+
+
+def replaced(pattern: re.Pattern[str], value: Callable[[re.Match[str]], str], text: str) -> str:
+    """`text` with every match as its value; InvalidRequest where that grows without bounds."""
+    parts: list[str] = []
+    place, length = 0, len(text)
+    for found in pattern.finditer(text):
+        part = value(found)
+        length += len(part)
+        if length > len(text) + _LONGEST:
+            raise InvalidRequest(
+                f"Variables make a text of more than {_LONGEST:,} characters.",
+                "Give the values that the server is started with.",
+            )
+        parts += text[place : found.start()], part
+        place = found.end()
+    return "".join(parts) + text[place:]
 
 
 def words_of(node: Node) -> list[Text]:

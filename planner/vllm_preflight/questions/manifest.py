@@ -111,7 +111,11 @@ def check_manifests(
                 servers.append(_unread(manifest, error))
     files = [file for _, file in loaded]
     for manifest, file in loaded:
-        found = read_loaded(file, files, beside.variables, manifest.defaults)
+        try:
+            found = read_loaded(file, files, beside.variables, manifest.defaults)
+        except InvalidRequest as error:
+            servers.append(_unread(manifest, error))
+            continue
         if not found and not manifest.searched:
             warnings.append(f"{manifest.name} starts no vLLM server.")
         lines = manifest.text.splitlines()
@@ -156,7 +160,7 @@ def _answered(
     """One server's row."""
     gpus = server.gpus
     row = ServerReport(
-        name=server.name,
+        name=scrub(server.name, 200),
         file=file,
         document=server.document,
         line=server.line,
@@ -167,7 +171,7 @@ def _answered(
         version=server.release,
         image=None if server.image is None else scrub(server.image),
         shm="host" if server.shared_memory.host else server.shared_memory.size,
-        findings=list(server.notes),
+        findings=[scrub(note, 600) for note in server.notes],
     )
     if server.command is None:
         problem = InvalidRequest(server.problem, server.hint)
@@ -208,7 +212,10 @@ def _predicted(
     server, findings, refusal = fitted(server, parsed)
     row = row.model_copy(
         update={
-            "findings": [*row.findings, *findings, *_of_other_gpu(server, beside)],
+            "findings": [
+                *row.findings,
+                *(scrub(found, 600) for found in [*findings, *_of_other_gpu(server, beside)]),
+            ],
             "nodes": server.nodes,
             "replicas": server.replicas,
         }

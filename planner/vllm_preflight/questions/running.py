@@ -13,7 +13,7 @@ from vllm_preflight.contract.running import RunningReport
 from vllm_preflight.logs.scrub import scrub
 from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.running.fetch import base_of
-from vllm_preflight.running.metrics import Running, read_running
+from vllm_preflight.running.metrics import Running, read_running, whole_number
 
 Progress = Callable[[str], None]
 
@@ -59,7 +59,7 @@ def explain_running(
     return RunningReport(
         url=server.base,
         explanation=_explanation(server, rows),
-        vllm_version=server.version,
+        vllm_version=None if server.version is None else scrub(server.version, 60),
         model=None if server.model is None else scrub(server.model),
         max_model_len=server.max_model_len,
         engines=server.engines,
@@ -96,13 +96,13 @@ def _request(server: Running, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(server: Running, predicted: StartupReport | None) -> list[TermComparison]:
-    size = server.cache.get("block_size", "")
+    size = whole_number(server.cache.get("block_size", ""))
     blocks = server.num_gpu_blocks
-    tokens = blocks * int(size) if blocks is not None and size.isdigit() else None
+    tokens = blocks * size if blocks is not None and size is not None else None
     logged = {
         "num_gpu_blocks": blocks,
         # A pool of several kinds of layers holds fewer tokens than blocks times their size.
-        "block_size": int(size) if size.isdigit() else None,
+        "block_size": size,
         "max_model_len": server.max_model_len,
     }
     if predicted is None and tokens is not None:
@@ -118,10 +118,10 @@ def _rows(server: Running, predicted: StartupReport | None) -> list[TermComparis
 
 
 def _explanation(server: Running, rows: list[TermComparison]) -> str:
-    who = f"vLLM {server.version}" if server.version else "vLLM"
+    who = f"vLLM {scrub(server.version, 60)}" if server.version else "vLLM"
     parts = [f"{who} serves {scrub(server.model) if server.model else 'a model'}."]
     if server.num_gpu_blocks is not None:
-        size = server.cache.get("block_size", "?")
+        size = scrub(server.cache.get("block_size", "?"), 20)
         parts.append(
             f"Its KV cache has {server.num_gpu_blocks:,} blocks of {size} tokens per engine."
         )

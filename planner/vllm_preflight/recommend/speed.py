@@ -79,7 +79,7 @@ def _waves(request: WorkloadInput) -> float | None:
         return None
     try:
         given: object = json.loads(request.benchmark)
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     members = cast(dict[str, Any], given) if isinstance(given, dict) else {}
     numbers = [v for v in members.values() if isinstance(v, int | float) and v >= 1]

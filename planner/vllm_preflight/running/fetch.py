@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,7 +12,9 @@ from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest
 
+# Seconds for a step, and for the whole answer, however slowly it trickles in.
 TIMEOUT_S = 5.0
+WHOLE_S = 15.0
 _LARGEST = 8_000_000
 
 
@@ -61,19 +65,40 @@ def get_text(base: str, path: str) -> str | None:
     Raises:
         InvalidRequest: nobody answers there, in time, or it answers without end.
     """
+    found: list[str | InvalidRequest | None] = []
+    # Headers that trickle in end no step, and cannot be interrupted but by leaving them.
+    reader = threading.Thread(target=lambda: found.append(_read(base, path)), daemon=True)
+    reader.start()
+    reader.join(WHOLE_S)
+    answer = found[0] if found else _silent(base, f"it took longer than {WHOLE_S:g} s")
+    if isinstance(answer, InvalidRequest):
+        raise answer
+    return answer
+
+
+def _read(base: str, path: str) -> str | InvalidRequest | None:
     request = urllib.request.Request(f"{base}{path}", headers={"Accept": "*/*"})
+    ends = time.monotonic() + WHOLE_S
+    data = bytearray()
     try:
         with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(_LARGEST + 1)
+            while part := answer.read1(_LARGEST + 1 - len(data)):
+                data += part
+                if len(data) > _LARGEST:
+                    most = _LARGEST // 10**6
+                    return InvalidRequest(f"{base}{path} answers with more than {most} MB.")
+                if time.monotonic() > ends:
+                    return _silent(base, f"it took longer than {WHOLE_S:g} s")
     except urllib.error.HTTPError as error:
         error.close()
         return None
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InvalidRequest(
-            f"{base} does not answer: {str(reason)[:120]}.",
-            "Check the address, and that the server runs and can be reached from here.",
-        ) from error
-    if len(data) > _LARGEST:
-        raise InvalidRequest(f"{base}{path} answers with more than {_LARGEST // 10**6} MB.")
-    return data.decode("utf-8", errors="replace")
+        return _silent(base, str(getattr(error, "reason", None) or error))
+    return bytes(data).decode("utf-8", errors="replace")
+
+
+def _silent(base: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{base} does not answer: {reason[:120]}.",
+        "Check the address, and that the server runs and can be reached from here.",
+    )

@@ -19,6 +19,7 @@ _SAMPLE = re.compile(
     r"(?P<name>vllm:\w{1,80})(?:\{(?P<labels>[^\n]{0,8000})\})? (?P<value>\S{1,40})"
 )
 _LABEL = re.compile(r'(\w{1,60})="((?:[^"\\]|\\.)*)"')
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _MOST_SAMPLES = 100_000
 # The same figure under the names of several releases, the newest first.
 _USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
@@ -120,7 +121,8 @@ def _running(
     labelled = next((s.labels["model_name"] for s in samples if "model_name" in s.labels), None)
     length = first.get("max_model_len")
     infos = [sample.labels for sample in samples if sample.name == "vllm:cache_config_info"]
-    blocks = [int(text) for info in infos if (text := info.get("num_gpu_blocks", "")).isdigit()]
+    counted = [whole_number(info.get("num_gpu_blocks", "")) for info in infos]
+    blocks = [count for count in counted if count is not None]
     engines = {sample.labels["engine"] for sample in samples if "engine" in sample.labels}
     return Running(
         base=base,
@@ -137,6 +139,11 @@ def _running(
         kv_cache_usage=_fullest(samples),
         prefix_hit_rate=_hit_rate(samples),
     )
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a label holds; None for anything else."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _sum(samples: list[_Sample], *names: str) -> float | None:

@@ -23,6 +23,7 @@ from vllm_preflight_server.cli.terminal import (
 )
 
 _LARGEST_FILE = 2_000_000
+_LARGEST_FOLDER = 20_000_000
 _MOST_FILES = 2_000
 # What a manifest in a folder may be called, and a word that one of vLLM's must have.
 _NAMES = re.compile(
@@ -162,7 +163,7 @@ def _launch(row: ServerReport) -> str:
     parts.append(f"on {gpus}{' or '.join(row.gpu) or 'GPUs that are not named'}{pods}")
     if row.replicas > 1:
         parts.append(f"{row.replicas} replicas")
-    return ", ".join(parts)
+    return " ".join(", ".join(parts).split())
 
 
 def _manifests(files: Sequence[str], *, lenient: bool) -> Iterator[Any]:
@@ -183,12 +184,12 @@ def _manifests(files: Sequence[str], *, lenient: bool) -> Iterator[Any]:
 def _in_folder(folder: Path) -> Iterator[Any]:
     from vllm_preflight.questions.manifest import Manifest
 
-    seen = 0
+    seen = read = 0
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
             path = Path(place) / name
-            if not _NAMES.fullmatch(name) or path.is_symlink():
+            if not _NAMES.fullmatch(name) or path.is_symlink() or not path.is_file():
                 continue
             seen += 1
             if seen > _MOST_FILES:
@@ -198,6 +199,12 @@ def _in_folder(folder: Path) -> Iterator[Any]:
                 )
             content = _content(path, refuse=False)
             if _TELLING.search(content):
+                read += len(content)
+                if read > _LARGEST_FOLDER:
+                    raise InvalidRequest(
+                        f"{folder} has more than {_LARGEST_FOLDER // 10**6} MB of manifests.",
+                        "Name the folder that has them.",
+                    )
                 yield Manifest(str(path), _decoded(content, str(path)), _dotenv(path), True)
 
 
@@ -207,6 +214,8 @@ def _content(path: Path, *, refuse: bool = True) -> bytes:
             data = stream.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
+        if not refuse:
+            return b""
         raise InvalidRequest(
             f"The manifest {path} cannot be read: {reason}.",
             "Give files, a folder, or - for standard input.",

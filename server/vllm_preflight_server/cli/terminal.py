@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vllm_preflight.base.text import clean
 from vllm_preflight.contract.text import scalar
 
 Answer = Mapping[str, Any]
@@ -54,13 +55,13 @@ def open_console() -> Console:
 
 def print_title(console: Console, good: bool, text: str) -> None:
     """The verdict, green or red."""
-    console.print(Text(text, style="bold green" if good else "bold red"), soft_wrap=True)
+    console.print(Text(clean(text), style="bold green" if good else "bold red"), soft_wrap=True)
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:
     """One line, never wrapped."""
     # Whole lines: a command must survive copying, whatever the terminal's width.
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(Text(clean(text), style=style), soft_wrap=True)
 
 
 def print_section(console: Console, title: str, lines: Sequence[str]) -> None:

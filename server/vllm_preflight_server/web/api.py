@@ -31,8 +31,8 @@ from vllm_preflight_server.mcp.tool import PlannerTool
 from vllm_preflight_server.pages.page import live_html
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES
 from vllm_preflight_server.web.openapi import Document, openapi, readable
+from vllm_preflight_server.web.problems import PREFIX, problem
 
-PREFIX = "/api"
 _FULL = "full"
 LIVE_PATH = "/"
 _LIVE_POLICY = (
@@ -69,32 +69,6 @@ _STATUS: Mapping[str, int] = {
     "timeout": 504,
     "stopped": 504,
 }
-_TITLES: Mapping[int, str] = {
-    400: "Not a question",
-    403: "Origin not served",
-    404: "Not found",
-    405: "Wrong method",
-    409: "No files of such a plan",
-    413: "Too long",
-    415: "Not JSON",
-    421: "Host not served",
-    422: "Not understood",
-    500: "A bug",
-    502: "Hub unavailable",
-    504: "Took too long",
-}
-
-
-def problem(status: int, code: str, detail: str) -> Response:
-    """A failure as RFC 9457 has it."""
-    body = {
-        "type": "about:blank",
-        "title": _TITLES[status],
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
 def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -> ASGIApp:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vllm_preflight_server.web.problems import refusal
 
 REALM = "vllm-preflight"
 
@@ -37,13 +38,10 @@ class BearerToken:
         challenge = f'Bearer realm="{REALM}"'
         if given:
             challenge += ', error="invalid_token"'
-        refusal = JSONResponse(
-            {"error": "This server wants the header Authorization: Bearer TOKEN."},
-            status_code=401,
-            # The body that may follow is not read.
-            headers={"WWW-Authenticate": challenge, "Connection": "close"},
-        )
-        await refusal(scope, receive, send)
+        # The body that may follow is not read.
+        headers = {"WWW-Authenticate": challenge, "Connection": "close"}
+        sentence = "This server wants the header Authorization: Bearer TOKEN."
+        await refusal(scope, 401, "no_token", sentence, headers)(scope, receive, send)
 
 
 def _token(values: list[bytes]) -> bytes:

@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vllm_preflight_server.mcp.stdio import MOST_MESSAGE_BYTES
+from vllm_preflight_server.web.problems import refusal
 from vllm_preflight_server.web.settings import PATH
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,10 @@ _HOST = re.compile(rb"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253}?)\.?(:\d{1,5})?")
 class _Refused(Exception):
     """A request that is not passed on, and with which words."""
 
-    def __init__(self, status: int, sentence: str, **headers: str) -> None:
+    def __init__(self, status: int, code: str, sentence: str, **headers: str) -> None:
         super().__init__(sentence)
         self.status = status
+        self.code = code
         self.headers = headers
 
 
@@ -106,7 +107,7 @@ class Admission:
             await self._admitted(scope, receive, send)
         except _Refused as refused:
             headers = {"Connection": "close", **refused.headers}
-            answer = JSONResponse({"error": str(refused)}, refused.status, headers)
+            answer = refusal(scope, refused.status, refused.code, str(refused), headers)
             await answer(scope, receive, send)
         except _HungUp:
             self._note_hang_up()
@@ -117,7 +118,9 @@ class Admission:
         headers = dict(scope["headers"])
         _check_host(scope, headers)
         if scope["method"] in ("GET", "HEAD") and scope["path"] == PATH:
-            raise _Refused(405, "This server has no stream to offer: POST.", Allow="POST")
+            raise _Refused(
+                405, "invalid_request", "This server has no stream to offer: POST.", Allow="POST"
+            )
         body = bytearray()
         try:
             await self._read(receive, headers, body)
@@ -166,12 +169,13 @@ class Admission:
 
 
 def _busy(why: str) -> _Refused:
-    return _Refused(503, f"{why} Try again.", **{"Retry-After": str(_RETRY_S)})
+    return _Refused(503, "busy", f"{why} Try again.", **{"Retry-After": str(_RETRY_S)})
 
 
 def _too_large() -> _Refused:
     return _Refused(
         413,
+        "invalid_request",
         f"The request has more than {MOST_BODY_BYTES >> 20} MiB. Of a log, give the part from "
         "vLLM's first line to the failure.",
     )
@@ -181,7 +185,7 @@ def _check_host(scope: Scope, headers: dict[bytes, bytes]) -> None:
     """Refuse a Host header that is no name, and write it as names are compared."""
     found = _HOST.fullmatch(headers.get(b"host", b"").lower())
     if found is None:
-        raise _Refused(421, "The Host header is no name of this server.")
+        raise _Refused(421, "not_served", "The Host header is no name of this server.")
     host = found[1] + (found[2] or b"")
     scope["headers"] = [
         (name, host if name == b"host" else value) for name, value in scope["headers"]

@@ -26,10 +26,11 @@ from vllm_preflight_server.mcp.app import build_server, make_tools, start_collec
 from vllm_preflight_server.mcp.log import log_to_stderr
 from vllm_preflight_server.mcp.processes import Processes
 from vllm_preflight_server.mcp.tool import PlannerTool
-from vllm_preflight_server.web.api import LIVE_PATH, PREFIX, api_app
+from vllm_preflight_server.web.api import LIVE_PATH, api_app
 from vllm_preflight_server.web.auth import BearerToken
 from vllm_preflight_server.web.connections import Connections, most_connections, protocol_within
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, Admission
+from vllm_preflight_server.web.problems import is_api
 from vllm_preflight_server.web.settings import GRACE_S, PATH, HttpSettings, is_loopback
 from vllm_preflight_server.web.webhook import add_webhook
 
@@ -102,7 +103,7 @@ def _with_api(mcp: ASGIApp, api: ASGIApp) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
-        below = path == LIVE_PATH or path.startswith(f"{PREFIX}/")
+        below = path == LIVE_PATH or is_api(path)
         await (api if below else mcp)(scope, receive, send)
 
     return app

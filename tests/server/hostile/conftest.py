@@ -61,7 +61,7 @@ class Stdio:
         return self.ask("tools/call", name=tool, arguments=arguments)
 
     def close(self) -> None:
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=300)
         assert self.process.returncode == 0
         assert b"Traceback" not in errors, errors.decode()
 

@@ -14,6 +14,7 @@ from schemathesis.config import SchemathesisConfig
 from starlette.testclient import TestClient
 from tests.server.conftest import Ask
 
+from vllm_preflight.base.text import is_clean
 from vllm_preflight_server.mcp.app import make_tools
 from vllm_preflight_server.web.api import QUESTIONS, api_app, in_full
 from vllm_preflight_server.web.worker import transport_security
@@ -86,6 +87,12 @@ def test_problems_say_what_is_wrong(
     told = answered.json()
     assert (told["status"], told["code"], told["type"]) == (status, code, "about:blank")
     assert words in told["detail"]
+
+
+def test_a_path_is_shown_as_it_may_be(client: TestClient) -> None:
+    told = client.get("/api/%1b%5b31m%e2%80%ae").json()["detail"]
+    assert is_clean(told)
+    assert "\\x1b[31m\\u202e" in told
 
 
 def test_only_json_is_read(client: TestClient) -> None:

@@ -220,6 +220,8 @@ def _with_objects(words: Sequence[Token], version: Version) -> list[Token]:
                 raise WordsRefused(f"argument {name}: expected one argument", word.origin)
             value = queue.pop(0)
         flag, *keys = name.split(".")
+        if len(keys) > _DEEPEST:
+            raise WordsRefused(f"argument {flag}: keys within more than {_DEEPEST}", word.origin)
         keys, content = _content(keys, value, version)
         inner: Any = content
         for key in reversed(keys):

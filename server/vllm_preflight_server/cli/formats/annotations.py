@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vllm_preflight.base.text import clean
 from vllm_preflight.contract.manifest import ManifestResponse
 from vllm_preflight_server.cli.formats.results import results
 
@@ -16,11 +17,11 @@ def github_text(response: ManifestResponse) -> str:
         for item in results(response)
     ]
     lines += [
-        f"{row.file}:{row.line}: {row.name}: {row.verdict.sentence}"
+        _message(f"{row.file}:{row.line}: {row.name}: {row.verdict.sentence}")
         for row in response.servers
         if row.good and row.verdict is not None
     ]
-    return "\n".join(lines)
+    return clean("\n".join(lines))
 
 
 def _message(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_preflight import __version__
+from vllm_preflight.base.text import clean_values
 from vllm_preflight.contract.manifest import ManifestResponse
 from vllm_preflight_server.cli.formats.results import RULES, Result, results
 
@@ -24,7 +25,7 @@ def sarif_text(response: ManifestResponse) -> str:
             {"tool": {"driver": driver}, "results": [_result(item) for item in results(response)]}
         ],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return json.dumps(clean_values(log), indent=2, ensure_ascii=False)
 
 
 def _result(item: Result) -> dict[str, Any]:
