@@ -138,6 +138,13 @@ def _cache(startup: Startup, demand: Demand | None) -> str | None:
         text += f" holds {tokens:,} tokens"
         replicas = startup.launch.data_parallel_size
         text += f" in each of {replicas} replicas" if replicas > 1 else ""
+        if demand is None and start_outcome(startup) == "borderline":
+            needed = bytes_to_gib(startup.kv.admission_bytes)
+            text += f"; one request of {startup.launch.max_model_len:,} needs {needed} GiB"
+    elif (left := bytes_to_gib(startup.kv.admissible_bytes)) < bytes_to_gib(
+        startup.available_bytes
+    ):
+        text += f", {left} of it without the block that vLLM keeps for itself"
     if demand is not None:
         several = demand.concurrency > 1
         need = demand.concurrency * demand.context
