@@ -339,7 +339,8 @@ def _name_missing(reading: Reading, model: str | None) -> None:
 
 
 def _listed(missing: Sequence[str]) -> str:
-    return " and ".join(shlex.quote(name) if " " in name else name for name in missing)[:80]
+    names = dict.fromkeys(missing)
+    return " and ".join(shlex.quote(name) if " " in name else name for name in names)[:80]
 
 
 def _decides(given: Given) -> bool:
