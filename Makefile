@@ -40,6 +40,8 @@ docs:  ## the examples of the docs, run
 gates:  ## agreement with vLLM's code and with measured runs
 	$(BIN)/python benchmarks/parameters.py
 	$(BIN)/python benchmarks/oracle.py
+	$(BIN)/python benchmarks/acceptance.py --check
+	$(BIN)/python benchmarks/shadow.py
 	$(BIN)/python benchmarks/accuracy.py --check
 	$(BIN)/python benchmarks/architectures.py
 	$(BIN)/python benchmarks/recipes.py --check

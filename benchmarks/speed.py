@@ -100,6 +100,14 @@ def calls() -> list[Figure]:
     small = PlanRequest(model="meta-llama/Llama-3.1-70B-Instruct", gpu="RTX 4090", gpus=2)
     crash = StartupRequest(model="Qwen/Qwen3-32B", gpu="RTX 4090", tensor_parallel_size=2)
     found = FindRequest(gpu="RTX 4090")
+    # Workloads that nobody asked for before, and launches that were never simulated.
+    workloads = (PlanRequest(**ARGUMENTS, prompt_tokens=number) for number in itertools.count(600))
+    plans = (
+        PlanRequest(**ARGUMENTS, max_num_batched_tokens=number) for number in itertools.count(4096)
+    )
+    startups = (
+        startup.model_copy(update={"max_num_seqs": number}) for number in itertools.count(100)
+    )
     return [
         Figure(
             "predict_startup, median",
@@ -109,6 +117,12 @@ def calls() -> list[Figure]:
         Figure(
             "the same without its terms, as a tool answers",
             median_ms(lambda: predict_startup(startup, whole=False)),
+            limit=2,
+            target=0.5,
+        ),
+        Figure(
+            "the same for a launch never asked for",
+            median_ms(lambda: predict_startup(next(startups), whole=False)),
             limit=2,
             target=0.5,
         ),
@@ -140,6 +154,17 @@ def calls() -> list[Figure]:
             median_ms(lambda: plan_deployment(plan, whole=False)),
             limit=6,
             target=1,
+        ),
+        Figure(
+            "the same for another workload each time",
+            median_ms(lambda: plan_deployment(next(workloads), whole=False)),
+            limit=6,
+            target=1,
+        ),
+        Figure(
+            "the same for launches never tried",
+            median_ms(lambda: plan_deployment(next(plans), whole=False)),
+            limit=6,
         ),
         Figure(
             "find_models over the whole catalogue, warm",

@@ -237,7 +237,6 @@ def stated(path: Path, fact: str) -> dict[str, str]:
 def with_facts(entry: Json, evidence: Evidence) -> Json:
     """The entry with what settled its length and its storage, and what contradicts them."""
     config, facts, found = evidence.settle(entry)
-    notes = [note for note in (entry.get("note"), *found) if note]
     changed = {**entry, "facts": facts, "config": encode(kept(config))}
     if entry.get("bytes_basis", "").startswith(("2 bytes x", "4 bytes x")) and (
         read_quantization(config).method != "none"
@@ -245,7 +244,7 @@ def with_facts(entry: Json, evidence: Evidence) -> Json:
         # An estimate for 16 bits says nothing of a quantised checkpoint.
         for field in ("total_bytes", "bytes_basis", "stored_dtype"):
             changed.pop(field, None)
-    return {**changed, **optional(note="; ".join(notes))}
+    return {**changed, **optional(conflict="; ".join(found))}
 
 
 def unread(config: Json) -> str:

@@ -33,7 +33,11 @@ def asked(words: list[str], version: str = "0.33.0", **fields: Any) -> PlanReque
             {},
             "--compilation-config.cudagraph_mode NONE",
         ),
-        (["--lora-modules", "a=/x y"], {}, "--lora-modules 'a=/x y'"),
+        (
+            ["--enable-lora", "--lora-modules", "a=/x y"],
+            {"enable_lora": True},
+            "--lora-modules 'a=/x y'",
+        ),
     ],
 )
 def test_what_a_plan_knows_is_planned_with(

@@ -77,7 +77,7 @@ def test_short_names_are_written_out(resolve: Resolve, given: str, full: str) ->
 def test_the_kv_cache_follows_the_user_then_the_checkpoint(resolve: Resolve) -> None:
     assert resolve(kv_cache_dtype="fp8").kv_cache_dtype == "fp8"
     assert resolve(checkpoint_kv_cache_dtype="fp8_e4m3").kv_cache_dtype == "fp8_e4m3"
-    given = resolve(kv_cache_dtype="bf16", checkpoint_kv_cache_dtype="fp8_e4m3")
+    given = resolve(kv_cache_dtype="bfloat16", checkpoint_kv_cache_dtype="fp8_e4m3")
     assert given.kv_cache_dtype == "bfloat16"
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import fields
+from datetime import date
+from pathlib import Path
 
 import pytest
 
+from vllm_preflight.logs import causes
 from vllm_preflight.logs.causes import Cause, find_cause, load_causes
 from vllm_preflight.logs.parse import parse_log
 from vllm_preflight.questions.explain import explain_startup_log
@@ -112,6 +117,8 @@ def test_a_server_that_died_is_told_from_one_that_never_came_up() -> None:
             "free_memory_below_request",
         ),
         ("Killed", "other"),
+        ("Memory cgroup out of memory: Killed process 12 (VLLM::EngineCor) total-vm:1kB", "other"),
+        ("Out of memory: Killed process 12 (python3) total-vm:1kB, anon-rss:1kB", "other"),
         ("container vllm exited with code 137", "other"),
     ],
 )
@@ -131,3 +138,53 @@ def test_lines_that_people_paste(text: str, kind: str) -> None:
 )
 def test_remarks_and_unknown_errors_are_not_judged(text: str) -> None:
     assert parse_log(text).outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "certain"),
+    [
+        ("      Reason:       OOMKilled\n      Exit Code:    137", "host_memory", True),
+        ("      Reason:       Error\n      Exit Code:    137", "killed", False),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=1.batch.", "host_memory", True),
+        ("Out of memory: Killed process 12 (python3)", "host_memory", True),
+        ("command terminated with exit code 137", "killed", False),
+        ("Bus error (core dumped)", "bus_error", False),
+        ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, "
+         "please update your driver to a newer version", "driver_too_old", True),
+        ("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='huggingface.co', "
+         "port=443): Max retries exceeded with url: /a/b", "hub_unreachable", True),
+        ("Failed to pull image \"vllm/vllm-openai:v9\": not found", "image_pull", True),
+    ],
+)  # fmt: skip
+def test_only_what_proves_a_cause_makes_it_certain(text: str, cause: str, certain: bool) -> None:
+    failure = parse_log(text).failure
+    assert failure is not None and (failure.cause, failure.certain) == (cause, certain)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TimeoutError: RPC call to execute_model timed out.",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB.",
+        "torch.AcceleratorError: CUDA error: an illegal memory access was encountered",
+        "container vllm exited with code 137",
+    ],
+)
+def test_one_line_does_not_say_that_it_never_served(line: str) -> None:
+    told = explain_startup_log(line).explanation
+    assert "at its start or later" in told and "did not start" not in told
+    begun = f"INFO 11-28 10:00:00 [api_server.py:1] vLLM API server version 0.19.0\n{line}"
+    begun = f"{begun}\nINFO 11-28 10:00:01 [x.py:1] Model loading took 15.27 GiB and 3 seconds"
+    assert "did not start" in explain_startup_log(f"{begun}\n{line}").explanation
+
+
+def test_the_catalogue_has_a_date_and_no_field_beyond_its_schema() -> None:
+    text = (Path(causes.__file__).with_name("causes.json")).read_text(encoding="utf-8")
+    data = json.loads(text)
+    assert date.fromisoformat(data["date"]) and data["schema_version"] == 1
+    known = {item.name for item in fields(Cause)}
+    for row in data["causes"]:
+        assert set(row) <= known and len(row["source"]) >= 3, row["id"]
+        assert row["words"] and any(word in row["excerpt"] for word in row["words"]), row["id"]
+        assert row["kind"] in {"other", "unsupported", "invalid_arguments"}, row["id"]
+        assert all(re.fullmatch(r"\d+\.\d+\.\d+", row.get(k, "0.1.0")) for k in ("since", "until"))

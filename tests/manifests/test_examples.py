@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.contract.manifest import ServerReport
 from vllm_preflight.launch.arguments import parse_server
 from vllm_preflight.manifests.read import read_manifest
 from vllm_preflight.manifests.servers import ManifestServer
+from vllm_preflight.questions.manifest import Beside, Manifest, check_manifests
 
 
 def _one(text: str, name: str = "a.yaml", **given: str) -> ManifestServer:
@@ -335,3 +337,68 @@ def test_images_without_a_telling_name_are_known_by_vllm_s_flags() -> None:
     args = "--model, a/b, --gpu-memory-utilization, '0.9'"
     assert _args(_one(_pod(f"{{image: own/infer, args: [{args}]}}")))["model"] == "a/b"
     assert read_manifest(_pod(f"{{image: own/sglang, args: [{args}]}}"), "a.yaml") == []
+
+
+def test_a_flag_and_its_value_in_one_word_start_nothing() -> None:
+    container = '{image: vllm/vllm-openai, args: ["--model=a/b", "--max-model-len 4096"]}'
+    (row,) = check_manifests([Manifest("a.yaml", _pod(container))], Beside()).servers
+    assert row.verdict is not None and row.verdict.outcome == "refused"
+    assert "'--max-model-len 4096' is one word" in row.verdict.sentence
+    container = '{image: vllm/vllm-openai, args: ["--model a/b", "--max-model-len", "4096"]}'
+    (row,) = check_manifests([Manifest("a.yaml", _pod(container))], Beside()).servers
+    assert row.error is not None or row.verdict is not None
+
+
+def test_containers_of_one_pod_have_gpus_of_their_own() -> None:
+    server = "{image: x, command: [vllm, serve, a/b], resources: {limits: {nvidia.com/gpu: %d}}}"
+    text = _pod(f"{server % 2}\n  - {server % 1}")
+    assert [found.gpus.count for found in read_manifest(text, "a.yaml")] == [2, 1]
+
+
+def test_parameters_of_an_openshift_template_are_filled_in() -> None:
+    text = (
+        "kind: Template\nparameters: [{name: M, value: a/b}, {name: L}]\nobjects:\n- kind: Pod\n"
+        "  metadata: {name: p}\n  spec: {containers: [{image: x, command: [vllm, serve, "
+        '"${M}", --max-model-len, "${{L}}"]}]}\n'
+    )
+    assert _args(_one(text, L="4096")) == {"model": "a/b", "max_model_len": 4096}
+    (row,) = check_manifests([Manifest("a.yaml", text)], Beside()).servers
+    assert row.error is not None and "--set L=" in row.error.hint
+
+
+def test_a_ray_cluster_of_fixed_size_has_to_hold_the_sizes() -> None:
+    def cluster(more: str) -> str:
+        pod = "{template: {spec: {containers: [{image: x, command: [%s], resources: %s}]}}%s}"
+        limits = "{limits: {nvidia.com/gpu: 8}}"
+        command = (
+            "vllm, serve, Qwen/Qwen3-8B, -tp, '8', -pp, '3', --distributed-executor-backend, ray"
+        )
+        head, worker = pod % (command, limits, ""), pod % ("sleep", limits, ", replicas: 1")
+        return (
+            f"kind: RayCluster\nmetadata: {{name: r}}\nspec:\n  {more}\n"
+            f"  headGroupSpec: {head}\n  workerGroupSpecs: [{worker}]\n"
+        )
+
+    def row(more: str) -> ServerReport:
+        beside = Beside(fields={"gpu": "H100"})
+        (found,) = check_manifests([Manifest("a.yaml", cluster(more))], beside).servers
+        return found
+
+    verdict = row("rayVersion: '2'").verdict
+    assert verdict is not None and "needs 24 GPUs" in verdict.sentence
+    assert row("enableInTreeAutoscaling: true").nodes == 3
+
+
+@pytest.mark.parametrize("kind", ["Kustomization", "Component"])
+def test_a_kustomization_is_to_be_rendered_first(kind: str) -> None:
+    text = f"kind: {kind}\nresources: [../base]\npatches:\n- patch: |\n    args: [vllm, serve]\n"
+    with pytest.raises(InvalidRequest, match="kustomize") as refused:
+        read_manifest(text, "kustomization.yaml")
+    assert "kustomize build" in refused.value.hint
+
+
+def test_a_template_s_gap_names_the_renderer_once() -> None:
+    container = '{image: vllm/vllm-openai, args: ["--model", "{{ .Values.model }}"]}'
+    (row,) = check_manifests([Manifest("a.yaml", _pod(container))], Beside()).servers
+    assert row.error is not None and row.error.message.count(".Values.model") == 1
+    assert "helm template" in row.error.hint

@@ -114,3 +114,16 @@ def test_named_checkpoints_are_of_their_model_and_quantised() -> None:
         found = derived_model(name)
         assert found is not None and found.quantization.method != "none"
         assert found.id == name and found.assumed
+
+
+def test_how_a_config_was_written_down_is_for_readers_of_the_facts_alone() -> None:
+    told = replace(PART, note="a copy", params_note="a count", conflict="its length is 1, but 2")
+    model = catalog_model(told)
+    assert model.remarks == ("Of the config: a copy.", "Of the published parameters: a count.")
+    assert not set(model.remarks) & set(model.notes)
+    assert "Sources disagree on org/part: its length is 1, but 2." in model.notes
+
+
+def test_a_conflict_that_leaves_a_fact_open_is_told_once() -> None:
+    model = catalog_model(replace(PART, conflict="x", facts={"max_position_embeddings": "unknown"}))
+    assert model.assumed and not any("Sources disagree" in note for note in model.notes)

@@ -13,6 +13,8 @@ from vllm_preflight.models.quantization import WeightScheme
 from vllm_preflight.performance.kernels.facts import interpolated, load_kernels
 from vllm_preflight.performance.kernels.formats import kernel_format
 from vllm_preflight.performance.kernels.lenders import kernels_of
+from vllm_preflight.performance.machine import link_between
+from vllm_preflight.performance.step.links import summing
 
 DATA = Path(facts.__file__).with_name("kernels.json")
 
@@ -124,3 +126,28 @@ def test_a_scheme_runs_the_kernel_the_card_has_for_it(
         kernel_format(scheme, expert=expert, capability=capability, amd=False, version=(0, 33, 0))
         == found
     )
+
+
+def test_a_slow_host_is_not_taken_for_its_link() -> None:
+    """Eight cards over PCIe reach a like share of their link, whichever host was timed."""
+    slow, fast = find_gpu("L40S"), find_gpu("RTX PRO 6000 Blackwell Server")
+    times: list[float] = []
+    for gpu in (slow, fast):
+        link = link_between(gpu, 8, "unknown")
+        borrowed = kernels_of(gpu)
+        assert link.kind == "pcie" and borrowed is not None
+        found = summing(link, 8, borrowed, factor=1.0, latency=0.0, share=1.0)
+        assert found is not None
+        times.append(found.seconds(2**24))
+    assert 1.5 < times[0] / times[1] < 2.5
+
+
+def test_cards_that_were_timed_over_pcie_keep_their_own_times() -> None:
+    fast = find_gpu("RTX PRO 6000 Blackwell Server")
+    borrowed = kernels_of(fast)
+    assert borrowed is not None
+    own = load_kernels()[fast.name].reduces
+    for ranks in (2, 4, 8):
+        link = link_between(fast, ranks, "unknown")
+        found = summing(link, ranks, borrowed, factor=1.0, latency=0.0, share=1.0)
+        assert found is not None and found.times == pytest.approx(own.of(ranks))

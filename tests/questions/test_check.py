@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -257,3 +258,31 @@ def test_a_replica_of_its_own_has_the_same_start_up() -> None:
     one, two = predict(model=MODEL), predict(model=MODEL, data_parallel_size=2)
     assert two.hardware.gpus == 2
     assert two.startup.weights_gib == one.startup.weights_gib
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # vLLM 0.31 and later compare what is left without the block they keep.
+        {"model": "Qwen/Qwen3-32B", "max_model_len": 40960, "gpu_memory_utilization": 0.85},
+        # Of seven stages the emptiest is not the one with most layers.
+        {
+            "model": "meta-llama/Llama-3.3-70B-Instruct",
+            "gpu": "RTX 4090",
+            "gpus": 7,
+            "pipeline_parallel_size": 7,
+        },
+    ],
+)
+def test_the_cache_in_the_verdict_is_the_one_in_vllms_message(fields: dict[str, Any]) -> None:
+    answer = predict(**fields)
+    failure, because = answer.startup.failure, answer.verdict.because
+    assert failure is not None and because is not None
+    said = re.search(r"KV cache memory \(([\d.]+) GiB\)", failure.message)
+    assert said is not None and f" {float(said[1])} " in because
+
+
+def test_a_borderline_start_says_what_one_request_needs() -> None:
+    answer = predict(model="meta-llama/Llama-3.1-8B-Instruct", gpu="L4", max_model_len=32768)
+    assert answer.verdict.outcome == "borderline" and answer.verdict.because is not None
+    assert "one request of 32,768 needs 4." in answer.verdict.because

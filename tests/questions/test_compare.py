@@ -194,3 +194,69 @@ def test_tokens_cost_more_where_fewer_requests_arrive() -> None:
     # Only the best option carries the curve.
     assert all(option.cost_by_load is None for option in answer.options)
     assert compare(gpus="H100", concurrency=16).best.cost_by_load is None  # type: ignore[union-attr]
+
+
+LOADED: dict[str, Any] = {
+    "gpus": "H100, L40S",
+    "concurrency": 16,
+    "prompt_tokens": 1_000,
+    "gen_tokens": 250,
+    "prices": {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 4.0}},
+    "api_price": "0.20/0.60",
+}
+
+
+def test_the_costs_of_an_option_are_those_worked_by_hand() -> None:
+    """The case of tests/recommend/test_costs.py: 4.00 an hour, 75,600 requests a day."""
+    best = compare(**LOADED, daily_load="9h@2,15h@0.2").best
+    assert best is not None and (best.gpu, best.gpus) == ("H100 SXM5 80GB", 1)
+    assert best.cost_per_hour == 4
+    assert best.cost_per_million_tokens_at_load == 5.079
+    assert best.cost_per_month == 2_920
+    assert best.break_even_requests_per_s == 3.17
+
+
+def test_costs_are_said_in_sentences_with_the_side_that_is_cheaper() -> None:
+    costs = compare(**LOADED, daily_load="9h@2,15h@0.2").costs
+    assert costs[0].startswith("4.00 USD an hour: 1 × 4 of the prices given, of 2026-11-01 (")
+    assert costs[1] == (
+        "At 75,600 requests a day (9h@2,15h@0.2): 5.08 USD a million generated tokens, "
+        "2,920 USD a month, day and night."
+    )
+    assert "3.17 requests a second" in costs[2]
+    cheap = compare(**{**LOADED, "api_price": "0.001"}).costs
+    assert "is cheaper at any load" in cheap[-1]
+    dear = compare(**{**LOADED, "api_price": "20"}, daily_load="8h@1").costs
+    assert "rented hours alone" in dear[1] and dear[-1].endswith("renting is cheaper.")
+
+
+def test_a_load_that_is_not_served_has_no_cost() -> None:
+    answer = compare(**LOADED, daily_load="500")
+    assert answer.best is not None and answer.best.cost_per_month is None
+    assert answer.best.cost_per_million_tokens_at_load is None
+    assert "not the 500 of the daily load" in answer.costs[1]
+
+
+def test_the_built_in_list_says_provider_region_and_day() -> None:
+    answer = compare(concurrency=8, prices="list", provider="aws, azure", optimise="cheapest")
+    for row in answer.options:
+        assert row.cost_per_hour is not None and row.price is not None
+        assert row.price.partition(" ")[0] in {"AWS", "Azure"} or " × A" in row.price
+        assert "on demand in" in row.price and " days old)" in row.price
+    assert any(text.startswith("List prices in USD") for text in answer.warnings)
+    costs = [row.cost_per_hour or 0 for row in answer.options]
+    assert costs == sorted(costs)
+
+
+def test_an_option_that_no_machine_of_the_list_holds_says_so() -> None:
+    answer = compare(gpus="RTX 4090", quantization="none", prices="list", provider="runpod")
+    (row,) = answer.options
+    assert row.gpus > 1 and row.cost_per_hour is None and answer.costs == []
+    said = f"No offer has so many GPUs in one machine: {row.gpus} × GeForce RTX 4090."
+    assert said in answer.warnings
+
+
+@pytest.mark.parametrize("field", [{"daily_load": "1"}, {"api_price": "1"}, {"provider": "aws"}])
+def test_what_needs_prices_is_refused_without(field: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="list"):
+        compare(**field)

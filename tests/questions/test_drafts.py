@@ -119,7 +119,8 @@ def test_an_eagle3_head_is_one_layer_and_a_head_of_its_own(check: Check) -> None
     assert drafted.startup.kv_bytes_per_token == 33 * 8 * 128 * 2 * 2
     hidden, width = 4096, 14336
     layer = (4096 + 2 * 1024) * 2 * hidden + hidden * hidden + 3 * hidden * width
-    head = 128256 * hidden
+    # Its published total leaves a head of 32,000 words.
+    head = 32000 * hidden
     added = terms(drafted)["weights"] - terms(plain)["weights"]
     assert added == pytest.approx(2 * (layer + head + 3 * hidden * hidden), rel=0.01)
 
@@ -189,8 +190,11 @@ def test_a_local_head_gives_its_own_vocabulary(check: Check, tmp_path: Path) -> 
     name = "meta-llama/Llama-3.1-8B-Instruct"
     spec = {"method": "eagle3", "model": str(head), "num_speculative_tokens": 3}
     small = terms(check(name, spec))["weights_draft model"]
-    derived = {**spec, "model": "yuhuili/EAGLE3-LLaMA3.1-Instruct-8B"}
-    largest = terms(check(name, derived))["weights_draft model"]
+    config["draft_vocab_size"] = 128256
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    largest = terms(check(name, {**spec, "model": str(whole)}))["weights_draft model"]
     assert largest - small == pytest.approx(2 * (128256 - 32000) * 4096, rel=0.01)
     unnamed = {"model": str(head), "num_speculative_tokens": 3}
     failure = check(name, unnamed).startup.failure

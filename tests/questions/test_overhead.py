@@ -42,11 +42,19 @@ def test_a_model_on_a_gpu_sets_the_prediction_beside_the_formula() -> None:
         vram_total_gib=160, tensor_parallel_size=2, model="Qwen/Qwen3-32B", gpu="H100"
     )
     assert beside.overhead_bytes == plain.overhead_bytes
-    assert plain.fitted_gib is None
-    assert beside.fitted_gib is not None and beside.fitted_gib > 0
-    difference = beside.fitted_gib - beside.overhead_gib
-    assert beside.fitted_difference_gib == pytest.approx(difference, abs=0.02)
-    assert len(beside.terms) > len(plain.terms)
+    assert beside.terms == plain.terms
+    assert plain.fitted_per_gpu_gib is None and plain.fitted_terms_per_gpu is None
+    assert beside.fitted_per_gpu_gib is not None and beside.fitted_all_gpus_gib is not None
+    assert beside.fitted_all_gpus_gib == pytest.approx(2 * beside.fitted_per_gpu_gib, abs=0.02)
+    difference = beside.fitted_all_gpus_gib - beside.overhead_gib
+    assert beside.fitted_difference_all_gpus_gib == pytest.approx(difference, abs=0.02)
+
+
+def test_the_parts_of_the_prediction_make_the_memory_of_one_gpu() -> None:
+    answer = overhead(gpu="H100", tensor_parallel_size=2, model="Qwen/Qwen3-32B")
+    assert answer.fitted_terms_per_gpu is not None and answer.fitted_per_gpu_gib is not None
+    parts = sum(term.bytes or 0 for term in answer.fitted_terms_per_gpu)
+    assert parts / BYTES_TO_GIB == pytest.approx(answer.fitted_per_gpu_gib, abs=0.02)
 
 
 def test_a_comparison_needs_both_model_and_gpu() -> None:

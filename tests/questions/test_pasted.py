@@ -14,6 +14,7 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.questions.check import predict_startup
 
 Q8, Q32 = "Qwen/Qwen3-8B", "Qwen/Qwen3-32B"
+YARN = '{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}'
 IMAGE = "docker run --gpus all vllm/vllm-openai:v0.19.0"
 
 
@@ -144,6 +145,36 @@ def test_a_config_file_that_is_here_decides(tmp_path: Path) -> None:
         (f"vllm serve {Q32} --no-such 3", f"vllm serve {Q32} --max-model-len 29696", "--no-such"),
         # What to write depends on more than the line.
         (f"vllm serve {Q8} --rope-scaling '{{}}'", None, "--hf-overrides"),
+        (f"vllm serve {Q8} --rope-theta 1000000", None, "--hf-overrides"),
+        (f"vllm serve {Q8} --hf-overrides '{{}}' --rope-scaling '{YARN}'", None, "--rope-scaling"),
+        # A rope is replaced whole, its base frequency is the model's.
+        (f"vllm serve {Q8} --rope-scaling '{YARN}' --port 80",
+         f"vllm serve {Q8} '--hf-overrides={{\"rope_parameters\": {{\"rope_theta\": 1000000, "
+         f"{YARN[1:]}}}' --port 80", "Its place is taken by --hf-overrides"),
+        (f"{IMAGE} --model {Q8} --rope-scaling '{YARN}' --max-model-len 131072",
+         f"{IMAGE} --model {Q8} '--hf-overrides={{\"rope_scaling\": {YARN}}}' "
+         "--max-model-len 131072", "Its place is taken by --hf-overrides"),
+        (f"vllm serve {Q8} -O '{{\"level\": 3}}' --port 80",
+         f"vllm serve {Q8} '-cc={{\"mode\": 3}}' --port 80", "-O takes 0 to 3"),
+        (f"vllm serve {Q8} -O.cudagraph_mode=NONE", f"vllm serve {Q8} -cc.cudagraph_mode=NONE",
+         "-O takes 0 to 3"),
+        (f"vllm serve {Q8} -O5", None, "'5' is not a valid OptimizationLevel"),
+        (f"vllm serve {Q8} -O 5", None, "unrecognized arguments: -O 5"),
+        (f"vllm serve {Q8} --limit-mm-per-prompt image=1,video=0 --swap-space 4",
+         f"vllm serve {Q8} --limit-mm-per-prompt '{{\"image\": 1, \"video\": 0}}'",
+         "invalid loads value: 'image=1,video=0'"),
+        (f"vllm serve {Q8} --kv-cache-dtype bf16", f"vllm serve {Q8} --kv-cache-dtype bfloat16",
+         "Invalid kv_cache_dtype: 'bf16'"),
+        (f"alias v='vllm serve'\nv {Q8} --swap-space 4", f"alias v='vllm serve'\nv {Q8}",
+         "--swap-space was last in"),
+        (f"alias q='vllm serve {Q8} --swap-space 4'\nq --port 80", f"vllm serve {Q8} --port 80",
+         "--swap-space was last in"),
+        (f"vllm serve {Q8} --cuda-graph-sizes 8", f"vllm serve {Q8} --max-cudagraph-capture-size=8",
+         "--cuda-graph-sizes was last in"),
+        (f"vllm serve {Q8} --guided-decoding-disable-any-whitespace --port 80",
+         f"vllm serve {Q8} --structured-outputs-config.disable_any_whitespace=true --port 80",
+         "Its place is taken by --structured-outputs-config"),
+        (f"vllm serve {Q8} -tp2", f"vllm serve {Q8} -tp=2", "did you mean -tp?"),
         (f"vllm serve {Q8} --hf-overrides “{{}}”", None, "valid dictionary"),
         ("vllm serve no/such-model --no-such 3", None, "--no-such"),
     ],
@@ -157,6 +188,24 @@ def test_a_refusal_gives_the_whole_line_that_starts(
     assert answer.command == line
     if line is not None:
         assert check(line).verdict.good
+
+
+def test_words_that_a_script_is_handed_are_said_to_be_unknown() -> None:
+    open_ended = check(f'vllm serve {Q8} "$@"')
+    assert any("$@ is not known" in warning for warning in open_ended.warnings)
+    for line in (f'set -- --port 80\nvllm serve {Q8} "$@"', f"vllm serve {Q8} --port 80"):
+        assert not any("$@" in warning for warning in check(line).warnings)
+    handed = check(f'set -- --max-model-len 4096\nvllm serve {Q8} "$@"')
+    assert handed.arguments["max_model_len"] == 4096
+
+
+def test_positions_that_a_rope_reaches_are_stated() -> None:
+    line = f"vllm serve {Q8} --rope-scaling '{YARN}' --max-model-len 131072"
+    answer = check(line)
+    assert answer.command is not None
+    assert '"max_position_embeddings": 131072' in answer.command
+    assert answer.command.endswith("--max-model-len 131072")
+    assert check(answer.command).verdict.good
 
 
 def test_a_memory_remedy_keeps_everything_around_the_server() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vllm_preflight.artifacts.profile import Profile
-from vllm_preflight.contract.check import StartupReport, StartupRequest
+from vllm_preflight.contract.check import StartupReport, StartupRequest, StartupResponse
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.questions.check import predict_startup
@@ -24,9 +24,13 @@ LLAMA = {
 }  # fmt: skip
 
 
-def check(command: str, gpu: str = "H100", **fields: Any) -> StartupReport:
+def answer(command: str, gpu: str = "H100", **fields: Any) -> StartupResponse:
     request = validate_request(StartupRequest, {"command": command, "gpu": gpu, **fields})
-    return predict_startup(request).startup
+    return predict_startup(request)
+
+
+def check(command: str, gpu: str = "H100", **fields: Any) -> StartupReport:
+    return answer(command, gpu, **fields).startup
 
 
 def kind_of(startup: StartupReport) -> str:
@@ -54,6 +58,23 @@ def kind_of(startup: StartupReport) -> str:
         ("vllm serve Qwen/Qwen3-8B", "MI300X", None, "not_modelled"),
         ("vllm serve BAAI/bge-m3 --max-model-len 8194", "L4", None, "invalid_arguments"),
         ("vllm serve Qwen/Qwen3-8B --kv-cache-dtype int8", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-8B --kv-cache-dtype bf16", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-8B --kv-cache-dtype bf16", "H100", "0.12.0", "invalid_arguments"),
+        ("vllm serve openai/gpt-oss-20b --kv-cache-dtype nvfp4", "H100", None,
+         "invalid_arguments"),
+        ("vllm serve openai/gpt-oss-20b --kv-cache-dtype nvfp4", "B200", None, "starts"),
+        ("vllm serve Qwen/Qwen3-32B -q auto_gptq", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-32B -q modelopt", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-32B -q modelopt_fp4", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-32B -q compressed-tensors", "H100", None, "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-8B -q nvfp4_per_token", "B200", None, "starts"),
+        ("vllm serve Qwen/Qwen3-30B-A3B -q nvfp4_per_token", "H100", None,
+         "invalid_arguments"),
+        ("vllm serve Qwen/Qwen3-8B --quantization-config '{\"linear\": \"mxfp8\"}'", "H100",
+         None, "not_modelled"),
+        ("vllm serve Qwen/Qwen3-8B --offload-group-size 2", "H100", None, "not_modelled"),
+        ("vllm serve Qwen/Qwen3-8B --mm-encoder-only", "H100", None, "not_modelled"),
+        ("vllm serve Qwen/Qwen3-8B --quantization-config '{}'", "H100", None, "starts"),
         ("vllm serve Qwen/Qwen3-8B -q fp8", "H100", None, "starts"),
         ("vllm serve Qwen/Qwen3-8B", "H100", None, "starts"),
     ],
@@ -62,13 +83,15 @@ def test_what_vllm_refuses_does_not_start(
     command: str, gpu: str, version: str | None, kind: str
 ) -> None:
     given = {} if version is None else {"vllm_version": version}
-    startup = check(command, gpu, **given)
+    found = answer(command, gpu, **given)
+    startup = found.startup
     assert kind_of(startup) == kind
     if kind == "not_modelled":
         assert startup.start_probability is None and startup.kv_cache_tokens is None
-        assert startup.weights_gib and startup.kv_bytes_per_token
+        # Weights are said where they are those of the checkpoint.
+        assert "--" in command or (startup.weights_gib and startup.kv_bytes_per_token)
     elif kind != "starts":
-        assert startup.start_probability == 0.0
+        assert found.verdict.outcome == "refused" and found.verdict.start_probability == 0.0
 
 
 def test_a_deprecated_checkpoint_starts_with_the_flag_vllm_names() -> None:
@@ -92,7 +115,10 @@ def test_a_deprecated_checkpoint_starts_with_the_flag_vllm_names() -> None:
         ({"quantization_config": {"quant_method": "hqq"}}, "unsupported"),
         ({"quantization_config": {"quant_method": "exl3"}}, "unsupported"),
         ({"quantization_config": {"quant_method": "torchao"}}, "not_modelled"),
-        ({"quantization_config": {"quant_method": "fp_quant"}}, "not_modelled"),
+        ({"quantization_config": {"quant_method": "fp_quant"}}, "invalid_arguments"),
+        ({"quantization_config": {"quant_method": "marlin"}}, "unsupported"),
+        ({"architectures": ["BambaForCausalLM"]}, "not_modelled"),
+        ({"architectures": ["MPTForCausalLM"]}, "unsupported"),
     ],
 )  # fmt: skip
 def test_the_class_and_the_method_of_a_folder_decide(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
-from vllm_preflight.recommend.prices import parse_prices, read_prices
+from vllm_preflight.recommend.prices import chosen_prices, parse_prices, read_prices
 
 GOOD: dict[str, Any] = {
     "currency": "usd",
@@ -37,9 +37,9 @@ def test_the_price_of_an_instance_is_not_taken_for_one_gpus() -> None:
 
 def test_the_age_is_said_and_an_old_list_warned_of() -> None:
     prices = read_prices(GOOD)
-    assert prices.note(date(2026, 11, 24)).endswith("23 days old.")
-    assert "check them" not in prices.note(date(2027, 1, 30))
-    assert "more than 90 days, check them" in prices.note(date(2027, 1, 31))
+    assert prices.note(today=date(2026, 11, 24)).endswith("23 days old.")
+    assert "check them" not in prices.note(today=date(2027, 1, 30))
+    assert "more than 90 days, check them" in prices.note(today=date(2027, 1, 31))
 
 
 def test_yaml_dates_are_dates() -> None:
@@ -62,6 +62,9 @@ def test_yaml_dates_are_dates() -> None:
         {"gpu_hour": {"H100": float("nan")}},
         {"gpu_hour": {"H100": 2.4, "H100 SXM5 80GB": 2.5}},
         {"gpu_hours": {"H100": 2.4}},
+        {"others": "lists"},
+        {"others": True},
+        {"others": "list", "currency": "CHF"},
     ],
 )
 def test_what_is_no_price_is_refused_in_a_sentence(change: dict[str, Any]) -> None:
@@ -79,6 +82,29 @@ def test_what_is_no_object_is_refused(text: str) -> None:
 def test_an_unknown_gpu_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownGpu):
         read_prices({**GOOD, "gpu_hour": {"H1OO": 2}})
+
+
+def test_the_own_price_wins_and_the_list_has_the_rest() -> None:
+    own = read_prices({**GOOD, "others": "list"})
+    given, listed = own.quote("L40S", 2), own.quote("L4", 1)
+    assert given is not None and listed is not None
+    assert (given.per_hour, given.listed, given.date) == (2, False, date(2026, 11, 1))
+    assert listed.listed and "RunPod L4" in listed.name
+    note = own.note([given, listed], date(2026, 11, 28))
+    assert "a quote" in note and listed.date.isoformat() in note
+    assert read_prices(GOOD).quote("L4", 1) is None and not read_prices(GOOD).knows("L4")
+    euros = read_prices({**GOOD, "currency": "EUR", "others": "list"}, "scaleway")
+    scaleway = euros.quote("L4", 2)
+    assert scaleway is not None and scaleway.per_hour == 1.575
+
+
+def test_the_list_is_used_only_where_it_is_asked_for() -> None:
+    assert chosen_prices(None) is None and chosen_prices("none") is None
+    listed = chosen_prices(" List ")
+    assert listed is not None and listed.currency == "USD"
+    for text in (None, "none", json.dumps(GOOD)):
+        with pytest.raises(InvalidRequest, match="provider is 'aws'"):
+            chosen_prices(text, "aws")
 
 
 def test_the_example_file_is_a_price_list(repository: Path) -> None:

@@ -186,3 +186,12 @@ def test_a_share_of_what_is_free_is_rounded_down(free_gb: float, share: str) -> 
     assert answer.startup.failure is not None
     assert answer.startup.failure.kind == "free_memory_below_request"
     assert answer.startup.failure.remedies[0].startswith(f"--gpu-memory-utilization {share}")
+
+
+def test_fewer_gpus_are_laid_out_in_no_more_machines_than_they_need() -> None:
+    answer = plan("deepseek-ai/DeepSeek-V3.2")
+    assert answer.hardware.gpus == 16
+    assert answer.alternatives
+    (smaller,) = answer.alternatives
+    assert smaller.set["gpus"] == 8 and smaller.node_commands is None
+    assert smaller.command is not None and "--data-parallel-address" not in smaller.command

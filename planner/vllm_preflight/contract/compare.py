@@ -56,7 +56,20 @@ class CompareRequest(RequestModel, frozen=True):
     ] = Field(default="fewest_gpus", description="What decides; cheapest needs prices.")
     prices: JsonText | None = Field(
         default=None,
-        description='{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}',
+        description='{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}, or '
+        "list: the built-in, dated.",
+    )
+    provider: Annotated[str, Field(max_length=500)] = Field(
+        default="", description="Of the built-in prices these alone, comma-separated."
+    )
+    daily_load: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None,
+        description="Requests a second: 2, or by hours of a day that are rented: 9h@4,15h@0.2.",
+    )
+    api_price: Annotated[str, Field(max_length=60)] | None = Field(
+        default=None,
+        description="Of a million tokens of an API, in the prices' currency: 0.6, or prompt and "
+        "generated: 0.15/0.6.",
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="0.19.0; default: newest."
@@ -89,12 +102,24 @@ class OptionReport(Report):
     )
     nodes: int | None = Field(default=None, description="Machines, when more than one.")
     cost_per_hour: float | None = Field(default=None, description="When its price is given.")
+    price: str | None = Field(
+        default=None, description="Whose price: provider, offer, region, its day and age."
+    )
     cost_per_million_tokens: float | None = Field(
         default=None, description="Of generated tokens, at the workload's concurrency."
     )
     cost_by_load: list[CostPoint] | None = Field(
         default=None,
         description="Of the best option: from a tenth of what it serves to nearly all.",
+    )
+    cost_per_million_tokens_at_load: float | None = Field(
+        default=None, description="Of generated tokens, at the daily load."
+    )
+    cost_per_month: float | None = Field(
+        default=None, description="Of the daily load's rented hours."
+    )
+    break_even_requests_per_s: float | None = Field(
+        default=None, description="From how many on, over the rented hours, the API costs more."
     )
     offered: bool = Field(description="Whether the card is commonly for rent or sale.")
     risk: str | None = Field(default=None, description="What may still fail after start.")
@@ -117,6 +142,9 @@ class CompareReport(Report):
     best: OptionReport | None = Field(default=None, description="The best option, if any.")
     serve_command: str | None = Field(
         default=None, description="It as vllm serve, the same that plan_deployment gives."
+    )
+    costs: list[str] = Field(
+        default_factory=list[str], description="What the best option costs, in sentences."
     )
     options: list[OptionReport] = Field(description="The best option of each GPU, in order.")
     excluded: list[ExcludedReport] = Field(description="GPUs that do not do, and why.")

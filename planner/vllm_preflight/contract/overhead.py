@@ -38,12 +38,18 @@ class OverheadReport(Report):
     method: Literal["formula", "fixed", "fitted"] = Field(
         description="The formula, the value given, or the fitted runtime memory."
     )
-    fitted_gib: float | None = Field(
+    fitted_per_gpu_gib: float | None = Field(
         default=None,
-        description="Predicted runtime memory of the model named, over the group: activation "
-        "peak, non-torch memory and charged CUDA graphs.",
+        description="Predicted runtime memory of the model named: activation peak, non-torch "
+        "memory and charged CUDA graphs.",
     )
-    fitted_difference_gib: float | None = Field(
-        default=None, description="fitted_gib minus overhead_gib."
+    fitted_all_gpus_gib: float | None = Field(
+        default=None, description="The same over the tensor-parallel group."
     )
-    terms: list[TermReport] = Field(description="Each part with its formula.")
+    fitted_difference_all_gpus_gib: float | None = Field(
+        default=None, description="fitted_all_gpus_gib minus overhead_gib."
+    )
+    terms: list[TermReport] = Field(description="Each part of the group's, with its formula.")
+    fitted_terms_per_gpu: list[TermReport] | None = Field(
+        default=None, description="Each part of fitted_per_gpu_gib, with its formula."
+    )

@@ -56,13 +56,13 @@ def _lines(members: Mapping[str, Any], level: int) -> list[str]:
     members = {key: value for key, value in members.items() if value not in ([], {})}
     nested = _holds_rows if level == 2 else _holds_texts
     lines: list[str] = []
-    for key, value in members.items():
-        if not nested(value):
-            lines.append(f"{key}: {_member(key, value)}")
+    sections: list[str] = []
     for key, value in members.items():
         if nested(value):
-            lines += ["", f"{'#' * level} {key}", *_section(value, level)]
-    return lines
+            sections += ["", f"{'#' * level} {key}", *_section(value, level)]
+        else:
+            lines.append(f"{key}: {_member(key, value)}")
+    return lines + sections
 
 
 def _member(key: str, value: object) -> str:

@@ -11,6 +11,8 @@ from vllm_preflight.contract.explain import TermComparison
 from vllm_preflight.logs.causes import Cause, cause_of
 from vllm_preflight.logs.startup_log import FailureKind, LogFailure, StartupLog
 
+_NOTHING = "nothing of vLLM's"
+_LACKS_STACK = "log lacks the stack that would prove it"
 _NAMES = {
     "weights_gib": "weights",
     "activation_peak_gib": "activation peak",
@@ -79,8 +81,19 @@ def _what_happened(log: StartupLog) -> str:
         return f"{who} started{what} and failed later, while serving. {why}"
     reason = _failure(log.failure) if log.failure else ""
     if log.failure and not log.failure.certain:
-        reason = f"{reason} That is the likeliest; the log lacks the stack that would prove it."
+        proof = "line alone does not prove it" if log.failure.cause else _LACKS_STACK
+        reason = f"{reason} That is the likeliest; the {proof}."
+    if _may_have_served(log):
+        return f"{who} failed, at its start or later: the text does not show which. {reason}"
     return f"{who} did not start{what}. {reason}".rstrip()
+
+
+def _may_have_served(log: StartupLog) -> bool:
+    """Whether nothing shows at what time it failed, and the failure is one of any time."""
+    if log.failure is None or log.failure.phase or _last_phase(log) != _NOTHING:
+        return False
+    cause = cause_of(log.failure.cause) if log.failure.cause else None
+    return log.failure.kind == "out_of_memory" if cause is None else cause.when != "start"
 
 
 def _name(model: str) -> str:
@@ -93,7 +106,7 @@ def _last_phase(log: StartupLog) -> str:
         return "the KV cache was sized"
     if log.weights_gib is not None:
         return "the weights were loaded"
-    return "the arguments were read" if log.arguments or log.model else "nothing of vLLM's"
+    return "the arguments were read" if log.arguments or log.model else _NOTHING
 
 
 def _capacity(log: StartupLog) -> str:

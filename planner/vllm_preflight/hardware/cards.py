@@ -83,7 +83,7 @@ def leaves_open(name: str, choices: list[str]) -> UnknownGpu:
     """The error for a name that means several cards."""
     return UnknownGpu(
         f'"{shorten(name)}" leaves open which GPU is meant: {" or ".join(choices)}.',
-        f"Say which, such as gpu={choices[-1]!r}.",
+        f"Say which, such as {choices[-1]!r}.",
     )
 
 

@@ -15,7 +15,7 @@ VisibleBasis = Literal["measured", "detected", "derived", "given"]
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU model, or one detected GPU.
+    """One GPU model, or one detected GPU. Hashable, so that it can key caches.
 
     Attributes:
         name: the catalogue's name, such as "H100 SXM5 80GB".
@@ -45,10 +45,10 @@ class Gpu:
     vram_mib: int | None = None
     compute_capability: ComputeCapability | None = None
     memory_bandwidth_gb_s: float | None = None
-    dense_tflops: Mapping[str, float] = field(default_factory=dict[str, float])
+    dense_tflops: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     nvlink_gb_s: float | None = None
     pcie_gen: int | None = None
-    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    sources: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     nvml_names: tuple[str, ...] = ()
     architecture: str | None = None
     unified: bool = False

@@ -112,30 +112,39 @@ class ParsedCommand:
 
 
 def parse_command(
-    text: str, version: str | None = None, *, model: str | None = None
+    text: str,
+    version: str | None = None,
+    *,
+    model: str | None = None,
+    rope_theta: float | None = None,
 ) -> ParsedCommand:
     """The arguments of the vLLM server that `text` starts, as `version` reads them.
 
     Without a version the text decides (the image's tag, what it installs), else the newest
     known release. `model` is the one named beside the command. What vLLM's parser would not
-    take is in `refusal`.
+    take is in `refusal`; its correction may need the model's `rope_theta`.
 
     Raises:
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
-    return parse_server(find_server_command(text), version, model=model)
+    command = find_server_command(text)
+    return parse_server(command, version, model=model, rope_theta=rope_theta)
 
 
 def parse_server(
-    command: ServerCommand, version: str | None = None, *, model: str | None = None
+    command: ServerCommand,
+    version: str | None = None,
+    *,
+    model: str | None = None,
+    rope_theta: float | None = None,
 ) -> ParsedCommand:
     """The arguments of a server that was found, as `version` reads them; see parse_command."""
     warnings = [*command.notes, *unexported(command), *curly_words(command)]
     tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
     warnings += unread_variables(command.environment, parser.version)
-    reader = _Reader(command, parser, model, warnings)
+    reader = _Reader(command, parser, model, warnings, rope_theta=rope_theta)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
         reading = reader.read(command.words)
@@ -199,6 +208,7 @@ class _Reader:
     model: str | None
     warnings: list[str]
     unread: list[str] = field(default_factory=list[str])
+    rope_theta: float | None = None
 
     @property
     def _serves(self) -> bool:
@@ -217,7 +227,7 @@ class _Reader:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
         named = [*([reading.model] if reading.model is not None else []), *reading.extras]
         if reading.extras and not any(token.missing for token in named):
-            raise _Refused(refuse_extras(reading.extras, texts, self.parser))
+            raise _Refused(refuse_extras(reading.extras, texts, self.parser, self.rope_theta))
         given = {item.argument.dest: item for item in reading.given}
         version, environment = self.parser.version, self.command.environment
         refusal = refuse_together(given, environment, version) or refuse_names(
@@ -329,7 +339,8 @@ def _name_missing(reading: Reading, model: str | None) -> None:
 
 
 def _listed(missing: Sequence[str]) -> str:
-    return " and ".join(shlex.quote(name) if " " in name else name for name in missing)[:80]
+    names = dict.fromkeys(missing)
+    return " and ".join(shlex.quote(name) if " " in name else name for name in names)[:80]
 
 
 def _decides(given: Given) -> bool:

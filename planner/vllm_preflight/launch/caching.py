@@ -79,7 +79,5 @@ def whole_prompts(inputs: LaunchInputs) -> bool:
 def has_cache(architecture: Architecture, kind: str) -> bool:
     """Whether any layer has attention of that kind."""
     return any(
-        isinstance(cache, AttentionCache) and cache.kind == kind
-        for layer in architecture.layer_counts
-        for cache in layer.caches
+        isinstance(cache, AttentionCache) and cache.kind == kind for cache in architecture.caches
     )

@@ -65,6 +65,7 @@ def default_for(name: str, version: Version) -> Default:
     )
 
 
+@lru_cache(maxsize=512)
 def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
     """`vllm serve`'s max_num_batched_tokens and max_num_seqs for the release and GPU.
 

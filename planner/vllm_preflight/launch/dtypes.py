@@ -19,10 +19,8 @@ from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import (
     Architecture,
     AttentionCache,
-    Cache,
     CompressedCache,
     IndexerCache,
-    LatentCache,
 )
 
 _SHORT = {
@@ -130,14 +128,15 @@ def resolve_kv_cache_dtype(
     `checkpoint_kv_cache_dtype` is what the checkpoint's quantisation asks for
     (ModelOpt's kv_cache_quant_algo, compressed-tensors' kv_cache_scheme), as vLLM's name.
     """
-    caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
+    caches = architecture.caches
     # Sparse latent attention; hybrids with it keep plain pages.
-    sparse = not architecture.is_hybrid and (
-        any(isinstance(cache, LatentCache) for cache in caches)
+    sparse = (
+        architecture.uses_latent_attention
+        and not architecture.is_hybrid
         and any(isinstance(cache, IndexerCache) for cache in caches)
     )
     major = (gpu.compute_capability or (0, 0))[0]
-    dtype = full_dtype_name(requested)
+    dtype = requested
     if dtype == "auto":
         dtype = _auto_kv_dtype(architecture, major, checkpoint_kv_cache_dtype, notes)
     else:
@@ -151,10 +150,12 @@ def resolve_kv_cache_dtype(
     if sparse and major == 12:
         dtype = "fp8_ds_mla"
     kinds = CacheKinds(
-        latent=any(isinstance(cache, LatentCache) for cache in caches),
+        latent=architecture.uses_latent_attention,
         sparse=sparse,
         compressed=any(isinstance(cache, CompressedCache) for cache in caches),
         hybrid=architecture.is_hybrid,
+        sinks=has_sinks(architecture),
+        narrow=any(isinstance(cache, AttentionCache) and cache.head_dim == 64 for cache in caches),
     )
     before = len(notes.problems)
     check_attention_kernels(dtype, kinds, gpu, notes)
@@ -162,7 +163,7 @@ def resolve_kv_cache_dtype(
         # What is refused has no pages to size.
         return "auto"
     if dtype.startswith("fp8"):
-        _check_fp8_kernels(architecture, caches, dtype, gpu, notes)
+        _check_fp8_kernels(architecture, dtype, gpu, notes)
     return dtype
 
 
@@ -179,9 +180,7 @@ def _auto_kv_dtype(
     return "auto"
 
 
-def _check_fp8_kernels(
-    architecture: Architecture, caches: set[Cache], dtype: str, gpu: Gpu, notes: Notes
-) -> None:
+def _check_fp8_kernels(architecture: Architecture, dtype: str, gpu: Gpu, notes: Notes) -> None:
     """Refuse an FP8 cache where only Triton's attention fits and the GPU has no FP8.
 
     Latent attention, attention sinks, heads wider than 256 and scales per token and head
@@ -191,8 +190,10 @@ def _check_fp8_kernels(
     if gpu.compute_capability is None or not _AMPERE <= gpu.compute_capability < _ADA:
         return
     scaled = dtype.endswith("per_token_head")
-    latent = any(isinstance(cache, LatentCache) for cache in caches)
-    wide = any(isinstance(cache, AttentionCache) and cache.head_dim > 256 for cache in caches)
+    latent = architecture.uses_latent_attention
+    wide = any(
+        isinstance(cache, AttentionCache) and cache.head_dim > 256 for cache in architecture.caches
+    )
     sinks = has_sinks(architecture)
     if not (latent or wide or sinks or scaled):
         return

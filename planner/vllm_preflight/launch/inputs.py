@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.config_view import ConfigView
+from vllm_preflight.models.quantization import quantization_section
 
 # Tasks and runners under which a model pools instead of generating.
 _POOLING = frozenset({"pooling", "embed", "embedding", "classify", "score", "reward"})
@@ -48,7 +51,12 @@ class LaunchInputs:
         value = self.environment.get(variable)
         return None if value is None else value.strip().lower() in {"1", "true"}
 
-    @property
+    @cached_property
+    def quantization_section(self) -> ConfigView | None:
+        """The config's section on how its weights are stored, if it has one."""
+        return quantization_section(self.config)
+
+    @cached_property
     def pooling(self) -> bool:
         """Whether the model pools: the runner or task asked for, else what it is made for."""
         asked = self.text("runner") or self.text("task")

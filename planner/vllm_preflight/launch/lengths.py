@@ -14,15 +14,13 @@ from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Version
-from vllm_preflight.launch.versions import format_version
+from vllm_preflight.launch.versions import ROPE_PARAMETERS_SINCE, format_version
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.common import rope_sections
 
 _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # YaRN is published for up to four times the trained length (model cards of Qwen).
 _LARGEST_YARN_FACTOR = 4
-# The first release on transformers 5, whose configs keep ropes under another key.
-_ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
 _YARN_COUNTS_UNTIL: Version = (0, 30, 0)
 # Until then only the key rope_scaling is read.
@@ -112,7 +110,7 @@ def _within_tokenizer(inputs: LaunchInputs) -> int:
     if said is None or not inputs.pooling:
         return architecture.max_position
     kind = inputs.config.get("position_embedding_type")
-    if kind is None and inputs.notes.version < _ROPE_PARAMETERS_SINCE and not architecture.ropes:
+    if kind is None and inputs.notes.version < ROPE_PARAMETERS_SINCE and not architecture.ropes:
         # What the config classes of transformers 4 said of themselves.
         kind = "absolute"
     limited = min(said, architecture.max_position)
@@ -135,13 +133,27 @@ def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
             f"{limit:,} {effect}."
         )
         return
+    completed = _completed(inputs, asked)
     inputs.notes.refuse(
         f"User-specified max_model_len ({asked}) is greater than the derived "
         f"max_model_len (max_position_embeddings={limit} or model_max_length={stated} "
         "in model's config.json).",
+        *completed,
         f"--max-model-len {limit}",
-        *_scaled(inputs, asked, limit),
+        *(() if completed else _scaled(inputs, asked, limit)),
     )
+
+
+def _completed(inputs: LaunchInputs, asked: int) -> tuple[str, ...]:
+    """The user's own rope scaling with the positions stated that it reaches."""
+    overrides = inputs.extra.get("hf_overrides")
+    scaled = inputs.architecture.yarn_length
+    if not isinstance(overrides, Mapping) or scaled is None or asked > scaled:
+        return ()
+    if not _reads_rope(inputs):
+        return ()
+    stated = {**cast(Mapping[str, object], overrides), "max_position_embeddings": scaled}
+    return (f"--hf-overrides '{json.dumps(stated)}'",)
 
 
 def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
@@ -150,14 +162,8 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
     Only for a model with one plain rope: what another scaling means is its maker's. The
     scaling starts from the length the model was trained at, which is not always the stated one.
     """
-    overrides = inputs.extra.get("hf_overrides")
-    scaled = inputs.architecture.yarn_length
-    if scaled is not None and not _reads_rope(inputs):
+    if inputs.architecture.yarn_length is not None and not _reads_rope(inputs):
         return ()
-    if isinstance(overrides, Mapping) and scaled is not None and asked <= scaled:
-        # The user scales already; only the positions are not stated.
-        stated = {**cast(Mapping[str, object], overrides), "max_position_embeddings": scaled}
-        return (f"--hf-overrides '{json.dumps(stated)}'",)
     outer = ConfigView(inputs.config)
     ropes = rope_sections(outer)
     plain = all(rope.text("rope_type", "type") in {"", "default"} for rope in ropes)
@@ -174,13 +180,23 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
         "original_max_position_embeddings": trained,
     }
     key = "rope_scaling"
-    if inputs.notes.version >= _ROPE_PARAMETERS_SINCE:
+    if inputs.notes.version >= ROPE_PARAMETERS_SINCE:
         key = "rope_parameters"
-        theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if ropes else None)
+        theta = stated_rope_theta(inputs.config)
         if theta is not None:
             scaling = {"rope_theta": theta, **scaling}
     overrides = {key: scaling, "max_position_embeddings": trained * factor}
     return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)
+
+
+def stated_rope_theta(config: Mapping[str, object]) -> float | None:
+    """The base frequency of a config's one rope of one axis; None where it has another."""
+    outer = ConfigView(config)
+    ropes = rope_sections(outer)
+    if outer.section("text_config") or any(rope.get("mrope_section") for rope in ropes):
+        return None
+    theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if len(ropes) == 1 else None)
+    return theta if isinstance(theta, int | float) else None
 
 
 @cache

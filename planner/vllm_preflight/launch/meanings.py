@@ -29,7 +29,6 @@ _DRAFT_KEYS = {
 }
 # vllm/engine/arg_utils.py (create_speculative_config): --x.num-y is num_y.
 _DASHED_DRAFT_KEYS_SINCE: Version = (0, 26, 0)
-_LEVELS = range(4)
 _UNNAMED = "unnamed"
 
 
@@ -120,12 +119,6 @@ def refuse_values(
         # The parser takes any text, the config only an object (config/model.py).
         said = f"Input should be a valid dictionary [input_value={overrides!r}]"
         return Refusal(f"1 validation error for ModelConfig: hf_overrides\n  {said}")
-    level = extra.get("optimization_level")
-    if level is not None and level not in _LEVELS:
-        return Refusal(
-            f"{level!r} is not a valid OptimizationLevel",
-            "-O takes 0 to 3; keys of the compilation config are written -cc.key.",
-        )
     return None
 
 

@@ -15,7 +15,6 @@ from vllm_preflight.launch.defaults import model_runner_rule
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import ModelRunner, Speculation
 from vllm_preflight.models.architecture import Architecture, StateCache
-from vllm_preflight.models.quantization import quantization_section
 
 _RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 # Arguments the second runner lacked while it was spreading.
@@ -78,7 +77,7 @@ def _quantised(inputs: LaunchInputs) -> bool:
     asked = inputs.request.quantization
     if asked not in {"auto", ""}:
         return asked != "none"
-    return quantization_section(inputs.config) is not None
+    return inputs.quantization_section is not None
 
 
 def _attention_free(architecture: Architecture) -> bool:

@@ -6,6 +6,8 @@ Source: vLLM 0.33 config/model.py (verify_with_parallel_config), layers/linear.p
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from vllm_preflight.base.units import round_up
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.hardware.platforms import platform_of
@@ -113,7 +115,7 @@ def _check_context_parallelism(architecture: Architecture, tp: int, dcp: int, no
 
 
 def _is_latent(architecture: Architecture) -> bool:
-    kinds = {type(cache) for layer in architecture.layer_counts for cache in layer.caches}
+    kinds = {type(cache) for cache in architecture.caches}
     return not kinds.isdisjoint({LatentCache, CompressedCache})
 
 
@@ -147,6 +149,7 @@ def check_block_size(
         )
 
 
+@lru_cache(maxsize=1024)
 def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool:
     """Whether vLLM accepts this tensor-parallel size for the model's heads and vocabulary.
 
@@ -161,6 +164,7 @@ def divides_model(architecture: Architecture, tensor_parallel_size: int) -> bool
     )
 
 
+@lru_cache(maxsize=256)
 def _accepted_sizes(architecture: Architecture, tensor_parallel_size: int) -> tuple[str, ...]:
     """The nearest accepted sizes below and above the refused one."""
     below = next(
@@ -181,8 +185,7 @@ def _accepted_sizes(architecture: Architecture, tensor_parallel_size: int) -> tu
 def _kv_heads(architecture: Architecture) -> set[int]:
     return {
         cache.num_kv_heads
-        for layer in architecture.layer_counts
-        for cache in layer.caches
+        for cache in architecture.caches
         if isinstance(cache, AttentionCache) and cache.num_kv_heads
     }
 

@@ -18,6 +18,7 @@ from vllm_preflight.launch.acceptance.classes import refused_class
 from vllm_preflight.launch.acceptance.gpus import check_gpu
 from vllm_preflight.launch.acceptance.kv_cache import check_requested_cache
 from vllm_preflight.launch.acceptance.methods import check_quantization, stored_method
+from vllm_preflight.launch.acceptance.unfollowed import check_followed
 from vllm_preflight.launch.batching import BatchLimits, resolve_batch
 from vllm_preflight.launch.caching import (
     chunked_prefill,
@@ -33,7 +34,6 @@ from vllm_preflight.launch.compilation import (
     largest_capture_size,
 )
 from vllm_preflight.launch.dtypes import (
-    full_dtype_name,
     resolve_dtype,
     resolve_kv_cache_dtype,
 )
@@ -60,7 +60,6 @@ from vllm_preflight.launch.speculation.drafting import Drafting, without_lookup
 from vllm_preflight.launch.speculation.read import read_speculation
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.models.architecture import Architecture
-from vllm_preflight.models.quantization import quantization_section
 
 # Drafting methods the V1 runner schedules asynchronously by itself, with the release since
 # which it does (config/vllm.py of each).
@@ -120,8 +119,8 @@ def resolve_launch(
     check_gpu(gpu, notes)
     check_asked_backend(inputs)
     dtype = resolve_dtype(request.dtype, architecture, gpu, inputs.pooling, notes)
-    stored = stored_method(quantization_section(inputs.config))
-    check_requested_cache(full_dtype_name(request.kv_cache_dtype), dtype, stored, notes)
+    stored = stored_method(inputs.quantization_section)
+    check_requested_cache(request.kv_cache_dtype, dtype, stored, notes)
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
@@ -145,6 +144,7 @@ def resolve_launch(
     check_expert_parallelism(architecture, bool(request.enable_expert_parallel), notes)
     check_block_size(architecture, request.block_size, gpu, notes)
     quantization = check_quantization(inputs, dtype)
+    check_followed(inputs)
     prefix_cached = prefix_caching(inputs)
     runner = model_runner(inputs, speculation)
     eager, graph_mode = cudagraph_mode(inputs)

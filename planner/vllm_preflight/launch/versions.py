@@ -13,6 +13,8 @@ from vllm_preflight.launch.launch import Version
 
 OLDEST_KNOWN: Version = (0, 8, 0)
 NEWEST_KNOWN: Version = (0, 33, 0)
+# The first release on transformers 5, whose configs keep ropes under another key.
+ROPE_PARAMETERS_SINCE: Version = (0, 24, 0)
 
 _LATEST = frozenset({"latest", "newest", "stable"})
 # Release, then a fourth number (0.10.1.1), then any of rc/a/b, post and dev, then +local.

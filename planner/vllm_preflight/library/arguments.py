@@ -258,6 +258,9 @@ class CompareArguments(TypedDict, total=False):
         "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"
     ]
     prices: str | Mapping[str, Any] | Sequence[Any] | None
+    provider: str
+    daily_load: str | None
+    api_price: str | None
     vllm_version: str | None
     limit: int
 

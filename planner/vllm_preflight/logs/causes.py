@@ -31,6 +31,7 @@ class Cause:
         kind: as a failure of a start-up is classed.
         when: "start", "serving" or "any".
         setting: the flag, variable or file that has the remedy.
+        certain: false where the line has other causes too, and the likeliest is told.
         since, until: releases of vLLM that say so, where not all do.
         excerpt: an invented line that shows it.
     """
@@ -48,6 +49,7 @@ class Cause:
     excerpt: str
     since: str | None = None
     until: str | None = None
+    certain: bool = True
 
 
 @cache

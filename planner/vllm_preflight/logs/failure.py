@@ -122,6 +122,11 @@ def is_exception(content: str) -> bool:
     return _EXCEPTION.match(content) is not None or is_interrupt(content)
 
 
+def of_host_memory(content: str) -> bool:
+    """Whether the kernel says that it killed a process for RAM, in words that torch has too."""
+    return "out of memory" in content.lower() and "Killed process" in content
+
+
 def is_interrupt(content: str) -> bool:
     """Whether a process was told to stop, which is no failure."""
     return content.startswith(("KeyboardInterrupt", "SystemExit", "asyncio.exceptions.Cancelled"))
@@ -210,7 +215,9 @@ class Failures:
         elif cause.role == "consequence":
             self.consequence = self.consequence or cause.id
         elif self.caused is None and not self._told():
-            self.caused = LogFailure(cause.kind, scrub(content), cause=cause.id)
+            self.caused = LogFailure(
+                cause.kind, scrub(content), certain=cause.certain, cause=cause.id
+            )
 
     def _told(self) -> bool:
         """Whether a line before said what is wrong with the arguments or the model."""

@@ -202,6 +202,7 @@ def _negative(seen: readings.Readings) -> LogFailure | None:
 def _read_exception(attempt: _Attempt, line: Line) -> None:
     failures, content = attempt.failures, line.content
     is_sentence = any(words in content for words in failure.SENTENCES)
+    is_sentence = is_sentence and not failure.of_host_memory(content)
     shaped = failure.is_exception(content)
     if is_sentence and (shaped or attempt.pasted):
         failures.add_sentence(content)

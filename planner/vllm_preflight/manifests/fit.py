@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from vllm_preflight.base.text import quoted
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.launch.arguments import ParsedCommand
 from vllm_preflight.manifests.servers import ManifestServer
 
+_FLAG_AND_VALUE = re.compile(r"--?[a-zA-Z][\w.-]*\s+\S")
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
@@ -31,6 +34,14 @@ def fitted(
 ) -> tuple[ManifestServer, list[str], Verdict | None]:
     """The server with its nodes settled, findings, and a refusal where GPUs do not add up."""
     findings: list[str] = []
+    joined = _joined_word(server)
+    if joined:
+        sentence = (
+            f"refused: {quoted(joined)} is one word, in which vLLM sees no flag: its value "
+            "has to be a word of its own, or to follow ="
+        )
+        verdict = Verdict(outcome="refused", sentence=sentence, start_probability=0.0)
+        return server, findings, verdict
     count, wanted = server.gpus.count, wanted_gpus(parsed)
     if server.gpus.other is not None:
         sentence = f"not modelled: {server.gpus.other} is asked for, whose vLLM is not modelled"
@@ -41,7 +52,7 @@ def fitted(
         if wanted > there and server.pods_may_be_nodes and pods == wanted:
             server = replace(server, nodes=server.replicas, replicas=1)
             findings.append(f"Its {server.nodes} pods are taken for the nodes of one server.")
-        elif wanted > there and (parsed.spread or wanted <= server.object_gpus):
+        elif wanted > there and _may_be_joined(server, parsed, wanted):
             server = replace(server, nodes=-(-wanted // count), total_gpus=wanted)
             findings.append(
                 f"{_sizes_text(parsed)} needs {wanted} GPUs and this pod asks for {count}: the "
@@ -59,6 +70,19 @@ def fitted(
             findings.append(f"Uses {wanted} of the {there} GPUs that it asks for.")
     findings += _of_shared_memory(server, parsed)
     return server, findings, None
+
+
+def _joined_word(server: ManifestServer) -> str | None:
+    """A word that holds a flag and its value, as lists of words often have by mistake."""
+    words = server.command.words if server.command else ()
+    return next((word.text for word in words if _FLAG_AND_VALUE.match(word.text)), None)
+
+
+def _may_be_joined(server: ManifestServer, parsed: ParsedCommand, wanted: int) -> bool:
+    """Whether pods beside the group may be nodes of the server too."""
+    if server.total_gpus is not None:
+        return False
+    return parsed.spread or wanted <= server.object_gpus
 
 
 def _too_few(

@@ -13,6 +13,7 @@ from vllm_preflight.manifests.nodes import (
     at,
     digits,
     fields_of,
+    is_true,
     items_of,
     number_at,
     text_at,
@@ -109,9 +110,10 @@ def _ray(pod: Fields, cluster: Fields, around: Sequence[Fields]) -> Group:
         total += copies * asked.count
         gpus = gpus or asked
     replicas = _replicas(around[:-1]) if len(around) > 1 else 1
-    return Group(
-        max(nodes, 1), replicas, pod is not head, gpus=gpus, total=total or None, mounts=True
-    )
+    # An autoscaled cluster grows to what its actors ask for.
+    grows = is_true(at(cluster, "enableInTreeAutoscaling"))
+    fixed = None if grows else total or None
+    return Group(max(nodes, 1), replicas, pod is not head, gpus=gpus, total=fixed, mounts=True)
 
 
 def _gpus(pod: Node) -> Gpus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -85,11 +86,14 @@ def _of_pod(
         server = container_server(container, known, more)
         if server is None or group.worker:
             continue
+        # Containers share no devices: each server has what its own container asks for.
+        own = pod_gpus([container], pod)
+        own = gpus if own.count is None else own
         label = str(component or text_at(container, "name") or "server")
         yield replace(
             server,
             name=name if name == label else f"{name}/{label}",
-            gpus=group.gpus if group.gpus is not None and gpus.count is None else gpus,
+            gpus=group.gpus if group.gpus is not None and gpus.count is None else own,
             nodes=group.nodes,
             total_gpus=group.total,
             replicas=group.replicas,
@@ -198,7 +202,8 @@ def serves(image: str | None, words: Sequence[str]) -> bool:
     """Whether an image's own entry point starts vLLM with these words as arguments."""
     whole = (image or "").lower()
     name = whole.rsplit("/", 1)[-1]
-    flags = {word.partition("=")[0].replace("_", "-") for word in words}
+    # A flag and its value in one word are a slip that has to be seen, not passed over.
+    flags = {re.split(r"[=\s]", word, maxsplit=1)[0].replace("_", "-") for word in words}
     known = "vllm" in whole or bool(flags & _OWN_FLAGS and "--model" in flags)
     if not known or any(part in name for part in (*_NO_SERVER_IMAGE, *_OTHER_ENGINES)):
         return False

@@ -14,11 +14,18 @@ from vllm_preflight.manifests.environment import config_maps
 from vllm_preflight.manifests.nodes import Fields, Node, Text, at, items_of, read_nodes, text_at
 from vllm_preflight.manifests.pods import Input, read_object
 from vllm_preflight.manifests.servers import ManifestServer
+from vllm_preflight.manifests.words import unknown, with_parameters
 
 _TEMPLATE = re.compile(
     r"\{\{-?\s*(?:\.Values|\.Release|\.Chart|include|if|range|with|end|define|\$|toYaml|template)"
 )
+_KUSTOMIZE = frozenset({"Kustomization", "Component"})
 _YAML = frozenset({".yaml", ".yml", ".json"})
+
+RENDER_FIRST = (
+    "Render it first: helm template CHART -f values.yaml | vllm-preflight check -f -, or "
+    "kustomize build DIR | vllm-preflight check -f -."
+)
 
 Kind = Literal["yaml", "unit", "dockerfile", "shell"]
 
@@ -52,6 +59,11 @@ def load_manifest(text: str, name: str = "-") -> Loaded:
         return Loaded(name, text, "shell")
     if _TEMPLATE.search(text) and _is_template(nodes):
         raise _unrendered(name)
+    if nodes and all(text_at(node, "kind") in _KUSTOMIZE for node in nodes):
+        raise InvalidRequest(
+            f"{name} says how kustomize puts objects together; the objects are elsewhere.",
+            RENDER_FIRST,
+        )
     return Loaded(name, text, "yaml", tuple(nodes))
 
 
@@ -84,15 +96,16 @@ def read_loaded(
         case "shell":
             return list(scripts.read_shell(file.text, stem, given))
         case "yaml":
-            objects = [item for one in files for node in one.nodes for item in _objects(node)]
+            objects = [
+                item for one in files for node in one.nodes for item in _objects(node, given)
+            ]
             return list(_of_documents(file, objects, stem, given, defaults or {}))
 
 
 def _unrendered(name: str) -> InvalidRequest:
     return InvalidRequest(
         f"{name} is a template: its {{{{ … }}}} are not filled in.",
-        "Render it first: helm template CHART -f values.yaml | vllm-preflight check -f -, or "
-        "kustomize build DIR | vllm-preflight check -f -.",
+        RENDER_FIRST,
     )
 
 
@@ -127,7 +140,7 @@ def _of_documents(
     known = Input(config_maps(objects), given, defaults)
     used = {text_at(item, "spec", "predictor", "model", "runtime") for item in objects}
     for number, node in enumerate(file.nodes):
-        for item in _objects(node):
+        for item in _objects(node, given):
             runtime = text_at(item, "kind") in kserve.RUNTIMES
             if runtime and text_at(item, "metadata", "name") in used:
                 continue
@@ -135,12 +148,17 @@ def _of_documents(
                 yield replace(server, document=number)
 
 
-def _objects(node: Node) -> Iterator[Node]:
+def _objects(node: Node, given: Mapping[str, str]) -> Iterator[Node]:
     """The objects of a List or an OpenShift Template, or the document itself."""
     if (text_at(node, "kind") or "").endswith("List") and isinstance(at(node, "items"), list):
         yield from items_of(at(node, "items"))
     elif text_at(node, "kind") == "Template" and isinstance(at(node, "objects"), list):
-        yield from items_of(at(node, "objects"))
+        values = {
+            str(name): text_at(parameter, "value") or unknown(f"${{{name}}}")
+            for parameter in items_of(at(node, "parameters"))
+            if (name := text_at(parameter, "name"))
+        }
+        yield from items_of(with_parameters(at(node, "objects"), {**values, **given}))
     else:
         yield node
 

@@ -15,11 +15,12 @@ from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.expand import Expanded
 from vllm_preflight.launch.words.find import find_in_words
 from vllm_preflight.launch.words.server import ServerCommand
-from vllm_preflight.manifests.nodes import Items, Node, Text
+from vllm_preflight.manifests.nodes import Fields, Items, Node, Text
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 _POD_REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+_PARAMETER = re.compile(r"\$\{\{([A-Za-z_]\w*)\}\}|\$\{([A-Za-z_]\w*)\}")
 # What a template language was to fill in.
 _TEMPLATE = re.compile(r"\{\{[^{}\n]{0,300}\}\}")
 _LONGEST = 100_000
@@ -66,6 +67,28 @@ def replaced(pattern: re.Pattern[str], value: Callable[[re.Match[str]], str], te
         parts += text[place : found.start()], part
         place = found.end()
     return "".join(parts) + text[place:]
+
+
+def with_parameters(node: Node, values: Values) -> Node:
+    """An object of an OpenShift Template with ${X} and ${{X}} filled in, as `oc process` does."""
+    if isinstance(node, Text):
+
+        def value(found: re.Match[str]) -> str:
+            known = values.get(found[1] or found[2])
+            return found[0] if known is None else known
+
+        return node.moved(_PARAMETER.sub(value, node)[:_LONGEST])
+    if isinstance(node, Fields):
+        filled = Fields(node.line)
+        filled.lines = node.lines
+        for key, item in node.items():
+            filled[key] = with_parameters(item, values)
+        return filled
+    if isinstance(node, Items):
+        items = Items(node.line)
+        items.extend(with_parameters(item, values) for item in node)
+        return items
+    return node
 
 
 def words_of(node: Node) -> list[Text]:

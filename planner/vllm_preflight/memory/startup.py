@@ -43,9 +43,9 @@ _CERTAIN = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Startup:
-    """A simulated start-up; bytes per GPU.
+    """A simulated start-up; bytes per GPU. Equal only to itself, so it can key caches.
 
     Attributes:
         launch: the launch, its length lowered where `--max-model-len auto` was asked.

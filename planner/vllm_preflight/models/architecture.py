@@ -299,16 +299,19 @@ class Architecture:
         return Counter(self.layers)
 
     @cached_property
+    def caches(self) -> tuple[Cache, ...]:
+        """The distinct caches of the layers, in their order."""
+        return tuple(dict.fromkeys(cache for layer in self.layer_counts for cache in layer.caches))
+
+    @cached_property
     def is_hybrid(self) -> bool:
         """Whether any layer keeps a recurrent state."""
-        return any(isinstance(cache, StateCache) for layer in self.layers for cache in layer.caches)
+        return any(isinstance(cache, StateCache) for cache in self.caches)
 
     @cached_property
     def uses_latent_attention(self) -> bool:
         """Whether any layer caches one compressed vector a token (MLA)."""
-        return any(
-            isinstance(cache, LatentCache) for layer in self.layer_counts for cache in layer.caches
-        )
+        return any(isinstance(cache, LatentCache) for cache in self.caches)
 
     @cached_property
     def moe(self) -> MixtureOfExperts | None:

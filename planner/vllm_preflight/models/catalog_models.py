@@ -66,11 +66,12 @@ def catalog_model(entry: CatalogEntry) -> Model:
     if entry.stored_dtype and entry.total_bytes:
         bytes_by_dtype[entry.stored_dtype] = entry.total_bytes
     basis = _COMPLETENESS[entry.completeness]
-    notes = [f"Of the config: {entry.note}."] if entry.note else []
-    if entry.params_note:
-        notes.append(f"Of the published parameters: {entry.params_note}.")
+    notes: list[str] = []
     if entry.completeness != "full":
-        notes.insert(0, f"The catalogue holds {basis}, not the whole config.json.")
+        notes.append(f"The catalogue holds {basis}, not the whole config.json.")
+    remarks = [f"Of the config: {entry.note}."] if entry.note else []
+    if entry.params_note:
+        remarks.append(f"Of the published parameters: {entry.params_note}.")
     config, architecture = entry.config, read_architecture(entry.config)
     if entry.completeness in ("subset", "preset"):
         config, architecture, found = _completed(entry, architecture)
@@ -80,6 +81,8 @@ def catalog_model(entry: CatalogEntry) -> Model:
     if any(one.fact == LENGTH for one in assumed):
         architecture = replace(architecture, max_position_known=False)
     notes += [f"{one.sentence} {one.settle}" for one in assumed]
+    if entry.conflict and not assumed:
+        notes.append(f"Sources disagree on {entry.id}: {entry.conflict}.")
     if entry.pools:
         architecture = replace(architecture, pools_since=_EVERY_RELEASE)
     elif architecture.task == "generate" and _EMBEDDER.search(entry.id):
@@ -100,6 +103,7 @@ def catalog_model(entry: CatalogEntry) -> Model:
         bytes_by_dtype=bytes_by_dtype,
         gated=entry.gated,
         notes=tuple(notes),
+        remarks=tuple(remarks),
         assumed=assumed,
     )
 

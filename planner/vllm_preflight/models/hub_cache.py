@@ -42,7 +42,8 @@ class CachedSnapshot:
 def find_cached(model: str, revision: str | None) -> CachedSnapshot | None:
     """The cached snapshot of a model's revision ("main" when None), or None."""
     # The library is slow to import: not for a model that was never downloaded.
-    if not (_cache_folder() / f"models--{model.replace('/', '--')}").is_dir():
+    folder = f"models--{model.replace('/', '--')}"
+    if not os.path.isdir(os.path.join(_cache_folder(), folder)):
         return None
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -61,18 +62,18 @@ def find_cached(model: str, revision: str | None) -> CachedSnapshot | None:
     return CachedSnapshot(model, Path(config_path).parent, cached(MODELOPT_NAME) is not None)
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> str:
     """Where huggingface_hub keeps its cache, by the variables it reads when imported."""
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
-        return Path(constants.HF_HUB_CACHE)
+        return str(constants.HF_HUB_CACHE)
     environment = os.environ
     named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
     if named:
-        return Path(os.path.expandvars(os.path.expanduser(named)))
+        return os.path.expandvars(os.path.expanduser(named))
     caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
     home = environment.get("HF_HOME") or os.path.join(caches, "huggingface")
-    return Path(os.path.expandvars(os.path.expanduser(home))) / "hub"
+    return os.path.join(os.path.expandvars(os.path.expanduser(home)), "hub")
 
 
 def is_whole(snapshot: CachedSnapshot, model: Model) -> bool:

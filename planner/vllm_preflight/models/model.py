@@ -51,7 +51,9 @@ class Model:
         supposed: whether it is another quantisation of the model that nobody named: it can be
             sized, but not served.
         weight_scale: factor on the weights' bytes, 1 unless a user gave the parameters.
-        notes: what a reader of the answer should know about the facts.
+        notes: what a reader of every answer should know about the facts: an answer may be
+            wrong for it, or the reader can act on it.
+        remarks: how the source's facts were written down; for a reader of the facts alone.
         assumed: facts no published source states; an answer that hangs on one is no more
             certain than it.
         speculator: the draft by whose name the model was asked for (speculators format):
@@ -72,5 +74,6 @@ class Model:
     weight_scale: float = 1.0
     supposed: bool = False
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     assumed: tuple[Assumption, ...] = ()
     speculator: Model | None = None

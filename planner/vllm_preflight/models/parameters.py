@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vllm_preflight.models.architecture import Architecture, Role, Weight
@@ -76,6 +77,7 @@ class ParameterCount:
         return tuple(dict.fromkeys((self.total, with_head, without_copies)))
 
 
+@lru_cache(maxsize=256)
 def count_parameters(architecture: Architecture) -> ParameterCount:
     """The parameters of a model by part, from the shapes of its stored weights."""
     parts: Counter[Part] = Counter()

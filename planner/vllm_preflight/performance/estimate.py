@@ -178,8 +178,12 @@ class Performance:
     @property
     def offered_rates(self) -> tuple[float, ...]:
         """Requests per second at which a load is shown: shares of the most that is served."""
-        most = self.replica.at_concurrency(BEYOND_ALL).requests_per_s * self.replicas
-        return tuple(most * share for share in _OFFERED)
+        return tuple(self.most_requests_per_s * share for share in _OFFERED)
+
+    @property
+    def most_requests_per_s(self) -> float:
+        """Requests per second that are served where more than enough arrive."""
+        return self.replica.at_concurrency(BEYOND_ALL).requests_per_s * self.replicas
 
     def gpu_hours(self, rate: float) -> float:
         """GPU hours that a million generated tokens take where `rate` requests arrive a second.

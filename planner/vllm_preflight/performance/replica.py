@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vllm_preflight.hardware.gpu import ComputeCapability
 from vllm_preflight.launch.launch import Launch, Speculation
@@ -94,7 +95,6 @@ def facts_of(
             f"are more than max_model_len {launch.max_model_len}."
         )
     workload = _with_reuse(workload, startup)
-    capability = gpu.compute_capability or _ASSUMED_CAPABILITY
     ranks = launch.tensor_parallel_size
     sharing = launch.data_parallel_size if model.architecture.moe else 1
     link = link_between(gpu, ranks, interconnect, node_size)
@@ -103,10 +103,19 @@ def facts_of(
         launch,
         machine_of(gpu, link, exchange),
         kernels_of(gpu),
-        stage_work(model, launch, capability, startup.weights.fullest, amd=gpu.vendor == "AMD"),
+        _work_of(model, startup),
         workload,
         _cached_requests(model, startup, workload),
     )
+
+
+# A start-up is asked for its speed under one workload after another.
+@lru_cache(maxsize=64)
+def _work_of(model: Model, startup: Startup) -> Work:
+    gpu = startup.gpu
+    capability = gpu.compute_capability or _ASSUMED_CAPABILITY
+    amd = gpu.vendor == "AMD"
+    return stage_work(model, startup.launch, capability, startup.weights.fullest, amd=amd)
 
 
 def _with_reuse(workload: Workload, startup: Startup) -> Workload:

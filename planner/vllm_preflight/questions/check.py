@@ -14,10 +14,12 @@ from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
+from vllm_preflight.launch.acceptance.methods import ALLOW_DEPRECATED
 from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
 from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.lengths import stated_rope_theta
 from vllm_preflight.launch.line import with_flags
 from vllm_preflight.launch.render import render_command, render_flags
 from vllm_preflight.launch.surroundings import visible_gpus
@@ -147,10 +149,15 @@ def _with_vllm_args(request: StartupRequest) -> StartupRequest:
     return request.model_copy(update={"command": command, "vllm_args": None})
 
 
-def _parsed(request: StartupRequest) -> ParsedCommand:
+def _parsed(request: StartupRequest, rope_theta: float | None = None) -> ParsedCommand:
     if request.command is None:
         return ParsedCommand({})
-    return parse_command(request.command, request.vllm_version, model=request.model or None)
+    return parse_command(
+        request.command,
+        request.vllm_version,
+        model=request.model or None,
+        rope_theta=rope_theta,
+    )
 
 
 def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupRequest:
@@ -266,7 +273,8 @@ def _refused(
     instead: tuple[str | None, list[str]],
 ) -> StartupResponse:
     """The answer where vLLM's parser stops: its words, and the line that starts instead."""
-    message = f"{refusal.message}. {refusal.explanation}".rstrip(". ") + "."
+    message = f"{refusal.message}. {refusal.explanation}".rstrip(". ")
+    message += "" if message.endswith("?") else "."
     version = parse_version(request.vllm_version)
     command, steps = instead
     return StartupResponse(
@@ -294,6 +302,7 @@ def _instead(
     request: StartupRequest, parsed: ParsedCommand, hardware: Hardware, model: Model | None
 ) -> tuple[str | None, list[str]]:
     """The corrected line as far as it starts, and what is to be said of it where it does not."""
+    parsed = _with_rope(request, parsed, model)
     if parsed.refusal is None or parsed.refusal.corrected is None:
         return None, []
     line = _command(request, parsed)
@@ -305,6 +314,21 @@ def _instead(
     if answer.verdict.good:
         return line, []
     return answer.command, [f"The corrected line: {answer.verdict.sentence}."]
+
+
+def _with_rope(
+    request: StartupRequest, parsed: ParsedCommand, model: Model | None
+) -> ParsedCommand:
+    """The command read again for the model, where the line of today must name its rope."""
+    refusal, name = parsed.refusal, str(parsed.fields.get("model", request.model))
+    if refusal is None or refusal.corrected is not None or "--rope-" not in refusal.message:
+        return parsed
+    try:
+        config = (model or load_served(name, revision=request.revision)).config
+    except PreflightError:
+        return parsed
+    theta = stated_rope_theta(config)
+    return parsed if theta is None else _parsed(request, theta)
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
@@ -324,7 +348,12 @@ def _unsupported(
     error: UnsupportedArchitecture,
 ) -> StartupResponse:
     version = parse_version(request.vllm_version)
-    refused = refused_config(error.config, version, trust_remote_code=request.trust_remote_code)
+    refused = refused_config(
+        error.config,
+        version,
+        trust_remote_code=request.trust_remote_code,
+        allow_deprecated=bool(parsed.extra.get(ALLOW_DEPRECATED)),
+    )
     keys = f" The keys that matter: {', '.join(error.keys)}." if error.keys else ""
     sentence = f"not modelled: {error.message}"
     outcome: Outcome = "not_modelled"

@@ -16,8 +16,11 @@ from vllm_preflight.hardware.spoken import read_hardware_name
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.comparison import compare_cards
-from vllm_preflight.recommend.prices import PriceList, parse_prices
+from vllm_preflight.recommend.costs import ApiPrice, DailyLoad, read_api_price, read_daily_load
+from vllm_preflight.recommend.prices import chosen_prices
+from vllm_preflight.recommend.quotes import Prices
 from vllm_preflight.reports.compare import compare_report
+from vllm_preflight.reports.costs import Costing
 
 Progress = Callable[[str], None]
 
@@ -28,17 +31,19 @@ def compare_hardware(
     """Every kind of GPU asked for with its best option, the frontier, and why others fail.
 
     `model` saves reading it again when the caller has it. A workload that nothing carries
-    is an answer. Prices come from the request alone; without them, cost is not known.
+    is an answer. Prices are the request's, or the built-in list where it asks for that; without
+    them, cost is not known.
 
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    prices = None if request.prices is None else parse_prices(request.prices)
+    prices = chosen_prices(request.prices, request.provider)
+    load, api = _load(request, prices), _api(request, prices)
     if request.optimise == "cheapest" and prices is None:
         raise InvalidRequest(
             "optimise is cheapest, but no prices are given.",
             'Give prices, such as {"currency": "USD", "date": "2026-11-01", '
-            '"gpu_hour": {"H100": 2.4}}, or optimise fewest_gpus.',
+            '"gpu_hour": {"H100": 2.4}}, or list for the built-in ones, or optimise fewest_gpus.',
         )
     gpus, warnings = chosen_gpus(request.gpus)
     model = model or load_served(request.model, progress=progress)
@@ -53,7 +58,7 @@ def compare_hardware(
     )
     warnings += _price_warnings(gpus, prices)
     notes = [*model.notes, *warnings]
-    return compare_report(request, model, len(gpus), comparison, prices, notes)
+    return compare_report(request, model, len(gpus), comparison, Costing(prices, load, api), notes)
 
 
 def plan_request(request: CompareRequest, model: Model) -> PlanRequest:
@@ -104,10 +109,32 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _price_warnings(gpus: tuple[Gpu, ...], prices: PriceList | None) -> list[str]:
+def _load(request: CompareRequest, prices: Prices | None) -> DailyLoad | None:
+    if request.daily_load is None:
+        return None
+    return read_daily_load(_priced("daily_load", request.daily_load, prices))
+
+
+def _api(request: CompareRequest, prices: Prices | None) -> ApiPrice | None:
+    if request.api_price is None:
+        return None
+    return read_api_price(_priced("api_price", request.api_price, prices))
+
+
+def _priced(name: str, text: str, prices: Prices | None) -> str:
+    """The text of a field that says nothing without prices."""
+    if prices is None:
+        raise InvalidRequest(
+            f"{name} is given, but no prices of GPUs.",
+            "Give prices, or ask for the built-in ones with prices: list.",
+        )
+    return text
+
+
+def _price_warnings(gpus: tuple[Gpu, ...], prices: Prices | None) -> list[str]:
     if prices is None:
         return []
-    unpriced = [gpu.name for gpu in gpus if gpu.name not in prices.gpu_hour]
+    unpriced = [gpu.name for gpu in gpus if not prices.knows(gpu.name)]
     if not unpriced:
         return []
     some = ", ".join(unpriced[:3]) + (", …" if len(unpriced) > 3 else "")

@@ -35,7 +35,7 @@ from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.logs.scrub import scrub
 from vllm_preflight.manifests.fit import fitted, wanted_gpus
 from vllm_preflight.manifests.places import argument_places
-from vllm_preflight.manifests.read import Loaded, load_manifest, read_loaded
+from vllm_preflight.manifests.read import RENDER_FIRST, Loaded, load_manifest, read_loaded
 from vllm_preflight.manifests.servers import ManifestServer
 from vllm_preflight.questions.check import predict_startup
 from vllm_preflight.reports.model import hardware_report
@@ -275,6 +275,8 @@ def _decides(row: ServerReport) -> int:
 
 def _asking(error: InvalidRequest, server: ManifestServer) -> InvalidRequest:
     """The error with how a missing variable is given."""
+    if "leaves open" in error.message and "{{" in error.message:
+        return InvalidRequest(error.message, RENDER_FIRST)
     names = list(dict.fromkeys(_VARIABLE.findall(error.message)))
     if "leaves open" not in error.message or not names:
         return error

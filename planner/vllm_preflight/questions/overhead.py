@@ -45,9 +45,10 @@ def overhead_report(
     fitted = runtime.budget_bytes * request.tensor_parallel_size
     return report.model_copy(
         update={
-            "fitted_gib": bytes_to_gib(fitted, 2),
-            "fitted_difference_gib": bytes_to_gib(fitted - total, 2),
-            "terms": [*report.terms, *report_terms(runtime.terms)],
+            "fitted_per_gpu_gib": bytes_to_gib(runtime.budget_bytes, 2),
+            "fitted_all_gpus_gib": bytes_to_gib(fitted, 2),
+            "fitted_difference_all_gpus_gib": bytes_to_gib(fitted - total, 2),
+            "fitted_terms_per_gpu": report_terms(runtime.terms),
         }
     )
 
@@ -81,7 +82,8 @@ def _predicted(
     model = load_model(request.model, progress=progress)
     launch = resolve_for(
         model,
-        hardware,
+        hardware.gpu,
+        hardware.capability,
         StartupRequest(
             model=request.model,
             tensor_parallel_size=request.tensor_parallel_size,

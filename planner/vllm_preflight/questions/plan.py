@@ -80,7 +80,7 @@ def answer_plan(plan: Plan, *, explain: bool = False, whole: bool = True) -> Pla
         choice,
         plan.arguments,
         remedies,
-        find_alternatives(model, request, choice),
+        find_alternatives(model, request, choice, plan.hardware),
         whole=whole,
     )
     if explain and response.verdict.good:

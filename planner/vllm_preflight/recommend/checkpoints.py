@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vllm_preflight.base.errors import PreflightError
 from vllm_preflight.models.architecture import Architecture
@@ -93,7 +94,8 @@ def _is_assumed(checkpoint: Checkpoint) -> bool:
     return bool(checkpoint.model.assumed)
 
 
-def variants(model: Model) -> list[Model]:
+@lru_cache(maxsize=64)
+def variants(model: Model) -> tuple[Model, ...]:
     """Other checkpoints of a model that exist: same name and dimensions, the catalogue's first."""
     name = model.id.rstrip("/").rpartition("/")[2]
     words = _words(name) - _STORAGE_WORDS
@@ -110,7 +112,7 @@ def variants(model: Model) -> list[Model]:
         if _dimensions(variant.architecture) == _dimensions(model.architecture):
             found.append(variant)
     named = (derived_model(identifier) for identifier in checkpoints_of(model.id))
-    return [*found, *(variant for variant in named if variant is not None)]
+    return (*found, *(variant for variant in named if variant is not None))
 
 
 def storage_free_name(identifier: str) -> str:

@@ -24,7 +24,7 @@ from vllm_preflight.recommend.choose import (
     with_gpus,
 )
 from vllm_preflight.recommend.demand import demand_of, fit_workload
-from vllm_preflight.recommend.prices import PriceList
+from vllm_preflight.recommend.quotes import Prices, Quote
 
 Progress = Callable[[str], None]
 Objective = Literal[
@@ -41,17 +41,22 @@ _ROOM = 2
 
 @dataclass(frozen=True)
 class Row:
-    """One way to carry the workload. `cost` is per hour, None where no price is known."""
+    """One way to carry the workload, with its price where one is known."""
 
     choice: Choice
     checkpoint: Checkpoint
     request: PlanRequest
-    cost: float | None = None
+    quote: Quote | None = None
 
     @property
     def gpu(self) -> Gpu:
         """The card."""
         return self.choice.hardware.gpu
+
+    @property
+    def cost(self) -> float | None:
+        """What an hour costs, None where no price is known."""
+        return None if self.quote is None else self.quote.per_hour
 
     @property
     def speed(self) -> Performance | None:
@@ -91,7 +96,7 @@ def compare_cards(
     *,
     max_gpus: int,
     objective: Objective,
-    prices: PriceList | None = None,
+    prices: Prices | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """The chooser's answer for each card: the fewest that carry `request`'s workload.
@@ -128,7 +133,7 @@ def _carrying(
     request: PlanRequest,
     max_gpus: int,
     objective: Objective,
-    prices: PriceList | None,
+    prices: Prices | None,
     found: _Card,
 ) -> Iterator[Row]:
     """The first number of GPUs that carries the workload; all of them where more is better."""
@@ -147,8 +152,9 @@ def _carrying(
             return
         best = choice
         if choice.carries and choice.gpus == count and _is_quick(choice):
-            cost = None if prices is None else prices.cost(gpu.name, count)
-            yield Row(choice, checkpoint, fitted, cost)
+            nodes = choice.hardware.nodes
+            quote = None if prices is None else prices.quote(gpu.name, count, nodes)
+            yield Row(choice, checkpoint, fitted, quote)
             if objective in ("fewest_gpus", "cheapest"):
                 return
     if best is not None and (found.miss is None or best.gpus > found.miss.gpus):

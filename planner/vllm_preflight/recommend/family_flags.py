@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.demand import generates_nothing
-from vllm_preflight.recommend.families import FamilyFacts, family_facts
+from vllm_preflight.recommend.families import Basis, FamilyFacts, family_facts
+
+# How a flag's source is named, by what it says of the model asked for.
+_SAYS: Mapping[Basis, str] = {
+    "recipe": "vLLM's recipe of {}",
+    "checkpoint": "vLLM's recipe of {}, which names this checkpoint",
+    "documentation": "vLLM's documentation of {}",
+    "sibling": "vLLM's recipes of {}, which agree for every other size",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class FamilyFlags:
     steps: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=256)
 def family_flags(model: Model, version: Version, given: frozenset[str]) -> FamilyFlags:
     """What the model's family needs of that release; flags `given` by the user are kept.
 
@@ -45,7 +56,7 @@ def family_flags(model: Model, version: Version, given: frozenset[str]) -> Famil
         if name in given:
             continue
         words += [flag, *values]
-        reasons.append((name, f"vLLM's {facts.basis} of {facts.model}"))
+        reasons.append((name, _SAYS[facts.basis].format(facts.model)))
     return FamilyFlags(tuple(words), tuple(reasons), _warnings(facts, version), _steps(facts))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from vllm_preflight.contract.check import StartupRequest
 from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
 from vllm_preflight.hardware.select import Hardware
 from vllm_preflight.launch.arguments import ParsedCommand
 from vllm_preflight.launch.further import NOTHING_FURTHER, Further
@@ -25,13 +27,9 @@ from vllm_preflight.recommend.layouts import Layout
 _SHARED = tuple(name for name in StartupRequest.model_fields if name in PlanRequest.model_fields)
 
 
-def startup_request(request: PlanRequest, **changes: Any) -> StartupRequest:
-    """The plan's request as vLLM arguments, with `changes`; nothing is re-validated."""
-    shared = {name: getattr(request, name) for name in _SHARED}
-    return StartupRequest.model_construct(**{**shared, "command": None, **changes})
-
-
-def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **given: Any) -> Launch:
+def resolve_for(
+    model: Model, gpu: Gpu, capability: ComputeCapability, request: StartupRequest, **given: Any
+) -> Launch:
     """`request` resolved for the model and the GPU; `given` as resolve_launch takes it.
 
     Quantised weights that the GPU has no kernels for, or that do not divide over the ranks,
@@ -40,13 +38,13 @@ def resolve_for(model: Model, hardware: Hardware, request: StartupRequest, **giv
     launch = resolve_launch(
         request,
         model.architecture,
-        hardware.gpu,
+        gpu,
         config=model.config,
         checkpoint_kv_cache_dtype=model.quantization.kv_cache_dtype,
         drafting=find_drafting(model, request.speculative_config),
         **given,
     )
-    found = precision_problems(model, launch, hardware.capability)
+    found = precision_problems(model, launch, capability)
     return replace(launch, problems=(*launch.problems, *found)) if found else launch
 
 
@@ -60,16 +58,16 @@ def simulate_parsed(
     """
     if request.free_vram_gb is None and hardware.free_bytes is not None:
         request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
+    gpu, capability = hardware.gpu, hardware.capability
     launch = resolve_for(
-        model, hardware, request, extra=parsed.extra, environment=parsed.environment
+        model, gpu, capability, request, extra=parsed.extra, environment=parsed.environment
     )
     there = None if hardware.nodes > 1 else hardware.gpus
-    around = surrounding_problems(parsed, launch, model.architecture, hardware.gpu, there)
-    launch = replace(launch, problems=(*launch.problems, *around))
+    around = tuple(surrounding_problems(parsed, launch, model.architecture, gpu, there))
+    if around:
+        launch = replace(launch, problems=(*launch.problems, *around))
     calibration = parse_calibration(request.calibration)
-    return answered_startup(
-        model, hardware.gpu, hardware.capability, launch, calibration=calibration
-    )
+    return answered_startup(model, gpu, capability, launch, calibration=calibration)
 
 
 @dataclass(frozen=True)
@@ -90,32 +88,59 @@ class Bench:
         Raises:
             PreflightError: a value that no launch has, or a model that is not understood.
         """
-        sizes = {
+        free = self.request.free_vram_gb
+        if free is None and self.hardware.free_bytes is not None:
+            free = self.hardware.free_bytes / 2**30
+        arguments: dict[str, Any] = {
+            **self._pinned,
             "tensor_parallel_size": layout.tensor,
             "pipeline_parallel_size": layout.pipeline,
             "data_parallel_size": layout.replicas,
             "enable_expert_parallel": layout.expert_parallel or None,
+            "free_vram_gb": free,
         }
         if layout.decode_context > 1:
-            sizes["decode_context_parallel_size"] = layout.decode_context
-        free = self.request.free_vram_gb
-        if free is None and self.hardware.free_bytes is not None:
-            free = self.hardware.free_bytes / 2**30
-        arguments = startup_request(self.request, **{**sizes, "free_vram_gb": free, **fields})
-        launch = resolve_for(
-            self.model,
-            self.hardware,
-            arguments,
-            extra=self.further.parsed.extra,
-            environment=self.further.parsed.environment,
-        )
-        if (refusal := self.further.parsed.refusal) is not None:
-            problem = LaunchProblem(refusal.message, tuple(refusal.remedies))
-            launch = replace(launch, problems=(problem, *launch.problems))
-        return answered_startup(
-            self.model,
-            self.hardware.gpu,
-            self.hardware.capability,
-            launch,
-            calibration=parse_calibration(self.request.calibration),
-        )
+            arguments["decode_context_parallel_size"] = layout.decode_context
+        arguments |= fields
+        gpu, capability = self.hardware.gpu, self.hardware.capability
+        if self.further is NOTHING_FURTHER and self.request.speculative_config is None:
+            return _kept_startup(self.model, gpu, capability, tuple(arguments.items()))
+        return _startup(self.model, gpu, capability, arguments, self.further)
+
+    @cached_property
+    def _pinned(self) -> Mapping[str, Any]:
+        """What the request says of vLLM's arguments."""
+        shared = {name: getattr(self.request, name) for name in _SHARED}
+        return {**shared, "command": None}
+
+
+# A search comes back to the same launches, and so do questions about the same model. Not where
+# a draft is looked for, which may be found later.
+@lru_cache(maxsize=256)
+def _kept_startup(
+    model: Model,
+    gpu: Gpu,
+    capability: ComputeCapability,
+    arguments: tuple[tuple[str, Any], ...],
+) -> Startup:
+    return _startup(model, gpu, capability, dict(arguments), NOTHING_FURTHER)
+
+
+def _startup(
+    model: Model,
+    gpu: Gpu,
+    capability: ComputeCapability,
+    arguments: Mapping[str, Any],
+    further: Further,
+) -> Startup:
+    # Arguments of a checked request: nothing is validated again.
+    request = StartupRequest.model_construct(**arguments)
+    parsed = further.parsed
+    launch = resolve_for(
+        model, gpu, capability, request, extra=parsed.extra, environment=parsed.environment
+    )
+    if parsed.refusal is not None:
+        problem = LaunchProblem(parsed.refusal.message, tuple(parsed.refusal.remedies))
+        launch = replace(launch, problems=(problem, *launch.problems))
+    calibration = parse_calibration(request.calibration)
+    return answered_startup(model, gpu, capability, launch, calibration=calibration)

@@ -2,57 +2,97 @@
 
 The list is an object `{"currency": "USD", "date": "2026-11-01", "source": "…",
 "gpu_hour": {"H100": 2.4}}`: the price of one GPU for one hour, by names that the catalogue
-understands. `currency`, `date` and `gpu_hour` are required.
+understands. `currency`, `date` and `gpu_hour` are required. With `"others": "list"` the
+built-in list prices the GPUs that it leaves out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.hardware.spoken import read_hardware_name
+from vllm_preflight.recommend.quotes import (
+    STALE_DAYS,
+    ListPrices,
+    Prices,
+    Quote,
+    days_old,
+    list_prices,
+)
 
-# Rental prices change within months.
-STALE_DAYS = 90
-_KEYS = frozenset({"currency", "date", "source", "gpu_hour"})
+# What asks for the built-in list, and for no prices.
+LIST, NONE = "list", "none"
+_KEYS = frozenset({"currency", "date", "source", "gpu_hour", "others"})
 _HINT = 'Such as {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}.'
 
 
 @dataclass(frozen=True)
 class PriceList:
-    """Prices of one GPU for one hour, by catalogue name."""
+    """Prices of one GPU for one hour, by catalogue name; `others` for GPUs that have none."""
 
     currency: str
     date: date
     gpu_hour: Mapping[str, float]
     source: str = ""
+    others: ListPrices | None = None
 
     def cost(self, gpu: str, gpus: int) -> float | None:
         """What `gpus` of a catalogue name cost in an hour; None where it is not known."""
         price = self.gpu_hour.get(gpu)
         return None if price is None else round(price * gpus, 4)
 
-    def age_days(self, today: date | None = None) -> int:
-        """Days since the list's date."""
-        return ((today or datetime.now(UTC).date()) - self.date).days
+    def quote(self, gpu: str, gpus: int, nodes: int = 1) -> Quote | None:
+        """The list's own price; else that of the built-in list, where it is asked for."""
+        cost = self.cost(gpu, gpus)
+        if cost is not None:
+            name = f"{gpus} × {self.gpu_hour[gpu]:g} of the prices given"
+            return Quote(cost, name, self.date, listed=False)
+        return None if self.others is None else self.others.quote(gpu, gpus, nodes)
 
-    def note(self, today: date | None = None) -> str:
+    def knows(self, gpu: str) -> bool:
+        """Whether the card has a price."""
+        return gpu in self.gpu_hour or (self.others is not None and self.others.knows(gpu))
+
+    def note(self, used: Sequence[Quote] = (), today: date | None = None) -> str:
         """Where the prices come from and how old they are, with a warning when too old."""
-        age = self.age_days(today)
+        age = days_old(self.date, today)
         origin = f" ({self.source})" if self.source else ""
         text = f"Prices in {self.currency} per hour of {self.date.isoformat()}{origin}, {age} days"
-        if age > STALE_DAYS:
-            return f"{text} old: more than {STALE_DAYS} days, check them."
-        return f"{text} old."
+        text += f" old: more than {STALE_DAYS} days, check them." if age > STALE_DAYS else " old."
+        if self.others is None:
+            return text
+        listed = [quote for quote in used if quote.listed]
+        return f"{text} {self.others.note(listed, today)}"
 
 
-def parse_prices(text: str) -> PriceList:
+def chosen_prices(text: str | None, providers: str = "") -> Prices | None:
+    """The prices that a request means: its own, the built-in list ("list"), or none.
+
+    Raises:
+        InvalidRequest: as parse_prices; providers where the built-in list is not asked for.
+    """
+    word = None if text is None else text.strip().lower()
+    if word == LIST:
+        return list_prices(providers)
+    own = None if text is None or word == NONE else parse_prices(text, providers)
+    if providers.strip() and (own is None or own.others is None):
+        raise InvalidRequest(
+            f"provider is {providers[:60]!r}, but the list of providers' prices is not asked for.",
+            "Ask with prices: list.",
+        )
+    return own
+
+
+def parse_prices(text: str, providers: str = "") -> PriceList:
     """The price list in JSON text, as the module's docstring describes it.
+
+    `providers` narrow the built-in list where it stands in for what the text leaves out.
 
     Raises:
         InvalidRequest: no such object, an impossible price or date, an unknown GPU.
@@ -61,10 +101,10 @@ def parse_prices(text: str) -> PriceList:
         data: object = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidRequest("The prices are no JSON object.", _HINT) from None
-    return read_prices(data)
+    return read_prices(data, providers)
 
 
-def read_prices(data: object) -> PriceList:
+def read_prices(data: object, providers: str = "") -> PriceList:
     """The price list in parsed JSON or YAML; raises InvalidRequest as parse_prices does."""
     if not isinstance(data, Mapping):
         raise InvalidRequest("The prices are no object of names and values.", _HINT)
@@ -72,11 +112,16 @@ def read_prices(data: object) -> PriceList:
     unknown = sorted(str(key)[:40] for key in members if key not in _KEYS)
     if unknown:
         raise InvalidRequest(f"The prices have no field {unknown[0]!r}.", _HINT)
+    currency = _currency(members.get("currency"))
+    others = members.get("others")
+    if others not in (None, LIST):
+        raise InvalidRequest(f"others is {str(others)[:40]!r}, but may be {LIST!r} alone.", _HINT)
     return PriceList(
-        currency=_currency(members.get("currency")),
+        currency=currency,
         date=_date(members.get("date")),
         gpu_hour=_gpu_hours(members.get("gpu_hour")),
         source=str(members.get("source", ""))[:200],
+        others=None if others is None else list_prices(providers, currency),
     )
 
 

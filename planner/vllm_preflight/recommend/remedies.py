@@ -110,19 +110,24 @@ def _first(search: Search, changes: Iterable[Change]) -> list[Remedy]:
     return []
 
 
-def find_alternatives(model: Model, request: PlanRequest, choice: Choice) -> list[Remedy]:
-    """Checkpoints that carry it with fewer GPUs, where the number was left open."""
+def find_alternatives(
+    model: Model, request: PlanRequest, choice: Choice, asked: Hardware
+) -> list[Remedy]:
+    """Checkpoints that carry it with fewer GPUs, where the number was left open.
+
+    `asked` are the GPUs as they were asked for, in as many machines as were said.
+    """
     if request.gpus is not None or choice.gpus == 1 or not choice.carries:
         return []
     fewer = [count for count in PRACTICAL_COUNTS if count < choice.gpus]
-    search = Search(model, request, choice, choice.hardware)
+    search = Search(model, request, choice, asked)
     changes = list(_checkpoints(search))
     for count in fewer:
         for change in changes:
             fields = {**change.fields, "gpus": count}
             text = f"{change.text} on {count} × {choice.hardware.gpu.name}"
-            asked = Change(text, fields, change.gives_up, change.model)
-            remedy, carries = _try(search, asked)
+            smaller = Change(text, fields, change.gives_up, change.model)
+            remedy, carries = _try(search, smaller)
             if remedy is not None and carries:
                 return [remedy]
     return []
@@ -197,7 +202,8 @@ def _more_gpus(search: Search) -> Iterator[Change]:
             fields: dict[str, Any] = {"gpus": count, **open_sizes}
             if nodes > 1:
                 fields["nodes"] = nodes
-            yield Change(f"{count} × {gpu}", fields, f"{count - there} more GPUs")
+            more = count - there
+            yield Change(f"{count} × {gpu}", fields, f"{more} more GPU{'s' * (more > 1)}")
 
 
 def _other_gpus(search: Search) -> Iterator[Change]:
@@ -254,7 +260,7 @@ def _planned(search: Search, model: Model, request: PlanRequest, change: Change)
     if "gpu" in change.fields:
         hardware = select_hardware(request)
     elif request.gpus is not None:
-        hardware = with_gpus(hardware, request.gpus)
+        hardware = with_gpus(search.asked, request.gpus)
     demand = search.demand
     if refused:
         # Another length is another question: it says what it gives up.

@@ -19,7 +19,7 @@ from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.models.catalog.entries import catalogued_id
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.recommend.comparison import Objective, Row, compare_cards
-from vllm_preflight.recommend.prices import PriceList
+from vllm_preflight.recommend.quotes import Prices
 
 Progress = Callable[[str], None]
 
@@ -32,7 +32,7 @@ class Question:
     gpus: tuple[str, ...]
     max_gpus: int
     objective: Objective = "fewest_gpus"
-    prices: PriceList | None = None
+    prices: Prices | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.comparison import Comparison, Row
 from vllm_preflight.recommend.lines import serve_lines
-from vllm_preflight.recommend.prices import PriceList
+from vllm_preflight.reports.costs import Costing
 from vllm_preflight.reports.verdict import plan_verdict
 
 
@@ -25,7 +25,7 @@ def compare_report(
     model: Model,
     cards: int,
     comparison: Comparison,
-    prices: PriceList | None,
+    costing: Costing,
     warnings: Sequence[str],
 ) -> CompareReport:
     """Everything that was found of `cards` kinds of GPU, rounded for reading."""
@@ -36,18 +36,19 @@ def compare_report(
         verdict=_verdict(request, cards, comparison),
         model=model.id,
         optimise=request.optimise,
-        best=None if best is None else _option(best, by_load=True),
+        best=None if best is None else _option(best, costing, by_load=True),
         serve_command=None
         if best is None
         else serve_lines(best.request, best.checkpoint.model, best.choice)[0],
-        options=[_option(row) for row in rows[:limit]],
+        costs=[] if best is None else costing.sentences(request, best),
+        options=[_option(row, costing) for row in rows[:limit]],
         excluded=[
             ExcludedReport(gpu=miss.gpu, gpus=miss.gpus, reason=miss.reason)
             for miss in misses[:limit]
         ],
         has_more=[f"{name}: {number}" for name, number in lengths.items() if number > limit],
-        warnings=[*warnings, *([] if prices is None else [prices.note()])],
-        next_steps=_next_steps(request, best),
+        warnings=[*warnings, *costing.warnings(rows[:limit])],
+        next_steps=_next_steps(best, costing),
     )
 
 
@@ -77,7 +78,7 @@ def _verdict(request: CompareRequest, cards: int, comparison: Comparison) -> Ver
     return found.model_copy(update={"sentence": f"{describe(best)} {found.sentence}{more}"})
 
 
-def _option(row: Row, *, by_load: bool = False) -> OptionReport:
+def _option(row: Row, costing: Costing, *, by_load: bool = False) -> OptionReport:
     choice = row.choice
     speed = None if row.speed is None else row.speed.speed
     nodes = choice.hardware.nodes
@@ -94,8 +95,12 @@ def _option(row: Row, *, by_load: bool = False) -> OptionReport:
         latency_ms=None if speed is None else round(speed.latency_ms),
         nodes=nodes if nodes > 1 else None,
         cost_per_hour=row.cost,
+        price=None if row.quote is None else row.quote.text(),
         cost_per_million_tokens=_cost_per_million(row.cost, tokens_per_s),
         cost_by_load=_cost_by_load(row) if by_load else None,
+        cost_per_million_tokens_at_load=costing.per_million(row),
+        cost_per_month=costing.per_month(row),
+        break_even_requests_per_s=costing.break_even(row),
         offered=row.gpu.name in offered_gpus(),
         risk=" ".join(choice.startup.late_warnings) or None,
     )
@@ -123,10 +128,10 @@ def _cost_per_million(per_hour: float | None, tokens_per_s: float | None) -> flo
     return round(per_hour / (tokens_per_s * 3600) * 1_000_000, 3)
 
 
-def _next_steps(request: CompareRequest, best: Row | None) -> list[str]:
+def _next_steps(best: Row | None, costing: Costing) -> list[str]:
     if best is None:
         return ["Allow more GPUs (max_gpus), or ask for fewer or shorter requests."]
     steps: list[str] = []
-    if request.prices is None:
+    if costing.prices is None:
         steps.append("Give prices to see what each option costs.")
     return steps

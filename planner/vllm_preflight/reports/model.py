@@ -50,7 +50,7 @@ def inspect_model(
         PreflightError: the model is unknown, unreachable, damaged or not understood.
     """
     model = model or load_model(request.model, revision=request.revision, progress=progress)
-    count = _parameters(model)
+    count = count_parameters(model.architecture)
     given = {name: getattr(request, name) for name in InspectRequest.model_fields}
     launch = resolve_launch(
         StartupRequest.model_construct(**given),
@@ -67,7 +67,7 @@ def inspect_model(
             for layer, layers in model.architecture.layer_counts.items()
         ],
         terms=report_terms(_parameter_terms(model, count)),
-        warnings=list(model.notes),
+        warnings=[*model.notes, *model.remarks],
     )
 
 
@@ -83,7 +83,7 @@ def model_report(model: Model, launch: Launch, capability: ComputeCapability) ->
         provenance=model.provenance,
         architecture=architecture.architecture,
         model_type=architecture.model_type,
-        params_total=round(_parameters(model).total * model.weight_scale),
+        params_total=round(count_parameters(model.architecture).total * model.weight_scale),
         params_published=model.params_published,
         checkpoint_bytes=model.checkpoint_bytes,
         dtype=launch.dtype,
@@ -116,11 +116,6 @@ def hardware_report(hardware: Hardware, launch: Launch | None) -> HardwareReport
         interconnect=hardware.interconnect,
         nodes=hardware.nodes,
     )
-
-
-@functools.lru_cache(maxsize=256)
-def _parameters(model: Model) -> ParameterCount:
-    return count_parameters(model.architecture)
 
 
 def _whole(launch: Launch) -> Launch:

@@ -138,11 +138,26 @@ def _cache(startup: Startup, demand: Demand | None) -> str | None:
         text += f" holds {tokens:,} tokens"
         replicas = startup.launch.data_parallel_size
         text += f" in each of {replicas} replicas" if replicas > 1 else ""
+        if demand is None and start_outcome(startup) == "borderline":
+            needed = bytes_to_gib(startup.kv.admission_bytes)
+            text += f"; one request of {startup.launch.max_model_len:,} needs {needed} GiB"
+    else:
+        text += _as_vllm_compares(startup)
     if demand is not None:
         several = demand.concurrency > 1
         need = demand.concurrency * demand.context
         text += f"; {demand.concurrency:,} request{'s need' if several else ' needs'} {need:,}"
     return text
+
+
+def _as_vllm_compares(startup: Startup) -> str:
+    """The figure of vLLM's message, where it is not that of the emptiest GPU."""
+    compared = bytes_to_gib(startup.kv.admissible_bytes)
+    if compared < bytes_to_gib(startup.available_bytes):
+        return f", {compared} of it without the block that vLLM keeps for itself"
+    if compared > bytes_to_gib(startup.available_bytes):
+        return f"; all stages get the blocks that {compared} GiB of the largest hold"
+    return ""
 
 
 def _free(startup: Startup) -> str:

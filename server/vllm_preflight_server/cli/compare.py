@@ -11,6 +11,7 @@ from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.models.config_files import read_bounded
+from vllm_preflight.recommend.prices import LIST, NONE
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
 from vllm_preflight_server.cli.streams import is_unicode
@@ -34,6 +35,7 @@ _COLUMNS = {
     "latency_ms": "s/request",
     "cost_per_hour": "cost/h",
     "cost_per_million_tokens": "cost/M tokens",
+    "cost_per_month": "cost/month",
 }
 # What a terminal of usual width has no room for; --json and a pipe have all of it.
 _WIDE = 200
@@ -50,7 +52,8 @@ def compare(arguments: Sequence[str]) -> int:
         CompareRequest,
         positional="model",
         epilog="--prices takes a file (JSON or YAML) or the JSON itself: currency, date, and "
-        "gpu_hour with the price of one GPU for one hour by name.",
+        "gpu_hour with the price of one GPU for one hour by name; list for the built-in list "
+        "prices on demand, each with its day; none.",
     )
     add_output_options(parser)
     parsed = parser.parse(arguments)
@@ -80,6 +83,7 @@ def show_comparison(answer: Answer) -> None:
             if console.width >= _WIDE or key not in _WIDE_COLUMNS
         }
         print_rows(console, shown, [_in_seconds(row) for row in answer["options"]])
+    print_section(console, "Cost", answer.get("costs", []))
     print_section(console, "Cost of a million tokens by load", _by_load(answer.get("best", {})))
     print_section(console, "Run", [answer["serve_command"]] if "serve_command" in answer else [])
     excluded = [f"{row['gpus']} × {row['gpu']}: {row['reason']}" for row in answer["excluded"]]
@@ -103,8 +107,8 @@ def _by_load(best: Answer) -> list[str]:
 
 
 def _prices(text: str) -> str:
-    """The JSON of a price list given as such or as the name of a file."""
-    if text.lstrip().startswith("{"):
+    """The JSON of a price list given as such or as the name of a file; a word as it is."""
+    if text.lstrip().startswith("{") or text.lower() in (LIST, NONE):
         return text
     data = read_bounded(Path(text), _LARGEST_PRICES)
     if len(data) > _LARGEST_PRICES:

@@ -90,7 +90,11 @@ _OPTION = (
     "output_tokens_per_s",
     "latency_ms",
     "cost_per_hour",
+    "price",
     "cost_per_million_tokens",
+    "cost_per_million_tokens_at_load",
+    "cost_per_month",
+    "break_even_requests_per_s",
     "risk",
 )
 _FOUND = ("model", "params_b", "weights", "gpus", "requests_at_once", "max_model_len")
@@ -196,6 +200,7 @@ def brief_comparison(request: CompareRequest, report: CompareReport) -> Answer:
             "best": {} if report.best is None else _unusual(_pick(report.best, names)),
             "precision": options[0].precision if same else None,
             "serve_command": report.serve_command,
+            "costs": report.costs,
             "options": [_unusual(_pick(option, names)) for option in options],
             "excluded": [row.to_json_dict() for row in excluded],
             "has_more": cut,

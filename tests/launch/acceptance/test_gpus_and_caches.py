@@ -53,13 +53,22 @@ def test_other_vendors_are_not_modelled(gpu: str) -> None:
         ("fp8_per_token_head", "0.19.1", False),
         ("int4_per_token_head", "0.24.0", False),
         ("nvfp4", "0.19.1", False),
-        ("int8", "0.33.0", False),
+        ("int8", "0.32.0", False),
     ],
 )
 def test_kv_cache_dtypes_by_release(dtype: str, version: str, taken: bool) -> None:
     problems = launch_of(version=version, kv_cache_dtype=dtype).problems
     assert (problems == ()) is taken
     assert taken or f"invalid choice: '{dtype}'" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "meant"), [("bf16", "bfloat16"), ("fp16", "float16"), ("int8", "fp8")]
+)
+def test_a_short_name_is_no_kv_cache_dtype(dtype: str, meant: str) -> None:
+    (problem,) = launch_of(version="0.33.0", kv_cache_dtype=dtype).problems
+    assert problem.message.startswith(f"Invalid kv_cache_dtype: {dtype!r}. Valid values are: [")
+    assert problem.remedies[0] == f"--kv-cache-dtype {meant}"
 
 
 def test_a_dtype_that_vllm_has_and_nobody_sizes_is_not_guessed() -> None:

@@ -108,3 +108,40 @@ def test_a_file_that_is_no_price_list_is_a_sentence(
 def test_a_missing_price_file_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--prices", "no-such-file.json"]) == 2
     assert "no-such-file.json" in capsys.readouterr().err
+
+
+def test_the_built_in_prices_are_there_for_the_asking(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--prices", "list", "--provider", "lambda,aws", "--daily-load", "1"]
+    assert main([*SMALL, *asked, "--api-price", "0.2/0.6"]) == 0
+    shown = capsys.readouterr().out
+    assert "USD an hour: " in shown and " USD a month, day and night." in shown
+    assert "The API at 0.2/0.6 USD" in shown and "List prices in USD" in shown
+    assert main([*SMALL, "--prices", "none", "--json"]) == 0
+    assert all("cost_per_hour" not in row for row in json.loads(capsys.readouterr().out)["options"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--provider", "aws"],
+        ["--prices", "list", "--provider", "awz"],
+        ["--prices", "list", "--daily-load", "30h@1"],
+        ["--prices", "list", "--api-price", "cheap"],
+        ["--daily-load", "1"],
+        ["--prices", "none", "--optimise", "cheapest"],
+    ],
+)
+def test_costs_that_cannot_be_are_a_sentence(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*SMALL, *words]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_assistant_may_ask_for_the_built_in_prices(ask: Ask) -> None:
+    asked = {**QUESTION, "prices": "list", "provider": "aws,lambda", "daily_load": "8h@0.5"}
+    result = ask("compare_hardware", {**asked, "api_price": "0.6"})
+    structured = result.structured_content
+    assert structured is not None and not result.is_error, text_of(result)
+    assert "on demand in" in structured["best"]["price"] and structured["costs"]
+    assert len(json.dumps(structured)) <= CONCISE_CHARACTERS

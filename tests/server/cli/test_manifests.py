@@ -229,3 +229,23 @@ def test_the_action_annotates_and_writes_sarif(tmp_path: Path) -> None:
     environment["FILES"] = GOOD
     done = subprocess.run(["bash", "-e", "-c", check["run"]], env=environment, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the action's steps are bash")
+@pytest.mark.parametrize(
+    ("version", "wanted"), [("", "/own"), ("==0.1.0", "vllm-preflight==0.1.0")]
+)
+def test_the_action_installs_itself_or_the_release_asked_for(
+    tmp_path: Path, version: str, wanted: str
+) -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    install = action["runs"]["steps"][0]
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    given = {"VERSION": version, "OWN": "/own", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert set(install["env"]) == {"VERSION", "OWN"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", install["run"]], env=given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == wanted

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.acceptance.tables import names_in, releases_with, table
+from vllm_preflight.launch.acceptance.tables import (
+    CACHE_DTYPES,
+    invalid_cache_dtype,
+    names_in,
+    releases_with,
+    table,
+)
 from vllm_preflight.launch.launch import LaunchProblem, Version
 from vllm_preflight.launch.notes import Notes
 
@@ -35,6 +41,8 @@ _FP8_LEFT_TURING: Version = (0, 24, 0)
 _NVFP4_EVERYWHERE_SINCE: Version = (0, 32, 0)
 _NVFP4_FIRST, _NVFP4_LATER = frozenset({10}), frozenset({8, 9, 10, 12})
 _ROWS_OF_NVFP4_ON = 10
+# The first release whose parser takes any word, and whose config refuses it.
+_OPEN_SINCE: Version = (0, 33, 0)
 # Sparse latent attention: Hopper and datacentre Blackwell first, then the other Blackwells.
 _SPARSE_ON_SM120_SINCE: Version = (0, 24, 0)
 _SPARSE_FIRST, _SPARSE_LATER = frozenset({9, 10}), frozenset({9, 10, 12})
@@ -49,10 +57,12 @@ def check_kv_cache_dtype(dtype: str, gpu: Gpu, notes: Notes) -> bool:
     accepted = names_in(spans, notes.version)
     if dtype not in accepted:
         turn = releases_with(spans.get(dtype, ()), notes.version)
+        choices = ", ".join(repr(name) for name in accepted)
         notes.refuse(
-            f"argument --kv-cache-dtype: invalid choice: {dtype!r} (choose from "
-            f"{', '.join(repr(name) for name in accepted)})",
-            "--kv-cache-dtype fp8" if dtype == "int8" else "--kv-cache-dtype auto",
+            invalid_cache_dtype(dtype, accepted)
+            if notes.version >= _OPEN_SINCE
+            else f"argument --kv-cache-dtype: invalid choice: {dtype!r} (choose from {choices})",
+            f"--kv-cache-dtype {CACHE_DTYPES.get(dtype, 'auto')}",
             *((turn,) if turn else ()),
         )
         return False
@@ -99,13 +109,16 @@ class CacheKinds:
     """What a model caches.
 
     `sparse` latent attention picks its tokens with an indexer; `compressed` vectors are
-    DeepSeek V4's; a `hybrid` has recurrent states beside attention.
+    DeepSeek V4's; a `hybrid` has recurrent states beside attention; with `sinks` attention
+    has learned sinks, and `narrow` heads are 64 wide.
     """
 
     latent: bool
     sparse: bool
     compressed: bool
     hybrid: bool
+    sinks: bool = False
+    narrow: bool = False
 
 
 def check_attention_kernels(dtype: str, kinds: CacheKinds, gpu: Gpu, notes: Notes) -> None:
@@ -167,4 +180,15 @@ def check_attention_kernels(dtype: str, kinds: CacheKinds, gpu: Gpu, notes: Note
             f"No valid attention backend found for cuda with kv_cache_dtype={dtype} on compute "
             f"capability {major}.{minor}.",
             "--kv-cache-dtype fp8" if major >= 8 else "--kv-cache-dtype auto",
+        )
+    elif dtype in _NVFP4 and major != _ROWS_OF_NVFP4_ON and (kinds.narrow or kinds.sinks):
+        why = (
+            "fa2 prefill misreads an NVFP4 KV cache at head_size 64"
+            if kinds.narrow
+            else "the sink prefill wrapper cannot read an NVFP4 KV cache"
+        )
+        notes.refuse(
+            f"No valid attention backend found for cuda with kv_cache_dtype={dtype}. Reasons: "
+            f"{{FLASHINFER: [{why}]}}.",
+            "--kv-cache-dtype fp8",
         )

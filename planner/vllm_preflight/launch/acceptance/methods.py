@@ -32,6 +32,7 @@ _LOADERS: Mapping[str, frozenset[str]] = {
     "mxfp4": frozenset({"gpt_oss_mxfp4"}),
     "auto-round": frozenset({"inc"}),
 }
+ALLOW_DEPRECATED = "allow_deprecated_quantization"
 # Loads any quantised checkpoint when asked to.
 _UNIVERSAL = "humming"
 _MODELOPT = {"NVFP4": "modelopt_fp4", "MXFP8": "modelopt_mxfp8", "MIXED": "modelopt_mixed"}
@@ -55,8 +56,7 @@ def check_quantization(inputs: LaunchInputs, dtype: str) -> str | None:
     Notes what the release refuses of the method asked for or stored, on this GPU and in
     `dtype`; after a refusal the checkpoint is taken as it is.
     """
-    asked = inputs.request.quantization
-    section = quantization_section(inputs.config)
+    asked, section = inputs.request.quantization, inputs.quantization_section
     stored = stored_method(section)
     if asked == "auto" or (asked == "none" and not stored):
         asked = ""
@@ -86,13 +86,29 @@ def stored_method(section: ConfigView | None) -> str:
     return named if named in {"auto-round", "compressed-tensors"} else named.replace("-", "_")
 
 
-def refused_stored(config: Mapping[str, Any], version: Version) -> LaunchProblem | None:
+def refused_stored(
+    config: Mapping[str, Any], version: Version, *, allow_deprecated: bool = False
+) -> LaunchProblem | None:
     """Why the release cannot load the quantisation a config names, by the name alone."""
     section = quantization_section(config)
     stored = stored_method(section)
-    if not stored or _loader(stored, section, None, version):
+    if not stored:
         return None
-    return _unknown_stored(stored, version)
+    method = _loader(stored, section, None, version)
+    if not method:
+        return _unknown_stored(stored, version)
+    return None if allow_deprecated else _deprecated(method, version)
+
+
+def _deprecated(method: str, version: Version) -> LaunchProblem | None:
+    """The refusal of a method that the release keeps for those alone who ask for it."""
+    if span_of(table("quantization")["deprecated"].get(method, ()), version) is None:
+        return None
+    return LaunchProblem(
+        f"The quantization method {method} is deprecated and will be removed in future versions "
+        "of vLLM. To bypass, set `--allow-deprecated-quantization`.",
+        ("--allow-deprecated-quantization",),
+    )
 
 
 def method_facts(method: str, version: Version) -> Span | None:
@@ -188,13 +204,9 @@ def _refused(
     method, version = chosen.method, inputs.notes.version
     facts = method_facts(method, version)
     assert facts is not None
-    listed = span_of(table("quantization")["deprecated"].get(method, ()), version)
-    if listed is not None and not inputs.flag("allow_deprecated_quantization"):
-        return LaunchProblem(
-            f"The quantization method {method} is deprecated and will be removed in future "
-            "versions of vLLM. To bypass, set `--allow-deprecated-quantization`.",
-            ("--allow-deprecated-quantization",),
-        )
+    deprecated = None if inputs.flag(ALLOW_DEPRECATED) else _deprecated(method, version)
+    if deprecated is not None:
+        return deprecated
     if not chosen.stored and not loads_16_bit(method, facts):
         return LaunchProblem(
             f"Cannot find the config file for {method}: the checkpoint is not quantised, and "

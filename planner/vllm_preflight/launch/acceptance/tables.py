@@ -15,6 +15,8 @@ Span = Mapping[str, Any]
 
 # Until 0.15 the attention back end was named by it.
 ATTENTION_VARIABLE = "VLLM_ATTENTION_BACKEND"
+# Words for KV cache dtypes that vLLM does not have, and the dtypes that they mean.
+CACHE_DTYPES = {"int8": "fp8", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
 _MINORS_AHEAD = 2
 
 
@@ -70,3 +72,8 @@ def releases_with(spans: Sequence[Span], version: Version) -> str | None:
 def has_name(kind: str, name: str, version: Version) -> bool:
     """Whether a release has a name of a kind in `names.json`."""
     return name in names_in(table("names")[kind], version)
+
+
+def invalid_cache_dtype(name: str, known: Sequence[str]) -> str:
+    """VLLM's words for a KV cache dtype that a release does not have (config/cache.py)."""
+    return f"Invalid kv_cache_dtype: {name!r}. Valid values are: {list(known)}"

@@ -14,7 +14,11 @@ _SPECULATORS = ("speculators_config", "speculators_model_type")
 
 
 def refused_config(
-    config: Mapping[str, Any], version: Version, *, trust_remote_code: bool = False
+    config: Mapping[str, Any],
+    version: Version,
+    *,
+    trust_remote_code: bool = False,
+    allow_deprecated: bool = False,
 ) -> LaunchProblem | None:
     """Why the release refuses a model by its config alone, None where it may run it."""
     if any(key in config for key in _SPECULATORS):
@@ -22,4 +26,4 @@ def refused_config(
     found = refused_class(config, version, trust_remote_code=trust_remote_code)
     if found is not None and found.kind != "not_modelled":
         return found
-    return refused_stored(config, version)
+    return refused_stored(config, version, allow_deprecated=allow_deprecated)

@@ -14,12 +14,14 @@ from typing import Any, cast
 
 from vllm_preflight.launch.acceptance.tables import (
     ATTENTION_VARIABLE,
+    CACHE_DTYPES,
+    invalid_cache_dtype,
     names_in,
     releases_with,
     table,
 )
 from vllm_preflight.launch.flags.parser import Given
-from vllm_preflight.launch.flags.refusals import Refusal
+from vllm_preflight.launch.flags.refusals import LEVELS_SAID, Refusal, compilation_config
 from vllm_preflight.launch.flags.values import shortened
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
@@ -53,10 +55,12 @@ def refuse_names(
     `given` are the arguments by their destination, the later of two winning.
     """
     refusals = (
+        _kv_cache_dtype(given, version),
         _parsers(given, version),
         _attention(given, version),
         _variable(environment, version),
         _executor(given, version),
+        _level(given),
         _compilation(given, version),
         _config_format(given, version),
         _connector(given, version),
@@ -94,6 +98,24 @@ def _parsers(given: Arguments, version: Version) -> Iterator[Refusal]:
         yield from _unknown(
             "reasoning_parser", reasoning, given, version, "invalid reasoning parser: {name}"
         )
+
+
+def _kv_cache_dtype(given: Arguments, version: Version) -> Iterator[Refusal]:
+    """A dtype of the cache, where the parser takes any word and the config refuses it."""
+    name = _text(given, "kv_cache_dtype")
+    spans = table("quantization")["kv_cache_dtypes"]
+    known = names_in(spans, version)
+    if name is None or name in known:
+        return
+    turn = releases_with(spans.get(name, ()), version)
+    near = [CACHE_DTYPES[name]] if CACHE_DTYPES.get(name) in known else []
+    near = near or difflib.get_close_matches(name, known, n=1)
+    yield Refusal(
+        invalid_cache_dtype(name, known),
+        f"{turn} has {name}." if turn else "",
+        (*(f"--kv-cache-dtype {other}" for other in near), *((turn,) if turn else ())),
+        _respelled(given["kv_cache_dtype"], near),
+    )
 
 
 def _attention(given: Arguments, version: Version) -> Iterator[Refusal]:
@@ -139,6 +161,18 @@ def _executor(given: Arguments, version: Version) -> Iterator[Refusal]:
         tuple(f"--distributed-executor-backend {other}" for other in near),
         _respelled(given["distributed_executor_backend"], near),
     )
+
+
+def _level(given: Arguments) -> Iterator[Refusal]:
+    """-O, where it is one of four levels."""
+    item = given.get("optimization_level")
+    if item is None or str(item.value) in map(str, _LEVELS):
+        return
+    config = compilation_config(str(item.value))
+    first, *rest = item.origin or (None,)
+    change = {} if config is None or first is None else {first: config, **dict.fromkeys(rest)}
+    remedies = () if config is None else (config,)
+    yield Refusal(f"{item.value!r} is not a valid OptimizationLevel", LEVELS_SAID, remedies, change)
 
 
 def _compilation(given: Arguments, version: Version) -> Iterator[Refusal]:

@@ -7,15 +7,17 @@ name and what replaces it; the corrections are tried before they are offered.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from vllm_preflight.launch.flags.parser import ArgumentsRefused
 from vllm_preflight.launch.flags.preprocess import Token
 from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
 from vllm_preflight.launch.flags.values import human_readable_int, shortened
-from vllm_preflight.launch.versions import format_version
+from vllm_preflight.launch.versions import ROPE_PARAMETERS_SINCE, format_version
 
 _CLOSE = 0.75
 _LONG_DASHES = "–—−‒―"
@@ -36,8 +38,19 @@ _SUCCESSORS = {
     "--enable-reasoning": "",
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
     "--guided-decoding-backend": "--structured-outputs-config.backend={}",
+    "--guided-decoding-disable-fallback": "--structured-outputs-config.disable_fallback=true",
+    "--guided-decoding-disable-any-whitespace": (
+        "--structured-outputs-config.disable_any_whitespace=true"
+    ),
+    "--guided-decoding-disable-additional-properties": (
+        "--structured-outputs-config.disable_additional_properties=true"
+    ),
     "--override-pooler-config": "--pooler-config={}",
 }
+LEVELS_SAID = "-O takes 0 to 3; the compilation config is written -cc '{…}' or -cc.key."
+# Keys of the compilation config that have another name now.
+_COMPILATION_KEYS = {"level": "mode"}
+_ITEM = re.compile(r"([a-z_]+)=(\d+)")
 # Short names of dtypes, which vLLM's parser does not know.
 _DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 # A model's page on the Hub, which people paste for its id.
@@ -69,8 +82,16 @@ class Refusal:
     corrected: tuple[str, ...] | None = None
 
 
-def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser) -> Refusal:
-    """The refusal of words that belong to no argument of the release."""
+def refuse_extras(
+    extras: Sequence[Token],
+    words: Sequence[str],
+    parser: Parser,
+    rope_theta: float | None = None,
+) -> Refusal:
+    """The refusal of words that belong to no argument of the release.
+
+    `rope_theta` is the model's, which a rope of its own must name to the newer releases.
+    """
     listed = " ".join(shortened(token.text) for token in extras[:_MOST_LISTED])
     listed += " …" if len(extras) > _MOST_LISTED else ""
     message = f"vllm: error: unrecognized arguments: {listed}"
@@ -81,7 +102,7 @@ def refuse_extras(extras: Sequence[Token], words: Sequence[str], parser: Parser)
     replaced: dict[int, str | None] = {}
     for group in _grouped(extras)[:_MOST_EXPLAINED]:
         indices = [index for token in group for index in token.origin]
-        said, remedy, change = _explained(group, indices, words, parser)
+        said, remedy, change = _explained(group, indices, words, parser, rope_theta)
         explanations.append(said)
         remedies.append(remedy)
         replaced.update(change)
@@ -101,7 +122,11 @@ def _grouped(extras: Sequence[Token]) -> list[list[Token]]:
 
 
 def _explained(
-    group: Sequence[Token], indices: Sequence[int], words: Sequence[str], parser: Parser
+    group: Sequence[Token],
+    indices: Sequence[int],
+    words: Sequence[str],
+    parser: Parser,
+    rope_theta: float | None,
 ) -> tuple[str, str, dict[int, str | None]]:
     spelling = group[0].text.partition("=")[0].partition(".")[0]
     written = shortened(" ".join(words[index] for index in sorted(set(indices))))
@@ -127,9 +152,17 @@ def _explained(
         meant = f"-{name}" if f"-{name}" in parser.by_spelling else f"--{name}"
         said = f"{spelling} begins with a long dash, not with two hyphens."
         return said, f"{meant} for {spelling}", _respelled(group[0], spelling, meant, words)
+    if spelling == "-O" and parser.by_spelling.get("--optimization-level"):
+        return _level(group, indices, words)
     life = lifetime(spelling)
     if life is not None:
-        return _outlived(life, written, leave_out, parser)
+        value = " ".join(token.text for token in group[1:]) or group[0].text.partition("=")[2]
+        successor = (
+            _rope(value, parser, rope_theta)
+            if life.flag == "--rope-scaling" and not _has_overrides(words)
+            else _successor(life.flag, value)
+        )
+        return _outlived(life, written, leave_out, parser, successor)
     near = nearest_spelling(spelling, parser)
     said = f"vLLM {version} has no {shortened(spelling)}"
     if near is None:
@@ -139,6 +172,36 @@ def _explained(
         f"{near} for {shortened(spelling)}",
         _respelled(group[0], spelling, near, words),
     )
+
+
+def _level(
+    group: Sequence[Token], indices: Sequence[int], words: Sequence[str]
+) -> tuple[str, str, dict[int, str | None]]:
+    """-O that is no level: since it is one, the compilation config has another flag."""
+    written = " ".join(words[index] for index in sorted(set(indices)))
+    config = compilation_config(written)
+    if len(group) != 2 or config is None:
+        return LEVELS_SAID, f"no {shortened(written)}", {}
+    first, *rest = indices
+    return LEVELS_SAID, config, {first: config, **dict.fromkeys(rest)}
+
+
+def compilation_config(written: str) -> str | None:
+    """What -O said of the compilation config before it was a level, in one word of today.
+
+    None where it was no object and no key of one.
+    """
+    said = written.removeprefix("-O")
+    if said.startswith("."):
+        return f"-cc{said}"
+    try:
+        config: object = json.loads(said.lstrip(" ="))
+    except ValueError:
+        return None
+    if not isinstance(config, dict):
+        return None
+    named = {_COMPILATION_KEYS.get(k, k): v for k, v in cast(dict[str, object], config).items()}
+    return f"-cc={json.dumps(named)}"
 
 
 def _torn(indices: Sequence[int], words: Sequence[str]) -> bool:
@@ -152,7 +215,11 @@ def _torn(indices: Sequence[int], words: Sequence[str]) -> bool:
 
 
 def _outlived(
-    life: Lifetime, written: str, leave_out: dict[int, str | None], parser: Parser
+    life: Lifetime,
+    written: str,
+    leave_out: dict[int, str | None],
+    parser: Parser,
+    successor: str | None,
 ) -> tuple[str, str, dict[int, str | None]]:
     said = life.absent_in(parser.version)
     early = life.since is not None and parser.version < life.since
@@ -162,7 +229,6 @@ def _outlived(
     if life.replaced_by is None:
         return said, f"no {written}", leave_out
     said = f"{said} Its place is taken by {life.replaced_by}."
-    successor = _successor(life.flag, written)
     if successor is None:
         # What to write depends on the model: a line without it would be another launch.
         return said, f"{life.replaced_by} in place of {written}", {}
@@ -173,14 +239,41 @@ def _outlived(
     return said, f"{successor} in place of {written}", change
 
 
-def _successor(flag: str, written: str) -> str | None:
+def _rope(value: str, parser: Parser, theta: float | None) -> str | None:
+    """The overrides that a rope of the user's own is written with.
+
+    On transformers 5 they replace the whole rope, its base frequency too; None where that
+    is not known.
+    """
+    try:
+        scaling: object = json.loads(value)
+    except ValueError:
+        return None
+    if not isinstance(scaling, dict) or not ("rope_type" in scaling or "type" in scaling):
+        return None
+    whole = parser.version >= ROPE_PARAMETERS_SINCE
+    if whole and theta is None:
+        return None
+    rope = {**({"rope_theta": theta} if whole else {}), **cast(dict[str, object], scaling)}
+    overrides = {"rope_parameters" if whole else "rope_scaling": rope}
+    return f"--hf-overrides={json.dumps(overrides)}"
+
+
+def _has_overrides(words: Sequence[str]) -> bool:
+    """Whether the line overrides the config already: a second object would replace it."""
+    return any(word.startswith(("--hf-overrides", "--hf_overrides")) for word in words)
+
+
+def _successor(flag: str, value: str) -> str | None:
     """One word that says the same to a newer release, empty where nothing need be said.
 
     None where the old value cannot simply be written otherwise.
     """
-    value = written.partition("=")[2] or written.partition(" ")[2]
     if flag == "--task":
         return "" if value in _GENERATING else "--runner=pooling"
+    if flag == "--cuda-graph-sizes":
+        # One number was the largest size; several are words of their own.
+        return f"--max-cudagraph-capture-size={value}" if value.isdigit() else None
     return _SUCCESSORS[flag].format(value) if flag in _SUCCESSORS else None
 
 
@@ -236,6 +329,8 @@ def refuse_argument(error: ArgumentsRefused, words: Sequence[str], parser: Parse
             else (f"{argument.flag} alone",),
             {value_at: _switched(argument.negations, name, attached)},
         )
+    if better is None and argument.type == "json":
+        better = _counted(value)
     if better is None or argument.action == "lora_modules":
         return Refusal(message, said)
     word = f"{name}={better}" if attached_here else better
@@ -277,6 +372,13 @@ def _better_value(text: str, choices: Sequence[str]) -> str | None:
     if named in choices:
         return named
     return next(iter(difflib.get_close_matches(text, choices, n=1, cutoff=0.6)), None)
+
+
+def _counted(text: str) -> str | None:
+    """image=1,video=0, as the older releases took it, as JSON."""
+    items = [_ITEM.fullmatch(part) for part in text.split(",")]
+    found = {item[1]: int(item[2]) for item in items if item is not None}
+    return json.dumps(found) if len(found) == len(items) else None
 
 
 def refuse_model(

@@ -68,6 +68,9 @@ class Variables:
     exported: set[str] = field(default_factory=set[str])
     exports_all: bool = False
     changed: set[str] = field(default_factory=set[str])
+    aliases: dict[str, tuple[Expanded, ...]] = field(
+        default_factory=dict[str, tuple[Expanded, ...]]
+    )
     installed: str | None = None
     built_for: str | None = None
 
@@ -80,6 +83,7 @@ class Variables:
             arrays=arrays,
             exported=set(self.exported),
             changed=set(self.changed),
+            aliases=dict(self.aliases),
         )
 
     def environment(self, handed: Collection[str] = ()) -> dict[str, str]:

@@ -49,6 +49,7 @@ _TEXT_OPTION = re.compile(r"--(?:wrap|command)=(.*)", re.DOTALL)
 _QUOTING = frozenset({"echo", "printf", "cat", "grep", "git", "#"})
 _CONDITION = re.compile(r"^[ \t]*(?:if|elif|case)\b|&&|\|\|", re.MULTILINE)
 _NAMED = re.compile(r"\$\{?(\w+)")
+_HANDED = re.compile(r"\$(?:[@*]|\{[@*]\})")
 _SLURM_GPUS = "SLURM_GPUS_ON_NODE"
 _BATCH = frozenset({"srun", "sbatch", "salloc"})
 # Among how many words before a server its launcher is looked for.
@@ -144,10 +145,12 @@ def _find(text: str, variables: Variables, depth: int) -> ServerCommand | None:
 
 
 def _doubts(text: str, simple: SimpleCommand, known: Variables) -> Iterator[str]:
-    """Variables of a command that a condition of the text decides."""
+    """What the text leaves open of a command: handed words, variables a condition decides."""
+    written = text[simple.spans[0][0] : simple.spans[-1][1]]
+    if _HANDED.search(written) and "@" not in known.arrays:
+        yield "What a script is handed for $@ is not known: the answer is for nothing more."
     if _CONDITION.search(text) is None:
         return
-    written = text[simple.spans[0][0] : simple.spans[-1][1]]
     names = dict.fromkeys(_NAMED.findall(written))
     for name in names:
         if name in known.changed:

@@ -70,12 +70,7 @@ def _keeps_windows(launch: Launch, architecture: Architecture) -> bool:
 
     A model of nothing but equal windows keeps them in any case.
     """
-    caches = {
-        cache
-        for layer in architecture.layer_counts
-        for cache in layer.caches
-        if isinstance(cache, AttentionCache)
-    }
+    caches = [cache for cache in architecture.caches if isinstance(cache, AttentionCache)]
     if all(cache.window or cache.chunk for cache in caches):
         return True
     rules = kv_rules(launch.version)

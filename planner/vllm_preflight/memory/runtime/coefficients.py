@@ -17,7 +17,7 @@ from typing import Any, Literal
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.launch.versions import format_version, parse_version
-from vllm_preflight.models.architecture import Architecture, LatentCache
+from vllm_preflight.models.architecture import Architecture
 
 Traits = Mapping[str, str]
 # Name, range and traits of an entry.
@@ -107,8 +107,6 @@ def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Trait
     of compute capability 9 or 10 with NVLink. `chip` is "datacentre" for those two
     capabilities, whose kernels are the largest modules.
     """
-    caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
-    latent = any(isinstance(cache, LatentCache) for cache in caches)
     capability = gpu.compute_capability or (0, 0)
     switched = capability[0] in {9, 10} and gpu.nvlink_gb_s is not None
     return {
@@ -120,7 +118,7 @@ def launch_traits(launch: Launch, gpu: Gpu, architecture: Architecture) -> Trait
         "pipeline_parallel": "one" if launch.pipeline_parallel_size == 1 else "many",
         "graphs": "none" if launch.enforce_eager or launch.cudagraph_mode == "NONE" else "captured",
         "feed_forward": "routed" if architecture.moe else "dense",
-        "attention": "latent" if latent else "plain",
+        "attention": "latent" if architecture.uses_latent_attention else "plain",
         "runner": launch.model_runner,
     }
 

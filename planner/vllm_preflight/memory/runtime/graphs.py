@@ -72,9 +72,10 @@ def _split_buffer(model: Model, launch: Launch, full: tuple[int, ...]) -> Contri
     """FlashAttention 3's partial outputs for the largest full graph, in float32."""
     splits = next((number for since, number in _SPLITS if launch.version >= since), 0)
     latent = latent_caches(model.architecture)
-    caches = {cache for layer in model.architecture.layer_counts for cache in layer.caches}
     widths = [
-        (cache.num_heads, cache.head_dim) for cache in caches if isinstance(cache, AttentionCache)
+        (cache.num_heads, cache.head_dim)
+        for cache in model.architecture.caches
+        if isinstance(cache, AttentionCache)
     ]
     widths += [(cache.num_heads, cache.kv_lora_rank) for cache in latent if not cache.sparse]
     if not widths or not splits:

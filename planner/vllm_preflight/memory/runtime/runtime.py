@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from vllm_preflight.base.terms import Term
 from vllm_preflight.base.units import BYTES_TO_GIB
 from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
+from vllm_preflight.memory.runtime.bearing import RuntimeLaunch
 from vllm_preflight.memory.runtime.coefficients import Coefficients, load_coefficients
 from vllm_preflight.memory.runtime.contributions import Contribution, Phase
 from vllm_preflight.memory.runtime.phases import RuntimeParts, runtime_parts
@@ -90,9 +91,18 @@ def runtime_memory(
     """Predict activation, non-torch and CUDA graph memory of one GPU, with an interval.
 
     `coefficients` replaces the shipped ones, for refitting. Source of the formulas:
-    `runtime_phases` (vLLM's profile pass) and `runtime_shapes` (the tensors' widths).
+    `phases` (vLLM's profile pass) and `shapes` (the tensors' widths).
     """
-    coefficients = coefficients or load_coefficients()
+    return _runtime_memory(
+        model, RuntimeLaunch.of(launch, model), gpu, coefficients or load_coefficients()
+    )
+
+
+@lru_cache(maxsize=256)
+def _runtime_memory(
+    model: Model, sharing: RuntimeLaunch, gpu: Gpu, coefficients: Coefficients
+) -> RuntimeMemory:
+    launch = sharing.launch
     parts = runtime_parts(model, launch, gpu, coefficients)
     name, phase = peak_phase(parts.last)
     graphs = peak_phase(parts.graphs)[1] if parts.graphs else ()

@@ -59,8 +59,7 @@ def latent_context(architecture: Architecture, launch: Launch) -> LatentContext 
 
 def latent_caches(architecture: Architecture) -> list[LatentCache]:
     """The latent caches of a model, dense and sparse."""
-    caches = {cache for layer in architecture.layer_counts for cache in layer.caches}
-    return [cache for cache in caches if isinstance(cache, LatentCache)]
+    return [cache for cache in architecture.caches if isinstance(cache, LatentCache)]
 
 
 def _query_rank(architecture: Architecture) -> int:

@@ -44,7 +44,8 @@ class CatalogEntry:
         bytes_basis: where `total_bytes` comes from; empty when it is not known.
         stored_dtype: the one dtype all tensors are stored in, when that is known.
         gated: whether the Hub asks for a licence to be accepted; None when not known.
-        note: what else a reader of the config should know.
+        note: how the config was written down by its source.
+        conflict: what another source says against the config; empty where nothing does.
         pools: what says that the repository's modules.json asks for pooling; empty where
             nothing does.
         facts: what settles a fact that is easily lost, by config key
@@ -64,6 +65,7 @@ class CatalogEntry:
     stored_dtype: str | None = None
     gated: bool | None = None
     note: str = ""
+    conflict: str = ""
     pools: str = ""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
