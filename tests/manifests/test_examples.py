@@ -402,3 +402,11 @@ def test_a_template_s_gap_names_the_renderer_once() -> None:
     (row,) = check_manifests([Manifest("a.yaml", _pod(container))], Beside()).servers
     assert row.error is not None and row.error.message.count(".Values.model") == 1
     assert "helm template" in row.error.hint
+
+
+def test_a_ray_config_s_bucket_is_the_model_and_not_its_served_name() -> None:
+    text = (
+        "applications:\n- import_path: ray.serve.llm:build_openai_app\n  args: {llm_configs: "
+        "[{model_loading_config: {model_id: m, model_source: {bucket_uri: 's3://b/m'}}}]}\n"
+    )
+    assert _args(_one(text))["model"] == "s3://b/m"

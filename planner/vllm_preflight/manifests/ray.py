@@ -93,7 +93,8 @@ def read_serve_config(node: Node, around: Text | None, known: Input) -> Iterator
 def _of_config(config: Fields, around: Text | None, known: Input) -> ManifestServer:
     loading = at(config, "model_loading_config")
     model_id = text_at(loading, "model_id")
-    source = text_at(loading, "model_source") or model_id
+    bucket = text_at(loading, "model_source", "bucket_uri")
+    source = text_at(loading, "model_source") or bucket or model_id
     name = str(model_id or "model")
     line = _line(around, config.line)
     if source is None:
