@@ -39,11 +39,21 @@ export function fetchJson(path, question) {
 async function send(path, options) {
   const headers = { "Content-Type": "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(`api/${path}`, { ...options, headers }).catch((error) => {
+  const broken = (error) => {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The server does not answer. Is vllm-preflight still running?");
-  });
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
-  throw new Refused(answer.status, body.detail ?? body.error ?? `The server says ${answer.status}.`);
+  };
+  const answer = await fetch(`api/${path}`, { ...options, headers }).catch(broken);
+  // An answer can be left, or lost, between its head and its body.
+  const body = parsed(await answer.text().catch(broken));
+  if (answer.ok && body) return body;
+  throw new Refused(answer.status, body?.detail ?? body?.error ?? `The server says ${answer.status}.`);
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

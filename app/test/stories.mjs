@@ -144,6 +144,45 @@ const stories = {
     await enter(other, { gpu: "L4" });
     assert.doesNotMatch(await text(other), /No GPU called/);
   },
+  /** Questions that follow one another sooner than an answer's body arrives, and a lost body. */
+  async hasty() {
+    const page = await open("#model=Qwen/Qwen3-8B&gpu=L4");
+    await answered(page);
+    await page.evaluate(() => {
+      const fetched = window.fetch;
+      window.fetch = async (path, options = {}) => {
+        const answer = await fetched(path, { ...options, signal: undefined });
+        const bytes = new Uint8Array(await answer.arrayBuffer());
+        window.bodies = (window.bodies ?? 0) + 1;
+        const body = new ReadableStream({
+          start(stream) {
+            const left = () => stream.error(new DOMException("left", "AbortError"));
+            options.signal?.addEventListener("abort", left);
+            if (window.cut) return stream.error(new TypeError("connection lost"));
+            setTimeout(() => {
+              if (options.signal?.aborted) return;
+              stream.enqueue(bytes);
+              stream.close();
+            }, 400);
+          },
+        });
+        return new Response(body, { status: answer.status });
+      };
+    });
+    const type = (gpu) =>
+      page.evaluate((value) => {
+        const field = document.getElementById("question").elements.gpu;
+        field.value = value;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+      }, gpu);
+    await type("H100");
+    await page.waitForFunction(() => window.bodies === 1);
+    await enter(page, { gpu: "H200" });
+    assert.match(await text(page), /1 × H200/);
+    await page.evaluate(() => (window.cut = true));
+    await enter(page, { gpu: "L40S" });
+    assert.match(await text(page), /The server does not answer/);
+  },
 };
 
 try {

@@ -53,7 +53,7 @@ def test_the_page_may_run_its_own_script_alone() -> None:
 
 
 @pytest.mark.skipif(not READY, reason="Node, Chromium or the packages of app/ are not installed")
-def test_six_stories(address: str, tmp_path: Path) -> None:
+def test_people_and_their_stories(address: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["node", str(ROOT / "app/test/stories.mjs"), address, str(tmp_path)],
         env={"PATH": f"{Path(shutil.which('node') or '').parent}", "CHROMIUM": str(CHROMIUM)},
@@ -71,5 +71,6 @@ def test_six_stories(address: str, tmp_path: Path) -> None:
         "ok upgrade",
         "ok sideBySide",
         "ok permalink",
+        "ok hasty",
     ]
     assert len(list(tmp_path.glob("*.png"))) == 18
