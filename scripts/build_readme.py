@@ -124,10 +124,10 @@ def install_links() -> str:
 
 
 def accuracy() -> str:
-    """The table of targets and what was reached, from docs/accuracy.md."""
+    """The targets and what was reached, from docs/accuracy.md."""
     text = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
     section = text.partition("## Targets\n")[2].partition("\n## ")[0]
-    return "".join(f"{line}\n" for line in section.splitlines() if line.startswith("|"))
+    return f"{section.strip()}\n"
 
 
 def oracle() -> str:
