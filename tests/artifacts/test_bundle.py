@@ -206,6 +206,13 @@ def test_a_mig_device_has_no_number_for_docker() -> None:
     assert refusal("kubernetes", of) is None
 
 
+def test_costs_are_in_the_readme_where_prices_were_given() -> None:
+    prices = {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 4}}
+    text = generated(["serve", "readme"], prices=prices).files["README.md"]
+    assert "## Cost" in text and "4.00 USD an hour" in text
+    assert "## Cost" not in generated(["serve", "readme"]).files["README.md"]
+
+
 def test_no_file_is_an_error() -> None:
     with pytest.raises(InvalidRequest, match=r"None of the kinds applies.*rayservice"):
         generated(["rayservice"])

@@ -46,6 +46,7 @@ class Deployment:
         shares_experts: whether data-parallel ranks compute each layer together, as those of
             a mixture of experts do; ranks of other models know nothing of each other.
         extra: further words for `vllm serve`, checked and written as they are.
+        costs: what the GPUs cost, in sentences, where prices were given.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Deployment:
     request_rate: float | None = None
     shares_experts: bool = False
     extra: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
 
     @property
     def image_tag(self) -> str:
@@ -202,6 +204,7 @@ def describe_deployment(
         request_rate=request.request_rate,
         shares_experts=shares_experts,
         extra=tuple(extra),
+        costs=tuple(plan.cost.sentences) if plan.cost else (),
     )
 
 

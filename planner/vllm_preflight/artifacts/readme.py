@@ -51,6 +51,7 @@ def readme(deployment: Deployment, files: Set[str]) -> str:
         *_charts(deployment, files),
         *_monitoring(deployment, files),
         *_test(files),
+        *_cost(deployment),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -179,6 +180,12 @@ def _test(files: Set[str]) -> Iterator[str]:
         yield "## Does it keep what was planned?"
         yield "Once it serves, send it the plan's workload:"
         yield "\n".join(found)
+
+
+def _cost(deployment: Deployment) -> Iterator[str]:
+    if deployment.costs:
+        yield "## Cost"
+        yield "\n".join(f"- {_plain(text)}" for text in deployment.costs)
 
 
 def _plain(text: str) -> str:

@@ -22,7 +22,7 @@ class StartupRequest(ModelInput, HardwareInput, EngineInput, frozen=True):
     )
     command: Annotated[str, Field(max_length=100_000)] | None = Field(
         default=None,
-        description="'vllm serve Qwen/Qwen3-32B -tp 2'; never executed.",
+        description="vllm serve Qwen/Qwen3-32B -tp 2",
     )
 
     @model_validator(mode="after")

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from vllm_preflight.contract.answer import Report
+from vllm_preflight.contract.costs import CostPoint, PriceInput
 from vllm_preflight.contract.inputs import PUBLISHED_KV_DTYPES, KvCacheDtype
-from vllm_preflight.contract.request import JsonText, RequestModel, Tokens
+from vllm_preflight.contract.request import RequestModel, Tokens
 from vllm_preflight.contract.verdict import Verdict
 
 
@@ -19,15 +20,15 @@ def _names(value: object) -> object:
     return value
 
 
-class CompareRequest(RequestModel, frozen=True):
-    """Which GPUs carry this model and workload, side by side?"""
+class ComparedWorkload(RequestModel, frozen=True):
+    """The model, the GPUs to look at, the workload, and what decides."""
 
     model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         description="Hub id, nickname or folder."
     )
     gpus: Annotated[str, Field(max_length=2_000), BeforeValidator(_names)] = Field(
         default="",
-        description="Names or instance types, comma-separated, or all. Default: those on offer.",
+        description="H100,p5.48xlarge or all; default: those on offer.",
     )
     max_gpus: Annotated[int, Field(ge=1, le=32)] = Field(default=8, description="Most of one kind.")
     prompt_tokens: Tokens = Field(default=512, description="Of a request.")
@@ -36,7 +37,7 @@ class CompareRequest(RequestModel, frozen=True):
         default=1, description="Requests in flight."
     )
     target_latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="Of a request; slower ones are left out."
+        default=None, description="Slower ones are left out."
     )
     max_model_len: Tokens | None = Field(
         default=None,
@@ -54,34 +55,15 @@ class CompareRequest(RequestModel, frozen=True):
     optimise: Literal[
         "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"
     ] = Field(default="fewest_gpus", description="What decides; cheapest needs prices.")
-    prices: JsonText | None = Field(
-        default=None,
-        description='{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}, or '
-        "list: the built-in, dated.",
-    )
-    provider: Annotated[str, Field(max_length=500)] = Field(
-        default="", description="Of the built-in prices these alone, comma-separated."
-    )
-    daily_load: Annotated[str, Field(max_length=500)] | None = Field(
-        default=None,
-        description="Requests a second: 2, or by hours of a day that are rented: 9h@4,15h@0.2.",
-    )
-    api_price: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None,
-        description="Of a million tokens of an API, in the prices' currency: 0.6, or prompt and "
-        "generated: 0.15/0.6.",
-    )
+
+
+class CompareRequest(ComparedWorkload, PriceInput, frozen=True):
+    """Which GPUs carry this model and workload, side by side?"""
+
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="0.19.0; default: newest."
     )
     limit: Annotated[int, Field(ge=1, le=200)] = Field(default=8, description="Rows of each list.")
-
-
-class CostPoint(Report):
-    """What generated tokens cost where so many requests arrive; idle GPUs cost as much."""
-
-    requests_per_s: float = Field(description="Requests that arrive, over all GPUs.")
-    cost_per_million_tokens: float = Field(description="Of generated tokens.")
 
 
 class OptionReport(Report):

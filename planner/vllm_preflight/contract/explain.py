@@ -22,16 +22,16 @@ class ExplainRequest(RequestModel, frozen=True):
         description="More lines tell more."
     )
     model: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
-        default=None, description="If the log does not name it."
+        default=None, description="If not in the log."
     )
     gpu: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
-        default=None, description="If the log does not show it."
+        default=None, description="If not in the log."
     )
     vram_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="GiB that CUDA shows."
     )
     vllm_version: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="If the log does not show it."
+        default=None, description="If not in the log."
     )
 
 

@@ -78,7 +78,7 @@ class ModelSource(RequestModel, frozen=True):
     )
     quantization: Annotated[str, Field(max_length=60)] = Field(
         default="auto",
-        description="auto: the checkpoint's; or none, fp8, awq, ...",
+        description="auto: the checkpoint's; none, fp8, awq.",
     )
     kv_cache_dtype: KvCacheDtype = Field(
         default="auto",
@@ -112,7 +112,7 @@ class HardwareInput(RequestModel, frozen=True):
 
     gpu: Annotated[str, Field(min_length=1, max_length=120)] = Field(
         default="auto",
-        description="H100, 2x L40S, p5.48xlarge; auto: this machine's; fleet:ray.",
+        description="H100, 2x L40S, p5.48xlarge; auto: here; fleet:ray.",
     )
     gpus: Count | None = Field(
         default=None,
@@ -255,7 +255,7 @@ class EngineInput(RequestModel, frozen=True):
     )
     vllm_args: Annotated[str, Field(max_length=20_000)] | None = Field(
         default=None,
-        description="Any vllm serve flags: '--kv-cache-dtype fp8'.",
+        description="vllm serve flags: --kv-cache-dtype fp8.",
     )
     runner: Literal["auto", "generate", "pooling"] = Field(
         default="auto", description="pooling: embed or score texts; auto: as the model is made."

@@ -14,7 +14,7 @@ class OverheadRequest(RequestModel, frozen=True):
     """How much memory does vLLM take beside weights and KV cache?"""
 
     vram_total_gib: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
-        default=None, description="GiB of the whole tensor-parallel group. Default: of gpu."
+        default=None, description="GiB of the whole group."
     )
     tensor_parallel_size: Count = Field(default=1, description="GPUs of the group.")
     overhead_gb: Gib | None = Field(default=None, description="GiB instead of the formula's.")

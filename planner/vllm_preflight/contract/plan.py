@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vllm_preflight.contract.answer import Report, TermReport
 from vllm_preflight.contract.check import StartupReport
+from vllm_preflight.contract.costs import CostReport, PriceInput
 from vllm_preflight.contract.hardware import HardwareReport
 from vllm_preflight.contract.inputs import (
     EngineInput,
@@ -24,7 +25,9 @@ from vllm_preflight.contract.verdict import OomRisk, Verdict
 TARGET = "The target of "
 
 
-class PlanRequest(ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, frozen=True):
+class PlanRequest(
+    ModelInput, HardwareInput, WorkloadInput, PolicyInput, EngineInput, PriceInput, frozen=True
+):
     """What should I run so that my workload is carried?"""
 
 
@@ -138,6 +141,9 @@ class PlanResponse(Report):
         default=None, description="The same for a model that embeds or scores texts."
     )
     artifacts: Artifacts = Field(description="Commands to run.")
+    cost: CostReport | None = Field(
+        default=None, description="What the GPUs cost, where prices are given."
+    )
     remedies: list[Remedy] | None = Field(
         default=None, description="When it does not carry the workload: what helps, proved."
     )

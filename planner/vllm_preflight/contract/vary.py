@@ -17,8 +17,7 @@ class VariedRequest(StartupRequest, frozen=True):
 
     vary: JsonText | None = Field(
         default=None,
-        description='A row each, at most 32: {"kv_cache_dtype": ["auto", "fp8"], '
-        '"vllm_version": ["0.19.0", "0.33.0"]}.',
+        description='At most 32 rows: {"vllm_version": ["0.19.0", "0.33.0"]}.',
     )
 
 

@@ -30,7 +30,7 @@ class Hardware:
     """The GPUs to plan for: all as large as the smallest.
 
     `gpus` is None when the request leaves the number open. `free_bytes` is per GPU, None
-    when all of it is free.
+    when all of it is free. `instance` is the instance type that was named, if one was.
     """
 
     gpu: Gpu
@@ -39,6 +39,7 @@ class Hardware:
     interconnect: str
     free_bytes: int | None = None
     notes: tuple[str, ...] = ()
+    instance: str | None = None
 
     @property
     def capability(self) -> ComputeCapability:
@@ -117,12 +118,14 @@ def _named(request: HardwareInput) -> Hardware:
         # A card that was changed is the card, with the memory that is given.
         described = card_of_other_size(request.gpu) or Gpu(request.gpu, "unknown", size, "given")
         named = NamedHardware(described)
-    gpus, notes = _counted(request, named)
+    gpus, further = _counted(request, named)
     nodes = request.nodes or _machines(named.gpu, gpus)
     if nodes > 1 and request.nodes is None:
-        notes.append(f"{gpus} × {named.gpu.name} are {nodes} machines of {named.gpu.node_size}.")
+        further.append(f"{gpus} × {named.gpu.name} are {nodes} machines of {named.gpu.node_size}.")
     link = _linked(request, named.gpu)
-    return Hardware(named.gpu, gpus, nodes, link, notes=(*named.notes, *notes))
+    instance = named.instance.id if named.instance and named.instance.gpus else None
+    notes = (*named.notes, *further)
+    return Hardware(named.gpu, gpus, nodes, link, notes=notes, instance=instance)
 
 
 def _counted(request: HardwareInput, named: NamedHardware) -> tuple[int | None, list[str]]:

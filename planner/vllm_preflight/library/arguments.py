@@ -126,12 +126,22 @@ class EngineArguments(TypedDict, total=False):
     calibration: str | Mapping[str, Any] | Sequence[Any] | None
 
 
+class PriceArguments(TypedDict, total=False):
+    """What `PriceInput` takes."""
+
+    prices: str | Mapping[str, Any] | Sequence[Any] | None
+    provider: str
+    daily_load: str | None
+    api_price: str | None
+
+
 class PlanArguments(
     ModelArguments,
     HardwareArguments,
     WorkloadArguments,
     PolicyArguments,
     EngineArguments,
+    PriceArguments,
     total=False,
 ):
     """What `PlanRequest` takes."""
@@ -215,8 +225,8 @@ class VariedArguments(StartupArguments, total=False):
     vary: str | Mapping[str, Any] | Sequence[Any] | None
 
 
-class CompareArguments(TypedDict, total=False):
-    """What `CompareRequest` takes."""
+class ComparedWorkloadArguments(TypedDict, total=False):
+    """What `ComparedWorkload` takes."""
 
     model: Required[str]
     gpus: str
@@ -257,10 +267,11 @@ class CompareArguments(TypedDict, total=False):
     optimise: Literal[
         "fewest_gpus", "cheapest", "most_concurrency", "longest_context", "lowest_latency"
     ]
-    prices: str | Mapping[str, Any] | Sequence[Any] | None
-    provider: str
-    daily_load: str | None
-    api_price: str | None
+
+
+class CompareArguments(ComparedWorkloadArguments, PriceArguments, total=False):
+    """What `CompareRequest` takes."""
+
     vllm_version: str | None
     limit: int
 
@@ -289,6 +300,10 @@ class ExplainArguments(TypedDict, total=False):
 class GenerateArguments(TypedDict, total=False):
     """What `GenerateRequest` takes."""
 
+    prices: str | Mapping[str, Any] | Sequence[Any] | None
+    provider: str
+    daily_load: str | None
+    api_price: str | None
     vllm_version: str | None
     gpu_memory_utilization: float | None
     max_num_seqs: int | None

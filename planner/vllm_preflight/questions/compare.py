@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareReport, CompareRequest
+from vllm_preflight.contract.costs import PriceInput
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu, load_catalog
@@ -16,13 +17,11 @@ from vllm_preflight.hardware.spoken import read_hardware_name
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.served import load_served
 from vllm_preflight.recommend.comparison import compare_cards
-from vllm_preflight.recommend.costs import ApiPrice, DailyLoad, read_api_price, read_daily_load
-from vllm_preflight.recommend.prices import chosen_prices
-from vllm_preflight.recommend.quotes import Prices
 from vllm_preflight.reports.compare import compare_report
-from vllm_preflight.reports.costs import Costing
+from vllm_preflight.reports.costs import read_costing
 
 Progress = Callable[[str], None]
+_MORE = "ask with a higher concurrency for more GPUs"
 
 
 def compare_hardware(
@@ -37,9 +36,8 @@ def compare_hardware(
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    prices = chosen_prices(request.prices, request.provider)
-    load, api = _load(request, prices), _api(request, prices)
-    if request.optimise == "cheapest" and prices is None:
+    costing = read_costing(request, _MORE)
+    if request.optimise == "cheapest" and costing.prices is None:
         raise InvalidRequest(
             "optimise is cheapest, but no prices are given.",
             'Give prices, such as {"currency": "USD", "date": "2026-11-01", '
@@ -53,17 +51,17 @@ def compare_hardware(
         plan_request(request, model),
         max_gpus=most_gpus(request.gpus, request.max_gpus),
         objective=request.optimise,
-        prices=prices,
+        prices=costing.prices,
         progress=progress,
     )
-    warnings += _price_warnings(gpus, prices)
-    notes = [*model.notes, *warnings]
-    return compare_report(request, model, len(gpus), comparison, Costing(prices, load, api), notes)
+    notes = [*model.notes, *warnings, *costing.unpriced(gpu.name for gpu in gpus)]
+    return compare_report(request, model, len(gpus), comparison, costing, notes)
 
 
 def plan_request(request: CompareRequest, model: Model) -> PlanRequest:
     """The comparison's workload and precision as plan_deployment is asked for them."""
-    names = request.model_fields_set & PlanRequest.model_fields.keys() - {"gpus"}
+    own = PlanRequest.model_fields.keys() - PriceInput.model_fields.keys() - {"gpus"}
+    names = request.model_fields_set & own
     given = {name: getattr(request, name) for name in names}
     return validate_request(PlanRequest, {**given, "model": model.id})
 
@@ -107,35 +105,3 @@ def most_gpus(names: str, max_gpus: int) -> int:
 
 def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _load(request: CompareRequest, prices: Prices | None) -> DailyLoad | None:
-    if request.daily_load is None:
-        return None
-    return read_daily_load(_priced("daily_load", request.daily_load, prices))
-
-
-def _api(request: CompareRequest, prices: Prices | None) -> ApiPrice | None:
-    if request.api_price is None:
-        return None
-    return read_api_price(_priced("api_price", request.api_price, prices))
-
-
-def _priced(name: str, text: str, prices: Prices | None) -> str:
-    """The text of a field that says nothing without prices."""
-    if prices is None:
-        raise InvalidRequest(
-            f"{name} is given, but no prices of GPUs.",
-            "Give prices, or ask for the built-in ones with prices: list.",
-        )
-    return text
-
-
-def _price_warnings(gpus: tuple[Gpu, ...], prices: Prices | None) -> list[str]:
-    if prices is None:
-        return []
-    unpriced = [gpu.name for gpu in gpus if not prices.knows(gpu.name)]
-    if not unpriced:
-        return []
-    some = ", ".join(unpriced[:3]) + (", …" if len(unpriced) > 3 else "")
-    return [f"{len(unpriced)} GPUs have no price ({some}); their cost is not known."]

@@ -27,9 +27,11 @@ from vllm_preflight.recommend.launches import Bench
 from vllm_preflight.recommend.remedies import find_alternatives, find_remedies
 from vllm_preflight.recommend.tradeoffs import weigh_settings
 from vllm_preflight.recommend.what_if import planned_checkpoint
+from vllm_preflight.reports.costs import Costing, read_costing
 from vllm_preflight.reports.plan import plan_response
 
 Progress = Callable[[str], None]
+_MORE = "plan with more GPUs, or with that as request_rate"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Plan:
     """A plan as the engine knows it: what was asked, of which model, and what was chosen.
 
     `request` has the lengths and the concurrency that were planned for, `hardware` the GPUs
-    as they were asked for; `arguments` are those of `vllm serve` beside the model.
+    as they were asked for; `arguments` are those of `vllm serve` beside the model, `costing`
+    the prices and the load to be paid for.
     """
 
     request: PlanRequest
@@ -45,6 +48,7 @@ class Plan:
     hardware: Hardware
     choice: Choice
     arguments: Mapping[str, Any]
+    costing: Costing
 
 
 def plan_deployment(
@@ -81,6 +85,7 @@ def answer_plan(plan: Plan, *, explain: bool = False, whole: bool = True) -> Pla
         plan.arguments,
         remedies,
         find_alternatives(model, request, choice, plan.hardware),
+        plan.costing,
         whole=whole,
     )
     if explain and response.verdict.good:
@@ -99,6 +104,7 @@ def make_plan(
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
+    costing = read_costing(request, _MORE)
     hardware = hardware or select_hardware(request)
     model = model or load_served(request.model, revision=request.revision, progress=progress)
     model = override_parameters(model, request.params_b)
@@ -111,7 +117,7 @@ def make_plan(
     if choice.demand.rate is not None:
         fitted = fitted.model_copy(update={"concurrency": choice.demand.concurrency})
     arguments = written_arguments(fitted, model, choice)
-    return Plan(fitted, model, hardware, choice, arguments)
+    return Plan(fitted, model, hardware, choice, arguments, costing)
 
 
 def _weigh(plan: Plan, config: VLLMConfig) -> list[Tradeoff] | None:

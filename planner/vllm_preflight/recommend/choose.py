@@ -118,6 +118,11 @@ class Choice:
         return self.layout.gpus
 
     @property
+    def machine_gpus(self) -> int:
+        """GPUs that are there for it, used or not: what is paid for."""
+        return max(self.hardware.gpus or 0, self.gpus)
+
+    @property
     def reaches_target(self) -> bool:
         """Whether it keeps the target latency, where there is one."""
         request = self.bench.request

@@ -152,13 +152,19 @@ def _carrying(
             return
         best = choice
         if choice.carries and choice.gpus == count and _is_quick(choice):
-            nodes = choice.hardware.nodes
-            quote = None if prices is None else prices.quote(gpu.name, count, nodes)
-            yield Row(choice, checkpoint, fitted, quote)
+            yield Row(choice, checkpoint, fitted, quote_of(choice, prices))
             if objective in ("fewest_gpus", "cheapest"):
                 return
     if best is not None and (found.miss is None or best.gpus > found.miss.gpus):
         found.miss = Miss(gpu.name, best.gpus, _why(best))
+
+
+def quote_of(choice: Choice, prices: Prices | None) -> Quote | None:
+    """What the machines of a choice cost; None without prices, or where none is known."""
+    if prices is None:
+        return None
+    there = choice.hardware
+    return prices.quote(there.gpu.name, choice.machine_gpus, there.nodes, there.instance)
 
 
 def _hardware(gpu: Gpu) -> Hardware:

@@ -29,9 +29,13 @@ _API_HINT = "Such as 0.6, or 0.15/0.6 for a million prompt tokens and a million 
 
 @dataclass(frozen=True)
 class DailyLoad:
-    """Hours of a day in which machines are rented, each with the requests that arrive a second."""
+    """Hours of a day in which machines are rented, each with the requests that arrive a second.
+
+    `text` is how it was written.
+    """
 
     parts: tuple[tuple[float, float], ...]
+    text: str
 
     @property
     def hours(self) -> float:
@@ -89,7 +93,7 @@ def read_daily_load(text: str) -> DailyLoad:
                 _LOAD_HINT,
             )
         parts.append((float(match[1] or HOURS_PER_DAY), float(match[2])))
-    load = DailyLoad(tuple(parts))
+    load = DailyLoad(tuple(parts), text)
     if not 0 < load.hours <= HOURS_PER_DAY:
         raise InvalidRequest(
             f"daily_load has {load.hours:g} hours, but a day has {HOURS_PER_DAY:g}.", _LOAD_HINT

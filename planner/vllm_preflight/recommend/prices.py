@@ -47,17 +47,21 @@ class PriceList:
         price = self.gpu_hour.get(gpu)
         return None if price is None else round(price * gpus, 4)
 
-    def quote(self, gpu: str, gpus: int, nodes: int = 1) -> Quote | None:
+    def quote(
+        self, gpu: str, gpus: int, nodes: int = 1, instance: str | None = None
+    ) -> Quote | None:
         """The list's own price; else that of the built-in list, where it is asked for."""
         cost = self.cost(gpu, gpus)
         if cost is not None:
             name = f"{gpus} × {self.gpu_hour[gpu]:g} of the prices given"
             return Quote(cost, name, self.date, listed=False)
-        return None if self.others is None else self.others.quote(gpu, gpus, nodes)
+        return None if self.others is None else self.others.quote(gpu, gpus, nodes, instance)
 
-    def knows(self, gpu: str) -> bool:
+    def knows(self, gpu: str, instance: str | None = None) -> bool:
         """Whether the card has a price."""
-        return gpu in self.gpu_hour or (self.others is not None and self.others.knows(gpu))
+        if gpu in self.gpu_hour:
+            return True
+        return self.others is not None and self.others.knows(gpu, instance)
 
     def note(self, used: Sequence[Quote] = (), today: date | None = None) -> str:
         """Where the prices come from and how old they are, with a warning when too old."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -50,12 +50,17 @@ class Prices(Protocol):
         """A code of three letters."""
         ...
 
-    def quote(self, gpu: str, gpus: int, nodes: int = 1) -> Quote | None:
-        """An hour of `gpus` of a catalogue name over `nodes` machines; None if not known."""
+    def quote(
+        self, gpu: str, gpus: int, nodes: int = 1, instance: str | None = None
+    ) -> Quote | None:
+        """An hour of `gpus` of a catalogue name over `nodes` machines; None if not known.
+
+        Where the machine is an `instance` type, its own price.
+        """
         ...
 
-    def knows(self, gpu: str) -> bool:
-        """Whether there is a price of a catalogue name at all."""
+    def knows(self, gpu: str, instance: str | None = None) -> bool:
+        """Whether there is a price of a catalogue name at all, in such an instance type."""
         ...
 
     def note(self, used: Sequence[Quote], today: date | None = None) -> str:
@@ -70,13 +75,15 @@ class ListPrices:
     offers: tuple[Offer, ...]
     currency: str
 
-    def quote(self, gpu: str, gpus: int, nodes: int = 1) -> Quote | None:
+    def quote(
+        self, gpu: str, gpus: int, nodes: int = 1, instance: str | None = None
+    ) -> Quote | None:
         """The cheapest way to rent the machines whole; None where no offer has such."""
         each = -(-gpus // nodes)
         found = [
             (price, offer)
-            for offer in self.offers
-            if offer.gpu == gpu and (price := offer.machine(each)) is not None
+            for offer in self._of(gpu, instance)
+            if (price := offer.machine(each)) is not None
         ]
         if not found:
             return None
@@ -87,9 +94,9 @@ class ListPrices:
         name = f"{number}{offer.provider} {offer.name}{idle} on demand in {offer.region}"
         return Quote(round(price * nodes, 4), name, offer.date)
 
-    def knows(self, gpu: str) -> bool:
-        """Whether any offer has the card."""
-        return any(offer.gpu == gpu for offer in self.offers)
+    def knows(self, gpu: str, instance: str | None = None) -> bool:
+        """Whether any offer has the card, in such an instance type."""
+        return any(self._of(gpu, instance))
 
     def note(self, used: Sequence[Quote], today: date | None = None) -> str:
         """How old the prices used are; those too old by name."""
@@ -97,6 +104,11 @@ class ListPrices:
             f"List prices in {self.currency} per hour, on demand, without storage, traffic and "
             f"tax{age_note(used, today)}"
         )
+
+    def _of(self, gpu: str, instance: str | None) -> Iterator[Offer]:
+        for offer in self.offers:
+            if offer.gpu == gpu and instance in (None, offer.name):
+                yield offer
 
 
 def age_note(used: Sequence[Quote], today: date | None = None) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from vllm_preflight.contract.compare import (
     CompareReport,
     CompareRequest,
-    CostPoint,
     ExcludedReport,
     OptionReport,
 )
+from vllm_preflight.contract.costs import CostReport
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.models.model import Model
@@ -31,6 +32,7 @@ def compare_report(
     """Everything that was found of `cards` kinds of GPU, rounded for reading."""
     rows, misses, limit = comparison.rows, comparison.misses, request.limit
     best = rows[0] if rows else None
+    cost = None if best is None else costing.report(best.choice, best.quote)
     lengths = {"options": len(rows), "excluded": len(misses)}
     return CompareReport(
         verdict=_verdict(request, cards, comparison),
@@ -40,14 +42,14 @@ def compare_report(
         serve_command=None
         if best is None
         else serve_lines(best.request, best.checkpoint.model, best.choice)[0],
-        costs=[] if best is None else costing.sentences(request, best),
+        costs=[] if cost is None else cost.sentences,
         options=[_option(row, costing) for row in rows[:limit]],
         excluded=[
             ExcludedReport(gpu=miss.gpu, gpus=miss.gpus, reason=miss.reason)
             for miss in misses[:limit]
         ],
         has_more=[f"{name}: {number}" for name, number in lengths.items() if number > limit],
-        warnings=[*warnings, *costing.warnings(rows[:limit])],
+        warnings=[*warnings, *costing.warnings([(row.choice, row.quote) for row in rows[:limit]])],
         next_steps=_next_steps(best, costing),
     )
 
@@ -83,6 +85,7 @@ def _option(row: Row, costing: Costing, *, by_load: bool = False) -> OptionRepor
     speed = None if row.speed is None else row.speed.speed
     nodes = choice.hardware.nodes
     tokens_per_s = None if speed is None else speed.output_tokens_per_s
+    cost = costing.report(choice, row.quote)
     return OptionReport(
         gpu=row.gpu.name,
         gpus=choice.gpus,
@@ -94,38 +97,23 @@ def _option(row: Row, costing: Costing, *, by_load: bool = False) -> OptionRepor
         output_tokens_per_s=None if tokens_per_s is None else round(tokens_per_s, 1),
         latency_ms=None if speed is None else round(speed.latency_ms),
         nodes=nodes if nodes > 1 else None,
-        cost_per_hour=row.cost,
-        price=None if row.quote is None else row.quote.text(),
-        cost_per_million_tokens=_cost_per_million(row.cost, tokens_per_s),
-        cost_by_load=_cost_by_load(row) if by_load else None,
-        cost_per_million_tokens_at_load=costing.per_million(row),
-        cost_per_month=costing.per_month(row),
-        break_even_requests_per_s=costing.break_even(row),
+        **({} if cost is None else _costs(cost, by_load=by_load)),
         offered=row.gpu.name in offered_gpus(),
         risk=" ".join(choice.startup.late_warnings) or None,
     )
 
 
-def _cost_by_load(row: Row) -> list[CostPoint] | None:
-    """Cost over the rate at which requests arrive; None without a price or an estimate."""
-    speed = row.speed
-    if row.cost is None or speed is None:
-        return None
-    each = row.cost / row.choice.gpus
-    return [
-        CostPoint(
-            requests_per_s=float(f"{rate:.3g}"),
-            cost_per_million_tokens=round(each * speed.gpu_hours(rate), 3),
-        )
-        for rate in speed.offered_rates
-    ]
-
-
-def _cost_per_million(per_hour: float | None, tokens_per_s: float | None) -> float | None:
-    """Cost of a million generated tokens when the deployment is as busy as the workload."""
-    if per_hour is None or not tokens_per_s:
-        return None
-    return round(per_hour / (tokens_per_s * 3600) * 1_000_000, 3)
+def _costs(cost: CostReport, *, by_load: bool) -> dict[str, Any]:
+    """An option's costs by its own field names; the curve for the best one alone."""
+    return {
+        "cost_per_hour": cost.per_hour,
+        "price": cost.price,
+        "cost_per_million_tokens": cost.per_million_tokens,
+        "cost_by_load": cost.by_load if by_load else None,
+        "cost_per_million_tokens_at_load": cost.per_million_tokens_at_load,
+        "cost_per_month": cost.per_month,
+        "break_even_requests_per_s": cost.break_even_requests_per_s,
+    }
 
 
 def _next_steps(best: Row | None, costing: Costing) -> list[str]:

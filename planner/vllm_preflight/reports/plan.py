@@ -22,8 +22,11 @@ from vllm_preflight.performance.pooling import Pooling
 from vllm_preflight.performance.replica import Missing
 from vllm_preflight.recommend.arguments import flags_of_family
 from vllm_preflight.recommend.choose import Choice
+from vllm_preflight.recommend.comparison import quote_of
 from vllm_preflight.recommend.family_flags import FamilyFlags
 from vllm_preflight.recommend.lines import serve_lines
+from vllm_preflight.recommend.quotes import Quote
+from vllm_preflight.reports.costs import Costing
 from vllm_preflight.reports.feasibility import feasibility
 from vllm_preflight.reports.model import hardware_report, model_report
 from vllm_preflight.reports.performance import performance_report, pooling_report, target_sentence
@@ -31,6 +34,7 @@ from vllm_preflight.reports.startup import startup_report
 from vllm_preflight.reports.verdict import plan_verdict
 
 _ASKED = "as asked"
+_NO_PRICES = Costing()
 
 
 def plan_response(
@@ -40,6 +44,7 @@ def plan_response(
     arguments: Mapping[str, Any],
     remedies: Sequence[Remedy] = (),
     alternatives: Sequence[Remedy] = (),
+    costing: Costing = _NO_PRICES,
     *,
     whole: bool = True,
 ) -> PlanResponse:
@@ -52,6 +57,8 @@ def plan_response(
     report, terms = feasibility(request, model, choice)
     family = flags_of_family(request, model, choice)
     speed = choice.speed
+    artifacts = _artifacts(request, model, choice, verdict)
+    quote = None if artifacts.serve_command is None else quote_of(choice, costing.prices)
     return PlanResponse(
         verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
@@ -67,11 +74,16 @@ def plan_response(
         pooling=pooling_report(choice.texts)
         if isinstance(choice.texts, Pooling) and verdict.good
         else None,
-        artifacts=_artifacts(request, model, choice, verdict),
+        artifacts=artifacts,
+        cost=costing.report(choice, quote),
         remedies=list(remedies) or None,
         alternatives=list(alternatives) or None,
         terms=report_terms(terms()) if whole else None,
-        warnings=[*_warnings(choice, model, verdict), *family.warnings],
+        warnings=[
+            *_warnings(choice, model, verdict),
+            *family.warnings,
+            *_price_warnings(choice, costing, quote, artifacts),
+        ],
         next_steps=[
             *_next_steps(request, choice, verdict, remedies),
             *(family.steps if verdict.good else ()),
@@ -172,6 +184,19 @@ def _warnings(choice: Choice, model: Model, verdict: Verdict) -> list[str]:
     if target and speed.target and not speed.target.reached:
         found.append(target)
     return found
+
+
+def _price_warnings(
+    choice: Choice, costing: Costing, quote: Quote | None, artifacts: Artifacts
+) -> list[str]:
+    if costing.prices is None:
+        return []
+    if artifacts.serve_command is None:
+        return ["Without a command to run, no cost is said."]
+    return [
+        *costing.unpriced([choice.hardware.gpu.name], choice.hardware.instance),
+        *costing.warnings([(choice, quote)]),
+    ]
 
 
 def _next_steps(

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from vllm_preflight.base.documents import parse_yaml
-from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.request import validate_request
-from vllm_preflight.models.config_files import read_bounded
-from vllm_preflight.recommend.prices import LIST, NONE
 from vllm_preflight_server.cli.options import add_output_options, command_parser, request_fields
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.prices import PRICES_HELP, by_load, with_price_file
 from vllm_preflight_server.cli.streams import is_unicode
 from vllm_preflight_server.cli.terminal import (
     Answer,
@@ -42,7 +38,6 @@ _WIDE = 200
 _WIDE_COLUMNS = frozenset({"checkpoint"})
 # A screen has room for so many reasons.
 _EXCLUDED = 4
-_LARGEST_PRICES = 1_000_000
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -51,16 +46,12 @@ def compare(arguments: Sequence[str]) -> int:
         "compare",
         CompareRequest,
         positional="model",
-        epilog="--prices takes a file (JSON or YAML) or the JSON itself: currency, date, and "
-        "gpu_hour with the price of one GPU for one hour by name; list for the built-in list "
-        "prices on demand, each with its day; none.",
+        epilog=PRICES_HELP,
     )
     add_output_options(parser)
     parsed = parser.parse(arguments)
     fields = request_fields(parsed, CompareRequest, "model")
-    if "prices" in fields:
-        fields["prices"] = _prices(fields["prices"])
-    request = validate_request(CompareRequest, fields)
+    request = validate_request(CompareRequest, with_price_file(fields))
     from vllm_preflight.questions.compare import compare_hardware
 
     report = compare_hardware(request, progress=progress)
@@ -84,7 +75,8 @@ def show_comparison(answer: Answer) -> None:
         }
         print_rows(console, shown, [_in_seconds(row) for row in answer["options"]])
     print_section(console, "Cost", answer.get("costs", []))
-    print_section(console, "Cost of a million tokens by load", _by_load(answer.get("best", {})))
+    points = by_load(answer.get("best", {}).get("cost_by_load", []))
+    print_section(console, "Cost of a million tokens by load", points)
     print_section(console, "Run", [answer["serve_command"]] if "serve_command" in answer else [])
     excluded = [f"{row['gpus']} × {row['gpu']}: {row['reason']}" for row in answer["excluded"]]
     print_section(console, "What does not do", excluded[:_EXCLUDED])
@@ -92,35 +84,6 @@ def show_comparison(answer: Answer) -> None:
     print_section(console, "More with --limit", more)
     print_section(console, "Warnings", answer.get("warnings", []))
     print_section(console, "Next", answer.get("next_steps", []))
-
-
-def _by_load(best: Answer) -> list[str]:
-    """The best option's cost over the requests that arrive, in one line; none without prices."""
-    points = best.get("cost_by_load", [])
-    if not points:
-        return []
-    pairs = [
-        f"{point['cost_per_million_tokens']:,.2f} at {point['requests_per_s']:,.3g}/s"
-        for point in points
-    ]
-    return [", ".join(pairs)]
-
-
-def _prices(text: str) -> str:
-    """The JSON of a price list given as such or as the name of a file; a word as it is."""
-    if text.lstrip().startswith("{") or text.lower() in (LIST, NONE):
-        return text
-    data = read_bounded(Path(text), _LARGEST_PRICES)
-    if len(data) > _LARGEST_PRICES:
-        raise InvalidRequest(f"{text} is too large for a list of prices.", "Give another file.")
-    try:
-        # JSON is YAML, too.
-        parsed = parse_yaml(data.decode("utf-8"))
-    except ValueError:
-        raise InvalidRequest(
-            f"{text} is neither JSON nor YAML.", "See examples/prices.example.json."
-        ) from None
-    return json.dumps(parsed, default=str)
 
 
 def _in_seconds(row: Answer) -> Answer:

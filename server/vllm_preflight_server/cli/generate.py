@@ -24,6 +24,7 @@ from vllm_preflight_server.cli.options import (
     split_command,
 )
 from vllm_preflight_server.cli.output import progress
+from vllm_preflight_server.cli.prices import PRICES_HELP, with_price_file
 from vllm_preflight_server.cli.streams import is_unicode
 
 _LARGEST_PROFILE = 1_000_000
@@ -37,7 +38,7 @@ def generate(arguments: Sequence[str]) -> int:
     kinds = _kinds(parsed.only)
     if not parsed.output.strip():
         raise InvalidRequest("-o names no folder.", "Write -o . for the present one.")
-    profile = asked_plan(parsed, request_fields(parsed, PlanRequest, "model"))
+    profile = asked_plan(parsed, with_price_file(request_fields(parsed, PlanRequest, "model")))
     from vllm_preflight.questions.generate import generate_artifacts
 
     report = generate_artifacts(profile, kinds, extra or (), progress=progress)
@@ -68,7 +69,7 @@ def asked_plan(parsed: argparse.Namespace, fields: Mapping[str, Any]) -> Profile
 def _parser() -> Parser:
     epilog = (
         "After -- further flags of vllm serve may follow, such as -- --reasoning-parser qwen3; "
-        f"they are checked and go into every file. Kinds: {', '.join(ALL_KINDS)}."
+        f"they are checked and go into every file. Kinds: {', '.join(ALL_KINDS)}. {PRICES_HELP}"
     )
     parser = command_parser("generate", PlanRequest, positional="model", epilog=epilog)
     parser.description = "Write the files that run a plan into a folder: all of them, or none."

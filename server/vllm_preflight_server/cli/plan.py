@@ -14,6 +14,7 @@ from vllm_preflight_server.cli.options import (
     request_fields,
 )
 from vllm_preflight_server.cli.output import print_answer, progress, report_path, write_page
+from vllm_preflight_server.cli.prices import PRICES_HELP, by_load, with_price_file
 from vllm_preflight_server.cli.terminal import (
     Answer,
     open_console,
@@ -33,13 +34,13 @@ _PART_OF_THE_CACHE = 0.6
 
 def plan(arguments: Sequence[str]) -> int:
     """Plan, print, and say by the exit code whether it starts."""
-    parser = command_parser("plan", PlanRequest, positional="model")
+    parser = command_parser("plan", PlanRequest, positional="model", epilog=PRICES_HELP)
     add_profile_option(parser)
     add_output_options(parser, explain=True)
     add_report_options(parser)
     parsed = parser.parse(arguments)
     report = report_path(parsed)
-    fields = request_fields(parsed, PlanRequest, "model")
+    fields = with_price_file(request_fields(parsed, PlanRequest, "model"))
     from vllm_preflight.questions.plan import plan_deployment
 
     if parsed.profile is None:
@@ -82,6 +83,9 @@ def show_plan(answer: Answer) -> None:
     if "serve_command" in artifacts:
         reasons = _reasons(answer["config"]["explanations"], answer.get("tradeoffs", []))
         print_section(console, "Why", reasons)
+    cost = answer.get("cost", {})
+    print_section(console, "Cost", cost.get("sentences", []))
+    print_section(console, "Cost of a million tokens by load", by_load(cost.get("by_load", [])))
     print_section(console, "What would help", _changes(answer.get("remedies", [])))
     print_section(console, "Or", _changes(answer.get("alternatives", [])))
     print_tail(console, answer)

@@ -27,7 +27,8 @@ _PUBLISHED: Mapping[str, set[str]] = {
     | _MEMORY
     | _WORKLOAD
     | _ANSWERED
-    | {"nodes", "request_rate", "target_latency_ms", "target_ttft_ms", "target_tpot_ms", "chart"},
+    | {"nodes", "request_rate", "target_latency_ms", "target_ttft_ms", "target_tpot_ms", "chart"}
+    | {"prices", "daily_load", "api_price"},
     "compare_hardware": _WORKLOAD
     | {"model", "gpus", "max_gpus", "max_model_len", "target_latency_ms", "quantization"}
     | {"optimise", "prices"},
@@ -82,7 +83,7 @@ class ManifestInput(RequestModel, frozen=True):
 
     manifest: FileText | None = Field(
         default=None,
-        description="Kubernetes, compose, Helm values or unit text instead of command.",
+        description="Kubernetes, compose, Helm values or unit text instead.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 from vllm_preflight.contract.answer import Report
 from vllm_preflight.contract.check import StartupReport
 from vllm_preflight.contract.compare import CompareReport, CompareRequest
+from vllm_preflight.contract.costs import CostReport
 from vllm_preflight.contract.explain import LogExplanationReport
 from vllm_preflight.contract.find import FindReport, FindRequest
 from vllm_preflight.contract.hardware import HardwareReport
@@ -136,6 +137,7 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
             "startup": told,
             "performance": {} if speed is None else _speed(speed),
             "artifacts": _commands(plan),
+            "cost": {} if plan.cost is None else _cost(request, plan.cost),
             "remedies": _changes(request, remedies),
             "alternatives": _changes(request, plan.alternatives or []),
             "warnings": _warnings(plan.warnings, sections),
@@ -329,6 +331,12 @@ def _speed(speed: PerfEstimate) -> Answer:
     if speed.tails is not None:
         told["p95"] = {name: _plain(getattr(speed.tails, name).p95) for name in _TAILS}
     return told
+
+
+def _cost(request: PlanRequest, cost: CostReport) -> Answer:
+    """The sentences, which say what was asked for; at a load of its own no other."""
+    names = ("per_million_tokens",) if request.daily_load is None else ()
+    return _pick(cost, (*names, "sentences"))
 
 
 def _commands(plan: PlanResponse) -> Answer:

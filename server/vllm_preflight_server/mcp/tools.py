@@ -58,9 +58,9 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="compute_overhead",
         title="Runtime overhead by formula",
-        description="Computes what sizing sets aside beside weights and KV cache for a "
-        "tensor-parallel group: max(1 GiB, 2 % of its memory) + 0.25 GiB per further GPU. Use it "
-        "for that one figure; predict_startup for a launch.",
+        description="Computes what sizing sets aside beside weights and KV cache: max(1 GiB, 2 % "
+        "of the group's memory) + 0.25 GiB per further GPU. Use it for that one figure; "
+        "predict_startup for a launch.",
         request=OverheadRequest,
         report=OverheadReport,
         answer=answer_overhead,
@@ -69,10 +69,10 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="plan_deployment",
         title="Size a vLLM deployment",
-        description="Says whether a model carries a workload on given GPUs, how fast, and the vllm "
-        "serve line to start with; if not, by how much and which proved changes help. Use it for "
-        "what to run, how many GPUs, how much context or concurrency; predict_startup when "
-        "arguments are given, compare_hardware while the GPU is open.",
+        description="Says whether a model carries a workload on given GPUs, how fast, its cost at "
+        "given prices, and the vllm serve line; if not, by how much and which proved changes "
+        "help. Use it for what to run, how many GPUs, how much context or concurrency; "
+        "predict_startup when arguments are given, compare_hardware while the GPU is open.",
         request=PlanArguments,
         report=PlanResponse,
         answer=answer_plan,
@@ -87,7 +87,7 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
         title="Which GPUs carry a workload",
         description="Ranks GPUs that carry a model's workload, each with its best count, layout "
         "and precision: requests at once, context, speed, cost with prices; others with the "
-        "reason. Use it while the GPU is open, then plan_deployment. Prices are never assumed.",
+        "reason. Use it while the GPU is open, then plan_deployment.",
         request=CompareArguments,
         report=CompareReport,
         answer=answer_compare,
@@ -97,7 +97,7 @@ TOOLS: tuple[ToolSpec[Any], ...] = (
     ToolSpec(
         name="find_models",
         title="Which models run on given GPUs",
-        description="Lists the models of the built-in catalogue that start for sure with a "
+        description="Lists the catalogue's models that start for sure with a "
         "workload on given GPUs, largest first. Use it while the model is open, then "
         "plan_deployment. It does not judge how good answers are.",
         request=FindRequest,

@@ -138,6 +138,20 @@ def test_costs_that_cannot_be_are_a_sentence(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_a_plan_shows_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.yaml").write_text("currency: EUR\ndate: 2026-11-01\ngpu_hour: {L4: 0.7}\n")
+    small = ["plan", "Qwen/Qwen3-8B", "--gpu", "L4", "--max-model-len", "4096"]
+    asked = [*small, "--prices", str(tmp_path / "p.yaml"), "--daily-load", "0.01"]
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    assert "\nCost:\n  " in shown and " EUR an hour: " in shown and " EUR a month" in shown
+    assert "Cost of a million tokens by load:" in shown
+    assert main([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cost"]["currency"] == "EUR"
+    assert main(small) == 0
+    assert "Cost" not in capsys.readouterr().out
+
+
 def test_an_assistant_may_ask_for_the_built_in_prices(ask: Ask) -> None:
     asked = {**QUESTION, "prices": "list", "provider": "aws,lambda", "daily_load": "8h@0.5"}
     result = ask("compare_hardware", {**asked, "api_price": "0.6"})

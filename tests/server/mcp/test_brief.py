@@ -52,6 +52,14 @@ PLANS: dict[str, dict[str, Any]] = {
         "target_ttft_ms": 500,
         "target_tpot_ms": 50,
     },
+    "priced": {
+        "model": "Qwen/Qwen3-32B",
+        "gpu": "H100",
+        "concurrency": 16,
+        "prices": "list",
+        "daily_load": "9h@2,15h@0.2",
+        "api_price": "0.2/0.6",
+    },
     "encoder": {"model": "BAAI/bge-m3", "gpu": "L4", "concurrency": 32},
     "experts": {"model": "Qwen/Qwen3-30B-A3B", "gpu": "A100-80GB", "gpus": 8, "concurrency": 500},
     "shared card": {"model": "Qwen/Qwen3-8B", "gpu": "RTX 4090", "free_vram_gb": 19.5},
@@ -186,3 +194,13 @@ def test_tools_answer_without_words_of_the_command_line(ask: Ask, case: str) -> 
         assert not re.search(
             r"--(gpus?|concurrency|prompt-tokens|explain|report|limit)(?![\w-])", shown
         )
+
+
+def test_a_brief_plan_says_its_cost_in_sentences(ask: Ask) -> None:
+    brief: Any = ask("plan_deployment", PLANS["priced"]).structured_content
+    whole: Any = ask("plan_deployment", {**PLANS["priced"], "detail": "full"}).structured_content
+    assert brief["cost"]["sentences"] == whole["cost"]["sentences"]
+    assert len(brief["cost"]["sentences"]) == 3 and "days old)" in brief["cost"]["sentences"][0]
+    assert whole["cost"]["by_load"] and "by_load" not in brief["cost"]
+    plain: Any = ask("plan_deployment", PLANS["latency"]).structured_content
+    assert "cost" not in plain
