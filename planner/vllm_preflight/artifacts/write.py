@@ -53,6 +53,11 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) 
     return [folder / name for name in files]
 
 
+def is_script(text: str) -> bool:
+    """Whether a file of that text is run, and so executable."""
+    return text.startswith("#!")
+
+
 def _make_whole(folder: Path, files: Mapping[str, str]) -> None:
     """Make the folder with all files in one step."""
     target = folder.resolve()
@@ -89,7 +94,7 @@ def _fill(folder: Path, files: Mapping[str, str]) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        path.chmod(0o755 if text.startswith("#!") else 0o644)
+        path.chmod(0o755 if is_script(text) else 0o644)
 
 
 def _replace_all(folder: Path, files: Mapping[str, str], existing: list[str], work: Path) -> None:
