@@ -74,6 +74,9 @@ class OptionReport(Report):
     layout: str = Field(description="TP × PP × DP sizes above 1; EP: expert parallel.")
     checkpoint: str = Field(description="The model's id.")
     precision: str = Field(description="How its weights are stored or made.")
+    quantization: str | None = Field(
+        default=None, description="The argument that makes them so, where one is needed."
+    )
     requests_at_once: int = Field(description="Requests of the workload's length at once.")
     max_model_len: int = Field(description="Longest request it takes, one at a time.")
     output_tokens_per_s: float | None = Field(
@@ -125,6 +128,7 @@ class CompareReport(Report):
     serve_command: str | None = Field(
         default=None, description="It as vllm serve, the same that plan_deployment gives."
     )
+    currency: str | None = Field(default=None, description="Of every cost, where prices are given.")
     costs: list[str] = Field(
         default_factory=list[str], description="What the best option costs, in sentences."
     )

@@ -42,6 +42,7 @@ def compare_report(
         serve_command=None
         if best is None
         else serve_lines(best.request, best.checkpoint.model, best.choice)[0],
+        currency=None if costing.prices is None else costing.prices.currency,
         costs=[] if cost is None else cost.sentences,
         options=[_option(row, costing) for row in rows[:limit]],
         excluded=[
@@ -92,6 +93,7 @@ def _option(row: Row, costing: Costing, *, by_load: bool = False) -> OptionRepor
         layout=choice.layout.text,
         checkpoint=row.checkpoint.model.id,
         precision=row.checkpoint.label,
+        quantization=None if row.checkpoint.quantization == "auto" else row.checkpoint.quantization,
         requests_at_once=choice.held,
         max_model_len=choice.startup.launch.max_model_len,
         output_tokens_per_s=None if tokens_per_s is None else round(tokens_per_s, 1),

@@ -258,6 +258,15 @@ def brief_model(request: object, report: InspectReport) -> Answer:
     )
 
 
+_DRAWN_OF_COST = (
+    "currency",
+    "per_million_tokens",
+    "by_load",
+    "per_million_tokens_at_load",
+    "break_even_requests_per_s",
+)
+
+
 def page_figures(report: PlanResponse | VariedResponse) -> Answer:
     """What the page draws beside a brief answer; no model has to read it."""
     drawn: Answer = {}
@@ -267,6 +276,8 @@ def page_figures(report: PlanResponse | VariedResponse) -> Answer:
     if isinstance(report, PlanResponse) and report.performance is not None:
         names = ("running", "interval", "output_tokens_per_s_per_request")
         drawn["performance"] = _pick(report.performance, names)
+    if isinstance(report, PlanResponse) and report.cost is not None:
+        drawn["cost"] = _pick(report.cost, _DRAWN_OF_COST)
     return drawn
 
 
