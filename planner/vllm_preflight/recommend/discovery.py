@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vllm_preflight.base.cancellation import check_stop
@@ -71,6 +72,13 @@ def discover(
             progress(f"{judged} models judged")
     ordered = sorted(by_name.values(), key=lambda item: (-item.params, item.model.id))
     return Discovery(tuple(ordered), judged)
+
+
+def read_candidate(identifier: str) -> None:
+    """Read a model of the catalogue ahead of the search, which keeps what it has read."""
+    # One the engine does not understand is no candidate.
+    with suppress(PreflightError):
+        _params(identifier)
 
 
 def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:

@@ -26,12 +26,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from vllm_preflight.artifacts.archive import zipped
+from vllm_preflight.artifacts.request import ALL_KINDS
 from vllm_preflight_server.mcp.catalogue import gpu_index, model_index
 from vllm_preflight_server.mcp.tool import PlannerTool
 from vllm_preflight_server.pages.page import live_html
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES
 from vllm_preflight_server.web.openapi import Document, openapi, readable
 from vllm_preflight_server.web.problems import PREFIX, problem
+from vllm_preflight_server.web.wanted import CLIENT_LEFT, while_wanted
+from vllm_preflight_server.web.warm import WarmUp
 
 _FULL = "full"
 LIVE_PATH = "/"
@@ -53,6 +57,8 @@ QUESTIONS: Mapping[str, str] = {
     "overhead": "compute_overhead",
     "detect": "detect_gpus",
 }
+# The question whose files also come as one archive: of all kinds, unless it says which.
+FILES, ARCHIVE = "generate", "generate.zip"
 CATALOGUES: Mapping[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "models": ("The models of the catalogue", model_index),
     "gpus": ("The GPUs of the catalogue", gpu_index),
@@ -78,12 +84,17 @@ def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -
     document = openapi(
         {path: tool.spec for path, tool in questions.items()},
         {name: summary for name, (summary, _) in CATALOGUES.items()},
+        {ARCHIVE: FILES} if FILES in questions else {},
     )
     guard = TransportSecurityMiddleware(security)
+    warm_up = WarmUp(tools)
+    handlers = {path: _asked(tool, _json, warm_up) for path, tool in questions.items()}
+    if FILES in questions:
+        handlers[ARCHIVE] = _asked(questions[FILES], _archive, warm_up, kinds=ALL_KINDS)
     routes = [
         *(
-            Route(f"{PREFIX}/{path}", _guarded(_asked(tool), guard), methods=["POST"])
-            for path, tool in questions.items()
+            Route(f"{PREFIX}/{path}", _guarded(handler, guard), methods=["POST"])
+            for path, handler in handlers.items()
         ),
         *(
             Route(f"{PREFIX}/{name}", _guarded(_kept(content), guard), methods=["GET"])
@@ -91,7 +102,7 @@ def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -
         ),
         Route(f"{PREFIX}/openapi.json", _guarded(_kept(lambda: document), guard), methods=["GET"]),
         Route(f"{PREFIX}/", _guarded(_page(document), guard), methods=["GET"]),
-        Route(LIVE_PATH, _guarded(_live(), guard), methods=["GET"]),
+        Route(LIVE_PATH, _guarded(_live(warm_up), guard), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     return RequestBodyLimitMiddleware(app, MOST_BODY_BYTES)
@@ -112,8 +123,13 @@ def _guarded(handler: Handler, guard: TransportSecurityMiddleware) -> Handler:
     return checked
 
 
-def _asked(tool: PlannerTool) -> Handler:
-    """The answer of a tool to the request's body."""
+def _asked(
+    tool: PlannerTool,
+    written: Callable[[dict[str, Any]], Response],
+    warm_up: WarmUp,
+    **usual: object,
+) -> Handler:
+    """The answer of a tool to the request's body, which goes before the `usual` arguments."""
 
     async def silent(message: str) -> None:
         del message
@@ -127,20 +143,35 @@ def _asked(tool: PlannerTool) -> Handler:
         except (ValueError, RecursionError):
             return problem(400, "invalid_request", "The body is no JSON.")
         except ClientDisconnect:
-            return Response(status_code=499)
+            return Response(status_code=CLIENT_LEFT)
         if not isinstance(given, dict):
             return problem(400, "invalid_request", "The body must be a JSON object of arguments.")
-        given = cast(dict[str, Any], given)
+        given = {**usual, **cast(dict[str, Any], given)}
         if given.get("detail") not in (None, _FULL):
             return problem(400, "invalid_request", "Answers here are full: leave detail out.")
-        try:
-            answered = await tool.answer(tool.read(in_full(given, tool)), silent, whole=True)
-        except Exception as error:
-            found = tool.problem(error)
-            return problem(_STATUS.get(found.code, 500), found.code, found.detail)
-        return JSONResponse(answered.structured)
+
+        async def work() -> Response:
+            try:
+                answered = await tool.answer(tool.read(in_full(given, tool)), silent, whole=True)
+            except Exception as error:
+                found = tool.problem(error)
+                return problem(_STATUS.get(found.code, 500), found.code, found.detail)
+            return written(answered.structured)
+
+        with warm_up.waiting():
+            return await while_wanted(request, work)
 
     return answer
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    return JSONResponse(answer)
+
+
+def _archive(answer: dict[str, Any]) -> Response:
+    """The answer's files as one ZIP."""
+    named = {"Content-Disposition": 'attachment; filename="vllm-preflight.zip"'}
+    return Response(zipped(answer["files"]), media_type="application/zip", headers=named)
 
 
 def in_full(given: dict[str, Any], tool: PlannerTool) -> dict[str, Any]:
@@ -183,7 +214,7 @@ def _page(document: Document) -> Handler:
     return answer
 
 
-def _live() -> Handler:
+def _live(warm_up: WarmUp) -> Handler:
     """The live page; it runs its own script and asks nobody but this server."""
     made: list[tuple[str, str]] = []
 
@@ -195,6 +226,7 @@ def _live() -> Handler:
             digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
             made.append((page, _LIVE_POLICY.format(digest)))
         page, policy = made[0]
+        warm_up.begin()
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return answer

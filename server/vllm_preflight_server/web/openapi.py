@@ -43,8 +43,15 @@ _PROBLEMS: Mapping[str, str] = {
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def openapi(questions: Mapping[str, ToolSpec[Any]], catalogues: Mapping[str, str]) -> Document:
-    """The OpenAPI 3.1 document of `questions` (name in the path → tool) and catalogues."""
+def openapi(
+    questions: Mapping[str, ToolSpec[Any]],
+    catalogues: Mapping[str, str],
+    archives: Mapping[str, str],
+) -> Document:
+    """The OpenAPI 3.1 document of `questions` (name in the path → tool) and catalogues.
+
+    `archives` are names in the path, each with the question whose files it answers with.
+    """
     used = [(spec.request, "validation") for spec in questions.values()]
     used += [(spec.report, "serialization") for spec in questions.values()]
     names, definitions = models_json_schema(
@@ -55,7 +62,11 @@ def openapi(questions: Mapping[str, ToolSpec[Any]], catalogues: Mapping[str, str
     for name, spec in questions.items():
         asked = names[(spec.request, "validation")]
         told = names[(spec.report, "serialization")]
-        paths[f"/api/{name}"] = {"post": _question(name, spec, asked, told)}
+        paths[f"/api/{name}"] = {"post": _question(name, spec, asked, _told(told))}
+    for name, question in archives.items():
+        spec = questions[question]
+        asked = names[(spec.request, "validation")]
+        paths[f"/api/{name}"] = {"post": _question(name, spec, asked, _FILES)}
     for name, summary in catalogues.items():
         paths[f"/api/{name}"] = {"get": _catalogue(name, summary)}
     return {
@@ -75,17 +86,27 @@ def openapi(questions: Mapping[str, ToolSpec[Any]], catalogues: Mapping[str, str
     }
 
 
-def _question(name: str, spec: ToolSpec[Any], asked: Any, told: Any) -> Document:
+_FILES: Document = {
+    "description": "The files as one archive; of all kinds, unless kinds says which.",
+    "content": {"application/zip": {}},
+}
+
+
+def _told(schema: Any) -> Document:
     return {
-        "operationId": name.replace("-", "_"),
+        "description": "The answer; optional fields are left out, never null.",
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _question(name: str, spec: ToolSpec[Any], asked: Any, told: Document) -> Document:
+    return {
+        "operationId": name.replace("-", "_").replace(".", "_"),
         "summary": spec.title,
         "description": spec.description,
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {
-            "200": {
-                "description": "The answer; optional fields are left out, never null.",
-                "content": {"application/json": {"schema": told}},
-            },
+            "200": told,
             **_problems(tuple(_PROBLEMS)),
         },
     }

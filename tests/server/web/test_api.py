@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 from tests.server.conftest import Ask
 
+from vllm_preflight.artifacts.request import ALL_KINDS
 from vllm_preflight.base.text import is_clean
 from vllm_preflight_server.mcp.app import make_tools
 from vllm_preflight_server.web.api import QUESTIONS, api_app, in_full
+from vllm_preflight_server.web.wanted import CLIENT_LEFT, while_wanted
 from vllm_preflight_server.web.worker import transport_security
 
 MADE = make_tools()
@@ -64,6 +71,41 @@ def test_answers_are_the_tools(
     whole = {**schema, "components": document["components"]}
     validator: Any = jsonschema.Draft202012Validator(whole)
     validator.validate(answered.json())
+
+
+def test_files_come_as_one_archive(client: TestClient, document: dict[str, Any]) -> None:
+    answered = client.post("/api/generate.zip", json=PLAN)
+    assert answered.status_code == 200
+    responses = document["paths"]["/api/generate.zip"]["post"]["responses"]
+    assert list(responses["200"]["content"]) == [answered.headers["content-type"]]
+    told = client.post("/api/generate", json={**PLAN, "kinds": list(ALL_KINDS)}).json()["files"]
+    with zipfile.ZipFile(io.BytesIO(answered.content)) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == told
+    assert {"serve.sh", "README.md", "kubernetes.yaml"} <= told.keys()
+    few = client.post("/api/generate.zip", json={**PLAN, "kinds": "serve"})
+    with zipfile.ZipFile(io.BytesIO(few.content)) as archive:
+        assert archive.namelist() == ["serve.sh"]
+    refused = client.post("/api/generate.zip", json={**PLAN, "gpu": "RTX 4090", "gpus": 1})
+    assert refused.status_code == 409 and refused.json()["code"] == "plan_refused"
+
+
+def test_who_leaves_takes_the_question_along() -> None:
+    stopped: list[str] = []
+
+    async def work() -> Response:
+        try:
+            await anyio.sleep_forever()
+            return Response()
+        finally:
+            stopped.append("work")
+
+    async def left() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def asked() -> Response:
+        return await while_wanted(Request({"type": "http"}, left), work)
+
+    assert anyio.run(asked).status_code == CLIENT_LEFT and stopped == ["work"]
 
 
 @pytest.mark.parametrize(
