@@ -2,6 +2,9 @@
 
 import { axisBottom, axisLeft } from "d3-axis";
 
+// Values keep off the ends of a logarithmic axis by this ratio.
+const BESIDE = 1.05;
+
 /** Lines across the plot at the ticks of the upright axis. */
 export function drawGrid(svg, y, ticks, [left, right]) {
   svg
@@ -41,4 +44,22 @@ export function drawAxes(svg, across, up) {
     .attr("transform", `translate(13,${(top + bottom) / 2}) rotate(-90)`)
     .attr("text-anchor", "middle")
     .text(`${up.title} →`);
+}
+
+/** 1, 2 and 5 times powers of ten, from the last before the values to the first after them. */
+export function steps(values) {
+  const low = Math.min(...values) / BESIDE;
+  const high = Math.max(...values) * BESIDE;
+  const found = [];
+  for (let power = Math.floor(Math.log10(low)); (found.at(-1) ?? 0) < high; power += 1) {
+    for (const times of [1, 2, 5]) found.push(Number(`${times}e${power}`));
+  }
+  const first = found.findLastIndex((value) => value <= low);
+  return found.slice(first, found.findIndex((value) => value >= high) + 1);
+}
+
+/** Evenly thinned to at most `most`. */
+export function thinned(values, most) {
+  const step = Math.ceil(values.length / most);
+  return values.filter((_, at) => at % step === 0);
 }

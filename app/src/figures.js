@@ -116,6 +116,50 @@ export function texts(answer) {
   return { figures, flight: estimate.concurrency, tokens: estimate.prompt_tokens };
 }
 
+/**
+ * What the GPUs cost: sentences, and the cost of a million generated tokens over the requests
+ * that arrive a second, with the places worth naming, `of` which GPUs where there are several;
+ * null without prices. A plan says it in `cost`, a comparison of its best option.
+ */
+export function cost(answer) {
+  const told = answer.cost ?? ofBest(answer);
+  if (!told?.sentences?.length) return null;
+  const points = (told.by_load ?? []).map((at) => ({
+    rate: at.requests_per_s,
+    price: at.cost_per_million_tokens,
+  }));
+  // Machines cost the same whatever arrives: price times rate is one number along the curve.
+  const product = points.length ? points[0].rate * points[0].price : 0;
+  const place = (kind, price) => price && product && { kind, price, rate: product / price };
+  const even = told.break_even_requests_per_s;
+  return {
+    currency: told.currency ?? null,
+    of: told.of ?? null,
+    sentences: told.sentences,
+    points,
+    marks: [
+      place("asked", told.per_million_tokens),
+      place("load", told.per_million_tokens_at_load),
+    ].filter(Boolean),
+    api: even && product ? { rate: even, price: product / even } : null,
+  };
+}
+
+/** The best option's cost by the names that a plan gives them. */
+function ofBest({ best, costs, currency }) {
+  return (
+    best && {
+      of: `${best.gpus} × ${best.gpu}`,
+      currency,
+      sentences: costs ?? [],
+      by_load: best.cost_by_load,
+      per_million_tokens: best.cost_per_million_tokens,
+      per_million_tokens_at_load: best.cost_per_million_tokens_at_load,
+      break_even_requests_per_s: best.break_even_requests_per_s,
+    }
+  );
+}
+
 function total(parts) {
   return parts.reduce((sum, { gib }) => sum + gib, 0);
 }

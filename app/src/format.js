@@ -13,6 +13,15 @@ export const percent = (value) => `${(value * 100).toFixed(1)} %`;
 export const count = (value) => whole.format(value);
 // Estimates come with the digits they deserve.
 export const estimate = (value) => short.format(value);
+const significant = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
+export const rate = (value) => significant.format(value);
+
+/** An amount as people say it; small ones with the digits that tell them apart. */
+export function money(value) {
+  if (value >= 100) return count(value);
+  return value >= 0.1 ? hundredths.format(value) : rate(value);
+}
+
 export const requests = (value) => (value >= 10 ? count(Math.floor(value)) : String(value));
 
 /** Tokens as vLLM's users write them: 4096 is 4k. */

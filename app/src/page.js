@@ -3,11 +3,13 @@
 
 import { answerSections, colours } from "./answer.js";
 import { connect } from "./bridge.js";
+import { fitControls } from "./controls.js";
 import { element } from "./element.js";
+import { fitAll } from "./parts.js";
 
 const body = document.getElementById("answer");
 const status = document.getElementById("status");
-let redraw = () => {};
+let drawings = [];
 // The arguments of the call that is shown, and how to make another; null without a host.
 let asked = null;
 let host = null;
@@ -15,9 +17,10 @@ let host = null;
 function show(answer) {
   const sections = answerSections(answer, { asked, again: host && again });
   status.hidden = true;
+  if (host) fitControls(document.getElementById("controls"), answer, asked, again);
   body.replaceChildren(...sections.parts);
-  redraw = sections.redraw;
-  redraw();
+  drawings = sections.drawings;
+  fitAll(drawings);
 }
 
 function tell(text) {
@@ -73,7 +76,7 @@ let width = window.innerWidth;
 window.addEventListener("resize", () => {
   if (window.innerWidth !== width) {
     width = window.innerWidth;
-    redraw();
+    fitAll(drawings);
   }
 });
 const embedded = document.getElementById("data").textContent.trim();

@@ -1,19 +1,31 @@
-// The question that the form holds: its fields, the form's values, and the link that holds it.
+// The question that a form holds: its values, the link that holds it, and who answers it.
 
-// Fields of the form by their names in the API; numbers are sent as numbers.
-const NUMBERS = new Set([
-  "gpus", "concurrency", "request_rate", "prompt_tokens", "gen_tokens", "max_model_len",
-  "target_ttft_ms", "target_tpot_ms", "gpu_memory_utilization",
-]);
+import { isField, isNumber } from "./fields.js";
+
+// What only says something beside prices, and beside the built-in ones.
+const PRICED = ["provider", "daily_load", "api_price"];
+const OF_LIST = ["provider"];
+const [LIST, OWN] = ["list", "own"];
 
 /** What the form says, empty fields left out. */
 export function read(form) {
   const question = {};
   for (const [name, text] of new FormData(form)) {
     const value = text.trim();
-    if (value) question[name] = NUMBERS.has(name) ? number(value) : value;
+    if (value) question[name] = isNumber(name) ? number(value) : value;
   }
-  return question;
+  return withPrices(question);
+}
+
+/** The question with the user's own prices in place of the word for them. */
+function withPrices({ own_prices: own, ...question }) {
+  if (question.prices === OWN) question.prices = own;
+  if (!question.prices) return without(question, ["prices", ...PRICED]);
+  return question.prices === LIST ? question : without(question, OF_LIST);
+}
+
+function without(question, names) {
+  return Object.fromEntries(Object.entries(question).filter(([name]) => !names.includes(name)));
 }
 
 /** A number as people write it: 32k, 4,096, 0.5; text that is none is left to the server. */
@@ -27,8 +39,10 @@ function number(text) {
 
 /** Put a question into the form; fields it does not name become empty. */
 export function write(form, question) {
+  const own = question.prices && question.prices !== LIST;
+  const values = own ? { ...question, prices: OWN, own_prices: question.prices } : question;
   for (const field of form.elements) {
-    if (field.name) field.value = question[field.name] ?? "";
+    if (field.name) field.value = values[field.name] ?? "";
   }
 }
 
@@ -37,14 +51,57 @@ export function toLink(question) {
   return `#${new URLSearchParams(question)}`;
 }
 
-/** The question of an address; null without one. */
+/** The question of an address, empty where it holds none; null where its # means another thing. */
 export function fromLink(hash) {
-  const question = Object.fromEntries(new URLSearchParams(hash.replace(/^#/, "")));
-  return Object.keys(question).length ? question : null;
+  const text = hash.replace(/^#/, "");
+  const found = [...new URLSearchParams(text)].filter(([name]) => isField(name));
+  return found.length || !text ? Object.fromEntries(found) : null;
 }
 
 /** A question with a remedy's changes; null takes a field away. */
 export function changed(question, changes) {
   const entries = Object.entries({ ...question, ...changes });
-  return Object.fromEntries(entries.filter(([, value]) => value !== null));
+  return Object.fromEntries(entries.filter(([, value]) => value !== null && value !== ""));
+}
+
+// Rows of a table that a page has room for.
+const ROWS = 40;
+const WORKLOAD = ["concurrency", "prompt_tokens", "gen_tokens", "max_model_len", "vllm_version"];
+const TAKEN = {
+  compare: [
+    "model", "gpu", "gpus", ...WORKLOAD, "quantization", "kv_cache_dtype", "target_latency_ms",
+    "optimise", "prices", ...PRICED,
+  ],
+  "find-models": [
+    "gpu", "gpus", ...WORKLOAD, "request_rate", "interconnect", "nodes", "target_ttft_ms",
+    "target_tpot_ms", "target_latency_ms", "target_percentile", "family", "task", "max_params_b",
+  ],
+};
+// What tables are asked with, and a plan is not.
+const OF_TABLES = ["optimise", "family", "task", "max_params_b"];
+
+/** Which question it is: plan, compare (the GPU is open), find-models (the model is); or none. */
+export function kindOf({ model, gpu }) {
+  if (model && gpu && !gpu.includes(",")) return "plan";
+  if (model) return "compare";
+  return gpu ? "find-models" : null;
+}
+
+/**
+ * The question as the server takes it: path, body, and the names of what it leaves out; null
+ * when there is none.
+ */
+export function request(question) {
+  const kind = kindOf(question);
+  if (kind === null) return null;
+  if (kind === "plan") return { path: kind, body: without(question, OF_TABLES), left: [] };
+  const left = Object.keys(question).filter((name) => !TAKEN[kind].includes(name));
+  const { gpu, gpus, ...body } = without(question, left);
+  const named = kind === "compare" ? { gpus: gpu, max_gpus: gpus } : { gpu, gpus };
+  return { path: kind, body: { ...body, ...named, limit: ROWS }, left: left.filter(isMissed) };
+}
+
+/** Whether leaving it out changes the answer; the other table's own choices do not. */
+function isMissed(name) {
+  return !OF_TABLES.includes(name);
 }

@@ -2,15 +2,13 @@
 
 import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
-import { drawAxes, drawGrid } from "./axes.js";
+import { drawAxes, drawGrid, steps, thinned } from "./axes.js";
 import { estimate } from "./format.js";
 
 const HEIGHT = 270;
 const SPACE = { top: 24, right: 26, bottom: 46, left: 58 };
 // A label needs this much, or it is left out.
 const ROOM = { across: 34, up: 18 };
-// Values keep off the ends of an axis by this ratio.
-const BESIDE = 1.05;
 
 const seconds = (at) => at.latency_ms / 1000;
 const flow = (at) => `${estimate(at.output_tokens_per_s)} tokens/s, ${estimate(seconds(at))} s`;
@@ -127,22 +125,4 @@ function apart(points, along, up) {
     if (!kept.some(near)) kept.push(at);
   }
   return kept;
-}
-
-/** 1, 2 and 5 times powers of ten, from the last before the values to the first after them. */
-function steps(values) {
-  const low = Math.min(...values) / BESIDE;
-  const high = Math.max(...values) * BESIDE;
-  const found = [];
-  for (let power = Math.floor(Math.log10(low)); (found.at(-1) ?? 0) < high; power += 1) {
-    for (const times of [1, 2, 5]) found.push(Number(`${times}e${power}`));
-  }
-  const first = found.findLastIndex((value) => value <= low);
-  return found.slice(first, found.findIndex((value) => value >= high) + 1);
-}
-
-/** Evenly thinned to at most `most`. */
-function thinned(values, most) {
-  const step = Math.ceil(values.length / most);
-  return values.filter((_, at) => at % step === 0);
 }

@@ -2,103 +2,150 @@
 
 import { commandBlock } from "./copy.js";
 import { element } from "./element.js";
-import { count, estimate, gib } from "./format.js";
+import { cost } from "./figures.js";
+import { count, estimate, gib, money } from "./format.js";
+import { behind, lines, wideTable } from "./parts.js";
+import { costSection } from "./sections.js";
 import { isGood } from "./verdict.js";
 
-function table(caption, heads, rows) {
-  const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
-  const made = element(
-    "table",
-    {},
-    element("caption", { class: "unseen" }, caption),
-    element("thead", {}, head),
-    element("tbody", {}, ...rows),
-  );
-  // Wide tables scroll by themselves, by keyboard too.
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
-}
-
-function row(first, cells) {
-  return element(
-    "tr",
-    {},
-    element("th", { scope: "row" }, first),
-    ...cells.map((cell) => element("td", {}, cell ?? "")),
-  );
-}
-
 function choice(text, take) {
-  const button = element("button", { type: "button" }, text);
+  const button = element("button", { type: "button", class: "choice" }, text);
   button.addEventListener("click", take);
   return button;
 }
 
-const CARD_HEADS = ["GPUs", "Precision", "Requests at once", "Tokens/s"];
+// Columns of the cards: what the head says, the field, how it is written. A column that no
+// option fills is left out.
+const CARD_COLUMNS = [
+  ["Precision", "precision", String],
+  ["Requests at once", "requests_at_once", count],
+  ["Longest request", "max_model_len", count],
+  ["Tokens/s", "output_tokens_per_s", count],
+  ["Seconds per request", "latency_ms", (value) => estimate(Number((value / 1000).toPrecision(3)))],
+  ["Cost per hour", "cost_per_hour", money],
+  ["Per million tokens", "cost_per_million_tokens", money],
+  ["… at the daily load", "cost_per_million_tokens_at_load", money],
+  ["Cost per month", "cost_per_month", money],
+];
 
-/** Which cards carry the workload; `take(changes)` plans with one. */
+/** Which cards carry the workload; `take(changes)` plans with one. The sections, and drawings. */
 export function cards(answer, take) {
-  const priced = answer.options.some((at) => at.cost_per_hour !== undefined);
-  const rows = answer.options.map((at) =>
-    row(choice(`${at.gpus} × ${at.gpu}`, () => take({ gpu: at.gpu, gpus: at.gpus })), [
-      at.precision,
-      count(at.requests_at_once ?? at.max_concurrency ?? 0),
-      at.output_tokens_per_s === undefined ? "" : estimate(at.output_tokens_per_s),
-      ...(priced ? [at.cost_per_hour === undefined ? "" : estimate(at.cost_per_hour)] : []),
-    ]),
-  );
-  const lost = answer.excluded.map((at) => element("li", {}, `${at.gpu}: ${at.reason}`));
-  return element(
-    "section",
-    {},
-    element("h1", {}, `Which GPU for ${answer.model}?`),
-    element("p", {}, answer.verdict.sentence),
-    rows.length
-      ? table("Cards", [...CARD_HEADS, ...(priced ? ["Cost per hour"] : [])], rows)
-      : null,
-    answer.serve_command ? commandBlock(answer.serve_command) : null,
-    lost.length
-      ? element("details", {}, element("summary", {}, "Why the others do not do"), element("ul", {}, ...lost))
-      : null,
-  );
+  const { options, excluded } = answer;
+  const columns = CARD_COLUMNS.filter(([, field]) => options.some((at) => at[field] !== undefined));
+  const rows = options.map((at) => [
+    choice(`${at.gpus} × ${at.gpu}`, () => take(planned(at))),
+    ...columns.map(([, field, written]) => (at[field] === undefined ? "" : written(at[field]))),
+  ]);
+  const drawings = [];
+  const money = answer.currency ? `, ${answer.currency}` : "";
+  const priced = (head, field) => (field.startsWith("cost") ? `${head}${money}` : head);
+  const heads = ["GPUs", ...columns.map(([head, field]) => priced(head, field))];
+  const lost = excluded.map((at) => `${at.gpu}: ${at.reason}`);
+  const quotes = options.filter((at) => at.price).map((at) => `${at.gpus} × ${at.gpu}: ${at.price}`);
+  const notes = [...(answer.has_more ?? []), ...(answer.warnings ?? [])];
+  const parts = [
+    element(
+      "section",
+      {},
+      element("h1", {}, `Which GPU for ${answer.model}?`),
+      element("p", {}, `${answer.verdict.sentence.replace(/\.$/, "")}.`),
+      rows.length ? wideTable("Cards", heads, rows) : null,
+    ),
+    costSection(cost(answer), drawings),
+    answer.serve_command && command(answer.serve_command),
+    notes.length && element("section", {}, element("h2", {}, "Look out for"), list(notes)),
+    quotes.length && behind("Whose prices", list(quotes)),
+    lost.length && behind("Why the others do not do", list(lost)),
+  ];
+  return { parts: parts.filter(Boolean), drawings };
 }
+
+/** The option as a plan is asked for it; a precision that was said stays. */
+function planned({ checkpoint: model, gpu, gpus, quantization }) {
+  return { model, gpu, gpus, ...(quantization ? { quantization } : {}) };
+}
+
+function command(text) {
+  return element("section", {}, element("h2", {}, "Command of the first"), commandBlock(text));
+}
+
+function list(sentences) {
+  return element("ul", {}, ...lines(sentences));
+}
+
+const MODEL_HEADS = ["Model", "Weights", "Requests at once", "Longest request", "Tokens/s"];
 
 /** Which models run on the card; `take(changes)` plans one. */
 export function models(answer, take) {
-  const rows = answer.models.map((at) =>
-    row(choice(at.model, () => take({ model: at.model })), [
-      at.weights,
-      count(at.requests_at_once),
-      count(at.max_model_len),
-      at.output_tokens_per_s === undefined ? "" : estimate(at.output_tokens_per_s),
-    ]),
-  );
-  return element(
-    "section",
-    {},
-    element("h1", {}, `What runs on ${answer.gpus} × ${answer.gpu}?`),
-    element("p", {}, `${count(answer.carried)} of ${count(answer.judged)} models hold ${answer.requests}.`),
-    table("Models", ["Model", "Weights", "Requests at once", "Longest request", "Tokens/s"], rows),
-  );
+  const rows = answer.models.map((at) => [
+    choice(at.model, () => take({ model: at.model })),
+    at.weights,
+    count(at.requests_at_once),
+    count(at.max_model_len),
+    at.output_tokens_per_s === undefined ? "" : count(at.output_tokens_per_s),
+  ]);
+  const warnings = answer.warnings ?? [];
+  const judged = `${count(answer.carried)} of ${count(answer.judged)} models carry it: ${answer.requests}`;
+  const shown = rows.length < answer.carried ? `; the largest ${rows.length} are here` : "";
+  return {
+    parts: [
+      element(
+        "section",
+        {},
+        element("h1", {}, `What runs on ${answer.gpus} × ${answer.gpu}?`),
+        element("p", {}, `${judged}${shown}.`),
+        rows.length ? wideTable("Models", MODEL_HEADS, rows) : null,
+        warnings.length ? list(warnings) : null,
+      ),
+    ],
+    drawings: [],
+  };
 }
 
 const COMPARED = [
   ["GPUs", (a) => `${a.hardware.gpus} × ${a.hardware.gpu}`],
   ["Verdict", (a) => `${isGood(a.verdict) ? "✓" : "✕"} ${a.verdict.sentence}`],
-  ["KV cache per GPU", (a) => a.startup?.available_kv_cache_gib && gib(a.startup.available_kv_cache_gib)],
-  ["KV tokens", (a) => a.startup?.kv_cache_tokens && count(a.startup.kv_cache_tokens)],
-  ["Longest request", (a) => a.startup?.max_model_len && count(a.startup.max_model_len)],
-  ["First token, ms", (a) => a.performance?.ttft_ms && estimate(a.performance.ttft_ms)],
-  ["Later tokens, ms", (a) => a.performance?.tpot_ms && estimate(a.performance.tpot_ms)],
-  ["Tokens/s of all", (a) => a.performance?.output_tokens_per_s && estimate(a.performance.output_tokens_per_s)],
+  ["vLLM", (a) => a.startup?.vllm_version],
+  ["KV cache per GPU", (a) => a.startup?.available_kv_cache_gib, gib],
+  ["KV tokens", (a) => a.startup?.kv_cache_tokens, count],
+  ["Longest request", (a) => a.startup?.max_model_len, count],
+  ["First token, ms", (a) => a.performance?.ttft_ms, estimate],
+  ["Later tokens, ms", (a) => a.performance?.tpot_ms, estimate],
+  ["Tokens/s of all", (a) => a.performance?.output_tokens_per_s, estimate],
+  ["Cost per hour", (a) => a.cost?.per_hour, money],
+  ["Cost per million tokens", (a) => a.cost?.per_million_tokens, money],
+  ["Cost per month", (a) => a.cost?.per_month, money],
 ];
 
 /** Two plans side by side: the one that was kept and the one that is shown. */
-export function sideBySide(kept, shown) {
-  const rows = COMPARED.map(([name, value]) => row(name, [value(kept), value(shown)]));
+export function sideBySide(kept, shown, forget) {
+  const cell = (value, written = String) => (value === undefined ? "–" : written(value));
+  const rows = COMPARED.map(([name, of, written]) => [name, of(kept), of(shown), written])
+    .filter(([, one, other]) => one !== undefined || other !== undefined)
+    .map(([name, one, other, written]) => [
+      name,
+      cell(one, written),
+      cell(other, written),
+      movedBy(one, other),
+    ]);
+  const heads = ["Figure", `A: ${named(kept)}`, `B: ${named(shown)}`, "Change"];
+  const button = element("button", { type: "button" }, "Forget A");
+  button.addEventListener("click", forget);
   return element(
     "section",
     { id: "compared" },
-    element("h2", {}, "A and B"),
-    table("Two plans", ["Figure", `A: ${kept.model?.model ?? ""}`, `B: ${shown.model?.model ?? ""}`], rows),
+    element("h2", {}, "A and B ", button),
+    wideTable("Two plans", heads, rows),
   );
+}
+
+/** By how much the second of two figures differs; empty where it does not, or cannot be said. */
+function movedBy(one, other) {
+  if (typeof one !== "number" || typeof other !== "number" || !one || one === other) return "";
+  const share = (other / one - 1) * 100;
+  return `${share > 0 ? "+" : "−"}${estimate(Number(Math.abs(share).toPrecision(2)))} %`;
+}
+
+function named({ model, hardware }) {
+  return `${model?.model ?? ""} on ${hardware.gpus} × ${hardware.gpu}`;
 }

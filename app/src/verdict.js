@@ -49,6 +49,7 @@ export function verdict(answer, input) {
         { class: good ? "verdict good" : "verdict bad" },
         `${good ? "✓" : "✕"} ${word(told)}`,
       ),
+      element("span", { class: "unseen" }, ":"),
       ` ${told.sentence.replace(/\.$/, "")}.`,
     ),
     chance(told.start_probability),

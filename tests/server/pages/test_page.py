@@ -234,6 +234,93 @@ def test_a_remedy_is_one_click_where_the_host_takes_calls(
     assert called == ([wanted] if takes_calls else [])
 
 
+CHANGE = (
+    "<script>setTimeout(() => {{"
+    " const field = document.querySelector('.controls [name={name}]');"
+    " if (!field) return;"
+    " field.value = '{value}';"
+    " field.dispatchEvent(new Event('change', {{ bubbles: true }}));"
+    "}}, {wait});</script>"
+)
+WRONG_THEN_RIGHT = (("H1000", 100), ("H200", 200))
+
+
+@in_browser
+@with_node
+@pytest.mark.parametrize(
+    ("tool", "question", "name", "value", "changes"),
+    [
+        ("plan_deployment", PLANS[0], "concurrency", "1k", {"concurrency": 1000}),
+        ("plan_deployment", {**PLANS[0], "gpus": 2}, "gpus", "", {"gpus": None}),
+        ("predict_startup", STARTS[0], "kv_cache_dtype", "fp8", {"kv_cache_dtype": "fp8"}),
+    ],
+)
+@pytest.mark.parametrize("takes_calls", [True, False])
+def test_a_changed_control_calls_the_tool_again(
+    ask: Ask,
+    host: Path,
+    tool: str,
+    question: dict[str, Any],
+    name: str,
+    value: str,
+    changes: dict[str, Any],
+    takes_calls: bool,
+) -> None:
+    result = ask(tool, question).model_dump(mode="json", by_alias=True, exclude_none=True)
+    change = CHANGE.format(name=name, value=value, wait=150)
+    scenario = {
+        "page": page_html().replace("</body>", f"{change}</body>"),
+        "theme": "light",
+        "input": question,
+        "result": result,
+        **({"answer": result} if takes_calls else {}),
+    }
+    events = play(host, scenario, ["--window-size=760,1400", "--dump-dom"])
+    asked = {key: item for key, item in {**question, **changes}.items() if item is not None}
+    called = [event for event in events if event["event"] == "called"]
+    wanted = {"event": "called", "name": tool, "arguments": asked}
+    assert called == ([wanted] if takes_calls else [])
+
+
+@in_browser
+@with_node
+def test_the_controls_stay_where_a_change_is_refused(ask: Ask, host: Path) -> None:
+    result = ask(*QUESTIONS[0]).model_dump(mode="json", by_alias=True, exclude_none=True)
+    refusal = {"isError": True, "content": [{"type": "text", "text": "No GPU called H1000."}]}
+    twice = (CHANGE.format(name="gpu", value=value, wait=wait) for value, wait in WRONG_THEN_RIGHT)
+    scenario = {
+        "page": page_html().replace("</body>", "".join(twice) + "</body>"),
+        "theme": "light",
+        "input": QUESTIONS[0][1],
+        "result": result,
+        "answer": refusal,
+    }
+    events = play(host, scenario, ["--window-size=760,1400", "--dump-dom"])
+    called = [event["arguments"]["gpu"] for event in events if event["event"] == "called"]
+    assert called == [value for value, _ in WRONG_THEN_RIGHT]
+
+
+@in_browser
+def test_a_report_draws_what_the_gpus_cost(ask: Ask, tmp_path: Path) -> None:
+    question = {**PLANS[0], "prices": "list", "daily_load": "2", "api_price": "0.6"}
+    answer = answer_of(ask, "plan_deployment", question)
+    dom = shown(answer, tmp_path)
+    rows = table(dom, "Cost over requests a second")
+    assert [float(rate.replace(",", "")) for rate, _ in rows] == [
+        pytest.approx(at["requests_per_s"], rel=0.005) for at in answer["cost"]["by_load"]
+    ]
+    described = dom.partition('<desc id="cost-desc">')[2].partition("</desc>")[0]
+    load = answer["cost"]["per_million_tokens_at_load"]
+    assert f"The daily load: {load:.2f} USD" in described
+    even = answer["cost"]["break_even_requests_per_s"]
+    assert f"The API costs as much at {even:g} a second" in described
+    # Renting costs as much as the API where the curve meets its line.
+    price = answer["cost"]["per_hour"] / (even * 3600 * 256) * 1e6
+    assert f">API {price:.2f}<" in dom
+    free = {key: value for key, value in answer.items() if key != "cost"}
+    assert "cost-desc" not in shown(free, tmp_path)
+
+
 @in_browser
 def test_what_does_not_start_says_what_lacks_and_offers_no_command(
     ask: Ask, tmp_path: Path
