@@ -238,6 +238,27 @@ const stories = {
     await page.waitForFunction(() => document.getElementById("status").textContent);
     assert.match(await text(page, "#status"), /Files and profiles are of a plan/);
   },
+  /** A server with a token says so, and answers once it has it. */
+  async token() {
+    const page = await open("#model=Qwen/Qwen3-8B&gpu=L4");
+    await answered(page);
+    await page.evaluate(() => {
+      const fetched = window.fetch;
+      window.fetch = (path, options = {}) => {
+        if (options.headers?.Authorization === "Bearer secret" || path === "healthz")
+          return fetched(path, options);
+        const detail = "This server wants its token.";
+        return Promise.resolve(new Response(JSON.stringify({ detail }), { status: 401 }));
+      };
+    });
+    await enter(page, { concurrency: "3" });
+    assert.match(await text(page), /This server wants its token/);
+    await look(page, "token");
+    await page.type("#secret", "secret");
+    await press(page, "#token button");
+    assert.match(await text(page), /holds all 3 requests/);
+    assert.equal(await page.$eval("#token", (form) => form.hidden), true);
+  },
   /** Questions that follow one another sooner than an answer's body arrives, and a lost body. */
   async hasty() {
     const page = await open("#model=Qwen/Qwen3-8B&gpu=L4");

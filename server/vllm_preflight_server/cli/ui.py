@@ -40,6 +40,6 @@ def ui(arguments: Sequence[str]) -> int:
     # As serve does: a start makes no garbage.
     gc.disable()
     try:
-        return serve_http(HttpSettings(port=options.port), opened)
+        return serve_http(HttpSettings(port=options.port, warm=True), opened)
     finally:
         gc.enable()

@@ -77,8 +77,13 @@ _STATUS: Mapping[str, int] = {
 }
 
 
-def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -> ASGIApp:
-    """The API of the tools that are served, as an ASGI application for paths below /api."""
+def api_app(
+    tools: Sequence[PlannerTool], security: TransportSecuritySettings, warm_up: WarmUp
+) -> ASGIApp:
+    """The API of the tools that are served, as an ASGI application for paths below /api.
+
+    `warm_up` begins when the live page is opened.
+    """
     named = {tool.name: tool for tool in tools}
     questions = {path: named[name] for path, name in QUESTIONS.items() if name in named}
     document = openapi(
@@ -87,7 +92,6 @@ def api_app(tools: Sequence[PlannerTool], security: TransportSecuritySettings) -
         {ARCHIVE: FILES} if FILES in questions else {},
     )
     guard = TransportSecurityMiddleware(security)
-    warm_up = WarmUp(tools)
     handlers = {path: _asked(tool, _json, warm_up) for path, tool in questions.items()}
     if FILES in questions:
         handlers[ARCHIVE] = _asked(questions[FILES], _archive, warm_up, kinds=ALL_KINDS)

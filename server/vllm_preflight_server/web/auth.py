@@ -40,7 +40,7 @@ class BearerToken:
             challenge += ', error="invalid_token"'
         # The body that may follow is not read.
         headers = {"WWW-Authenticate": challenge, "Connection": "close"}
-        sentence = "This server wants the header Authorization: Bearer TOKEN."
+        sentence = "This server wants its token in the header Authorization, after the word Bearer."
         await refusal(scope, 401, "no_token", sentence, headers)(scope, receive, send)
 
 

@@ -38,6 +38,7 @@ class HttpSettings:
         max_per_client: of those, requests from one address; None for half.
         tools: the tools to serve; None for all.
         webhook: also review objects for Kubernetes at /validate.
+        warm: make the engine ready at once, and not only when the page is opened.
     """
 
     host: str = DEFAULT_HOST
@@ -49,6 +50,7 @@ class HttpSettings:
     max_per_client: int | None = None
     tools: tuple[str, ...] | None = None
     webhook: bool = False
+    warm: bool = False
 
     def checked(self) -> HttpSettings:
         """Itself, when it is safe to serve so.

@@ -1,4 +1,4 @@
-"""The engine made ready once the live page is open, before its first question is typed."""
+"""The engine made ready for the live page, before its first question is typed."""
 
 from __future__ import annotations
 

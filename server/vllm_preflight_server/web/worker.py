@@ -32,6 +32,7 @@ from vllm_preflight_server.web.connections import Connections, most_connections,
 from vllm_preflight_server.web.limits import MOST_BODY_BYTES, Admission
 from vllm_preflight_server.web.problems import is_api
 from vllm_preflight_server.web.settings import GRACE_S, PATH, HttpSettings, is_loopback
+from vllm_preflight_server.web.warm import WarmUp
 from vllm_preflight_server.web.webhook import add_webhook
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,9 @@ def http_app(
         max_request_body_size=MOST_BODY_BYTES,
         transport_security=security,
     )
-    _ends_with(inner, processes)
-    app = _with_api(inner, api_app(tools, security))
+    warm_up = WarmUp(tools)
+    _lives_with(inner, processes, warm_up if settings.warm else None)
+    app = _with_api(inner, api_app(tools, security, warm_up))
     per_client = settings.max_per_client or max(1, settings.max_concurrency // 2)
     admission = Admission(app, settings.max_concurrency, per_client, _OPEN_PATHS)
     if settings.token is None:
@@ -109,13 +111,15 @@ def _with_api(mcp: ASGIApp, api: ASGIApp) -> ASGIApp:
     return app
 
 
-def _ends_with(app: Starlette, processes: Processes) -> None:
-    """End the processes when the application ends."""
+def _lives_with(app: Starlette, processes: Processes, warm_up: WarmUp | None) -> None:
+    """Begin to warm up when the application begins; end the processes when it ends."""
     within = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(scope: Any) -> AsyncGenerator[Any]:
         async with within(scope) as state:
+            if warm_up is not None:
+                warm_up.begin()
             yield state
         await processes.close()
 

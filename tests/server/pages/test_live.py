@@ -17,6 +17,7 @@ from tests.server.conftest import Cli
 
 from vllm_preflight_server.mcp.app import make_tools
 from vllm_preflight_server.web.api import api_app
+from vllm_preflight_server.web.warm import WarmUp
 from vllm_preflight_server.web.worker import transport_security
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +48,8 @@ def address() -> Iterator[str]:
 
 
 def test_the_page_may_run_its_own_script_alone() -> None:
-    app = api_app(make_tools(), transport_security(()))
+    tools = make_tools()
+    app = api_app(tools, transport_security(()), WarmUp(tools))
     with TestClient(app, base_url="http://localhost:8765") as client:
         page = client.get("/")
     policy = page.headers["content-security-policy"]
@@ -85,10 +87,11 @@ def test_people_and_their_stories(told: tuple[list[str], Path]) -> None:
         "sideBySide",
         "permalink",
         "downloads",
+        "token",
         "hasty",
     ]
-    # Eight pages at three widths and in the dark, and the report.
-    assert len(list(folder.glob("*.png"))) == 33
+    # Nine pages at three widths and in the dark, and the report.
+    assert len(list(folder.glob("*.png"))) == 37
 
 
 def test_most_answers_come_at_once(told: tuple[list[str], Path]) -> None:

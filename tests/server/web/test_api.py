@@ -24,11 +24,12 @@ from vllm_preflight.base.text import is_clean
 from vllm_preflight_server.mcp.app import make_tools
 from vllm_preflight_server.web.api import QUESTIONS, api_app, in_full
 from vllm_preflight_server.web.wanted import CLIENT_LEFT, while_wanted
+from vllm_preflight_server.web.warm import WarmUp
 from vllm_preflight_server.web.worker import transport_security
 
 MADE = make_tools()
 TOOLS = {path: tool for path, name in QUESTIONS.items() for tool in MADE if tool.name == name}
-APP = api_app(MADE, transport_security(()))
+APP = api_app(MADE, transport_security(()), WarmUp(MADE))
 PLAN: dict[str, Any] = {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16}
 LAUNCH: dict[str, Any] = {"command": "vllm serve Qwen/Qwen3-8B --swap-space 4", "gpu": "H100"}
 ASKED: list[tuple[str, dict[str, Any]]] = [
