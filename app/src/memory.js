@@ -5,7 +5,7 @@ import { scaleLinear } from "d3-scale";
 import { select } from "d3-selection";
 import { gib, percent } from "./format.js";
 
-const BAR = { top: 44, height: 46 };
+const BAR = { top: 44, height: 54 };
 const HEIGHT = BAR.top + BAR.height + 40;
 const SIDE = 12;
 // Of a letter at 12 px, and the space around a label.
@@ -58,8 +58,8 @@ export function drawMemory(svg, figures, width) {
   const needed = (part) => LETTER * Math.max(name(part).length, figure(part).length) + AROUND;
   const wide = bars.filter((part) => part.right - part.left >= needed(part));
   for (const [line, text] of [
-    [19, name],
-    [35, figure],
+    [18, name],
+    [34, figure],
   ]) {
     wide
       .append("text")

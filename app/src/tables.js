@@ -143,7 +143,7 @@ export function sideBySide(kept, shown, forget) {
 function movedBy(one, other) {
   if (typeof one !== "number" || typeof other !== "number" || !one || one === other) return "";
   const share = (other / one - 1) * 100;
-  return `${share > 0 ? "+" : "−"}${estimate(Number(Math.abs(share).toPrecision(2)))} %`;
+  return `${share > 0 ? "+" : "−"}${estimate(Number(Math.abs(share).toPrecision(2)))}\u00a0%`;
 }
 
 function named({ model, hardware }) {
