@@ -1,5 +1,5 @@
-// The live page as six people use it, in Chromium: flows, axe, and how soon an answer is there.
-// usage: node stories.mjs ADDRESS [FOLDER for pictures and saved files]
+// The live page as people use it, in Chromium: flows, axe, and how soon an answer is there.
+// usage: node stories.mjs ADDRESS [FOLDER for pictures and saved files [STORY,…]]
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
-const [address, folder] = process.argv.slice(2);
+const [address, folder, only] = process.argv.slice(2);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf-8");
 const WIDTHS = [1280, 820, 390];
 // Milliseconds of each kind of answer, and of a fixed piece of work after each.
@@ -309,7 +309,7 @@ function quantile(values, share) {
 
 try {
   for (const [name, story] of Object.entries(stories)) {
-    if (process.argv[4] && !process.argv[4].split(",").includes(name)) continue;
+    if (only && !only.split(",").includes(name)) continue;
     await story();
     console.log(`ok ${name}`);
   }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vllm_preflight.base.cancellation import check_stop
@@ -53,14 +52,16 @@ def discover(
 
     Models whose weights alone are more than the GPUs' memory are not judged.
     """
-    sized = hardware if hardware.gpus is not None else with_gpus(hardware, 1)
-    assert sized.gpus is not None
-    room = sized.gpu.visible_bytes * sized.gpus
+    sized, room = _sized(hardware)
     by_name: dict[str, Found] = {}
     judged = 0
-    for model, params in _candidates(request, room):
+    for identifier in catalog_ids():
         check_stop()
+        candidate = _candidate(identifier, request, room)
+        if candidate is None:
+            continue
         judged += 1
+        model, params = candidate
         found = _judge(model, params, request, sized)
         if found is None:
             continue
@@ -74,33 +75,40 @@ def discover(
     return Discovery(tuple(ordered), judged)
 
 
-def read_candidate(identifier: str) -> None:
-    """Read a model of the catalogue ahead of the search, which keeps what it has read."""
-    # One the engine does not understand is no candidate.
-    with suppress(PreflightError):
-        _params(identifier)
+def prepare(identifier: str, request: FindRequest, hardware: Hardware) -> None:
+    """Judge one model ahead of a search like that, which then works out less anew."""
+    sized, room = _sized(hardware)
+    found = _candidate(identifier, request, room)
+    if found is not None:
+        _judge(*found, request, sized)
 
 
-def _candidates(request: FindRequest, room: int) -> Iterator[tuple[Model, int]]:
+def _sized(hardware: Hardware) -> tuple[Hardware, int]:
+    """The hardware with a number of GPUs, one where it is open, and their memory in bytes."""
+    sized = hardware if hardware.gpus is not None else with_gpus(hardware, 1)
+    assert sized.gpus is not None
+    return sized, sized.gpu.visible_bytes * sized.gpus
+
+
+def _candidate(identifier: str, request: FindRequest, room: int) -> tuple[Model, int] | None:
+    """The model and its parameters, where it is asked for and its weights may have room."""
     words = [word for word in re.split(r"[^a-z0-9.]+", (request.family or "").lower()) if word]
-    for identifier in catalog_ids():
-        if not all(word in identifier.lower() for word in words):
-            continue
-        stored = _stored_bytes(identifier)
-        if stored is not None and stored > room:
-            continue
-        try:
-            model = load_model(identifier, source="catalog")
-            params = _params(identifier)
-        except PreflightError:
-            # One the engine does not understand is no answer.
-            continue
-        if request.task not in ("any", "embed" if model.architecture.embeds else "generate"):
-            continue
-        if request.max_params_b is not None and params > request.max_params_b * _BILLION:
-            continue
-        if params * _FEWEST_BYTES_PER_PARAMETER <= room:
-            yield model, params
+    if not all(word in identifier.lower() for word in words):
+        return None
+    stored = _stored_bytes(identifier)
+    if stored is not None and stored > room:
+        return None
+    try:
+        model = load_model(identifier, source="catalog")
+        params = _params(identifier)
+    except PreflightError:
+        # One the engine does not understand is no answer.
+        return None
+    if request.task not in ("any", "embed" if model.architecture.embeds else "generate"):
+        return None
+    if request.max_params_b is not None and params > request.max_params_b * _BILLION:
+        return None
+    return (model, params) if params * _FEWEST_BYTES_PER_PARAMETER <= room else None
 
 
 @functools.cache

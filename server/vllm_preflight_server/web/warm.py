@@ -20,6 +20,8 @@ _QUESTIONS: Mapping[str, Mapping[str, Any]] = {
     "plan_deployment": {"model": "Qwen/Qwen3-8B", "gpu": "H100"},
     "compare_hardware": {"model": "Qwen/Qwen3-8B", "prices": "list"},
 }
+# One of each generation: what is worked out for it serves the others of its kind.
+_GPUS = ("RTX 3090", "RTX 4090", "H100")
 
 
 class WarmUp:
@@ -57,19 +59,23 @@ class WarmUp:
             except Exception as error:
                 # The page works without; a bug is logged.
                 tool.problem(error)
-        for identifier in catalog_ids():
-            await self._turn()
-            await anyio.to_thread.run_sync(_read_model, identifier)
+        for gpu in _GPUS:
+            for identifier in catalog_ids():
+                await self._turn()
+                await anyio.to_thread.run_sync(_judge_model, identifier, gpu)
 
     async def _turn(self) -> None:
         while self._questions:
             await asyncio.sleep(_LOOKS_AGAIN_S)
 
 
-def _read_model(identifier: str) -> None:
-    from vllm_preflight.recommend.discovery import read_candidate
+def _judge_model(identifier: str, gpu: str) -> None:
+    from vllm_preflight.contract.find import FindRequest
+    from vllm_preflight.hardware.select import select_hardware
+    from vllm_preflight.recommend.discovery import prepare
 
-    read_candidate(identifier)
+    request = FindRequest(gpu=gpu)
+    prepare(identifier, request, select_hardware(request))
 
 
 async def _silent(message: str) -> None:
