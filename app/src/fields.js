@@ -108,6 +108,7 @@ export function isNumber(name) {
 
 /** How a control is called in a sentence. */
 export function spoken(name) {
+  if (!isField(name)) return name;
   const label = FIELDS[name].label.replace(/^or /, "");
   return /^[A-Z][a-z]/.test(label) ? label[0].toLowerCase() + label.slice(1) : label;
 }

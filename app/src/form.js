@@ -2,7 +2,7 @@
 
 import { element } from "./element.js";
 import { field } from "./fields.js";
-import { kindOf } from "./question.js";
+import { kindOf, others, write } from "./question.js";
 
 const LOAD = ["concurrency", "request_rate", "prompt_tokens", "gen_tokens"];
 const MORE = [
@@ -20,6 +20,7 @@ export function fillForm(form, actions, take) {
     field("model", chips([["Which fits?", "model", ""]], take)),
     field("gpu", chips([["This machine", "gpu", "auto"], ["Which one?", "gpu", ""]], take)),
     field("gpus"),
+    element("div", { class: "chips", id: "others" }),
     ...[...OF_CARDS, ...OF_MODELS, ...LOAD].map((name) => field(name)),
     group("More", ...MORE.map((name) => field(name))),
     group(
@@ -50,8 +51,21 @@ export function fitForm(form, question) {
   }
 }
 
+/** Put a question into the form; `take` is called where an argument without control is left out. */
+export function putInto(form, question, take) {
+  write(form, question);
+  const chips = others(question).map(([name, value]) => {
+    const marks = { type: "button", class: "chip", title: "Leave it out" };
+    const chip = element("button", marks, `${name} ${value} ×`);
+    chip.addEventListener("click", () => take({ [name]: null }));
+    return element("span", {}, element("input", { type: "hidden", name, value }), chip);
+  });
+  form.querySelector("#others").replaceChildren(...chips);
+  openGroups(form);
+}
+
 /** Open the groups in which the question says something. */
-export function openGroups(form) {
+function openGroups(form) {
   for (const part of form.querySelectorAll("details")) {
     const said = [...part.querySelectorAll("[name]")].some((control) => control.value);
     if (said) part.open = true;

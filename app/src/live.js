@@ -4,9 +4,9 @@ import { answerSections, colours } from "./answer.js";
 import { ask, fetchJson, Refused, useToken } from "./client.js";
 import { element } from "./element.js";
 import { spoken } from "./fields.js";
-import { fillForm, fitForm, openGroups } from "./form.js";
+import { fillForm, fitForm, putInto } from "./form.js";
 import { fitAll } from "./parts.js";
-import { changed, fromLink, read, request, toLink, write } from "./question.js";
+import { changed, fromLink, read, request, toLink } from "./question.js";
 import { saveButtons } from "./save.js";
 import { cards, models, sideBySide } from "./tables.js";
 
@@ -132,8 +132,7 @@ function take(changes) {
 }
 
 function put(question) {
-  write(form, question);
-  openGroups(form);
+  putInto(form, question, take);
   touched(0);
 }
 
@@ -229,6 +228,5 @@ window.addEventListener("hashchange", () => {
   const question = fromLink(location.hash);
   if (question && toLink(question) !== toLink(read(form))) put(question);
 });
-write(form, fromLink(location.hash) ?? {});
-openGroups(form);
+putInto(form, fromLink(location.hash) ?? {}, take);
 start();

@@ -12,7 +12,7 @@ export function read(form) {
   const question = {};
   for (const [name, text] of new FormData(form)) {
     const value = text.trim();
-    if (value) question[name] = isNumber(name) ? number(value) : value;
+    if (value) question[name] = isNumber(name) ? number(value) : said(name, value);
   }
   return withPrices(question);
 }
@@ -37,6 +37,13 @@ function number(text) {
   return Number.isFinite(value) ? value : text;
 }
 
+/** The value of an argument that has no control, which holds it as text. */
+function said(name, text) {
+  if (isField(name)) return text;
+  if (text === "true" || text === "false") return text === "true";
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}
+
 /** Put a question into the form; fields it does not name become empty. */
 export function write(form, question) {
   const own = question.prices && question.prices !== LIST;
@@ -44,6 +51,11 @@ export function write(form, question) {
   for (const field of form.elements) {
     if (field.name) field.value = values[field.name] ?? "";
   }
+}
+
+/** What a question says beside the controls: [name, value] each. */
+export function others(question) {
+  return Object.entries(question).filter(([name]) => !isField(name));
 }
 
 /** The whole question in the address, after its #. */
@@ -54,7 +66,7 @@ export function toLink(question) {
 /** The question of an address, empty where it holds none; null where its # means another thing. */
 export function fromLink(hash) {
   const text = hash.replace(/^#/, "");
-  const found = [...new URLSearchParams(text)].filter(([name]) => isField(name));
+  const found = [...new URLSearchParams(text)].filter(([, value]) => value);
   return found.length || !text ? Object.fromEntries(found) : null;
 }
 

@@ -200,6 +200,13 @@ const stories = {
     assert.equal(await text(other, "#answer"), before);
     await other.evaluate(() => document.querySelector(".skip").click());
     assert.equal(await other.$eval("#ask-model", (field) => field.value), "Qwen/Qwen3-8B");
+    const rare = await open("#model=Qwen/Qwen3-8B&gpu=L40S&gpus=2&data_parallel_size=2");
+    await answered(rare);
+    assert.match(await text(rare), /--data-parallel-size 2/);
+    await look(rare, "rare");
+    await press(rare, "#others button");
+    assert.doesNotMatch(rare.url(), /data_parallel_size/);
+    await other.bringToFront();
     await enter(other, { gpu: "H1000" });
     assert.match(await text(other), /No GPU called/);
     await look(other, "refused");

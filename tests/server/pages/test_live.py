@@ -90,8 +90,8 @@ def test_people_and_their_stories(told: tuple[list[str], Path]) -> None:
         "token",
         "hasty",
     ]
-    # Nine pages at three widths and in the dark, and the report.
-    assert len(list(folder.glob("*.png"))) == 37
+    # Ten pages at three widths and in the dark, and the report.
+    assert len(list(folder.glob("*.png"))) == 41
 
 
 def test_most_answers_come_at_once(told: tuple[list[str], Path]) -> None:
