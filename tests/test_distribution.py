@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -112,3 +113,32 @@ def test_the_bundle_lists_every_tool() -> None:
     tools = manifest()["tools"]
     assert [tool["name"] for tool in tools] == [spec.name for spec in TOOLS]
     assert all(len(tool["description"]) < 300 for tool in tools)
+
+
+def test_the_classifiers_are_the_pythons_that_are_tried() -> None:
+    prefix = "Programming Language :: Python :: 3."
+    named = {c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)}
+    script = (ROOT / "scripts" / "check_pythons.sh").read_text(encoding="utf-8")
+    tried = re.search(r"^for version in ([\d. ]+); do$", script, re.MULTILINE)
+    assert tried is not None
+    # The oldest runs all tests.
+    oldest = PROJECT["requires-python"].removeprefix(">=3.")
+    assert named <= {oldest, *(version.removeprefix("3.") for version in tried[1].split())}
+    assert oldest in named
+
+
+@pytest.mark.skipif(shutil.which("uvx") is None, reason="uv is not installed")
+def test_uvx_runs_the_project_on_what_is_built_in(tmp_path: Path) -> None:
+    # uv builds a folder again only when its pyproject.toml changes, or when it is told to.
+    command = ["uvx", "--refresh-package", PROJECT["name"], "--from", str(ROOT), PROJECT["name"]]
+    done = subprocess.run(
+        [*command, "plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16"],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": "", "UV_HTTP_TIMEOUT": "30"},
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+    )
+    if done.returncode == 2 and re.search(r"Failed to (?:fetch|download)", done.stderr):
+        pytest.skip("no package index is reached")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Qwen/Qwen3-32B on 1 × H100") and "vllm serve" in done.stdout

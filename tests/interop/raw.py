@@ -1,6 +1,6 @@
 """JSON-RPC by hand, without any SDK: each revision over stdio and HTTP.
 
-usage: raw.py URL COMMAND...   (the HTTP endpoint; the stdio server)
+usage: raw.py URL COMMAND...   (the HTTP endpoint, - for none; the stdio server)
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ def main() -> None:
         talk(server, revision)
         server.close()
         print(f"ok raw JSON-RPC, stdio, {revision}")
+        if url == "-":
+            continue
         talk(over_http(url, revision), revision)
         print(f"ok raw JSON-RPC, http, {revision}")
 

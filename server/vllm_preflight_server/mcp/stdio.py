@@ -40,12 +40,16 @@ _SEARCHED = 65_536
 
 async def serve_streams(server: MCPServer) -> None:
     """Serve on stdin and stdout until the input ends."""
-    wire = _Wire(_private(0, "rb"), _private(1, "wb"))
+    reader, writer = _private(0, "rb"), _private(1, "wb")
+    wire = _Wire(reader, writer)
     # Only these members of a file are used of either.
     files = cast(Any, wire), cast(Any, wire)
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     async with stdio_server(*files) as (received, sent):
         await lowlevel.run(received, sent, lowlevel.create_initialization_options())
+    # Only here: after a failure a thread may still wait in a read, and hold the file.
+    reader.close()
+    writer.close()
 
 
 class _Wire:
