@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.defaults import batch_default, default_for
+from vllm_preflight.launch.defaults import batch_default, batch_runner_default, default_for
 from vllm_preflight.launch.versions import parse_version
 
 
@@ -111,3 +111,25 @@ def test_the_rules_of_model_runners_are_ordered_and_name_their_drafts() -> None:
         assert rule["models"] in kinds
         assert ("drafts" in rule) != ("drafts_lacking" in rule)
         assert bool(rule["classes"]) == (rule["models"] != "all")
+
+
+@pytest.mark.parametrize(
+    ("version", "pooling", "multimodal", "tokens", "seqs"),
+    [
+        ("0.33.0", False, True, 2048, 128),
+        ("0.11.1", True, False, 2048, 128),
+        ("0.11.0", False, False, 2048, 128),
+        ("0.11.0", False, True, 5120, 128),
+        ("0.10.2", True, True, 32768, 128),
+        # Before 0.9.2 the sequences are those of a server.
+        ("0.9.1", False, False, 2048, 1024),
+    ],
+)
+def test_the_batch_runner_has_the_schedulers_own_defaults(
+    version: str, pooling: bool, multimodal: bool, tokens: int, seqs: int
+) -> None:
+    h100 = gpu("H100", 79.19, (9, 0))
+    default = batch_runner_default(
+        parse_version(version), h100, pooling=pooling, multimodal=multimodal
+    )
+    assert (default.max_num_batched_tokens, default.max_num_seqs) == (tokens, seqs)

@@ -8,7 +8,13 @@ import pytest
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.contract.manifest import ServerReport
-from vllm_preflight.questions.manifest import Beside, Manifest, check_manifests
+from vllm_preflight.questions.manifest import (
+    Beside,
+    Manifest,
+    check_manifests,
+    predict_manifest,
+)
+from vllm_preflight_server.cli.formats.results import exit_code, results
 
 
 def _ask(text: str, variables: dict[str, str] | None = None, **fields: Any) -> ServerReport:
@@ -34,7 +40,7 @@ spec:
 def test_gpus_that_do_not_add_up_are_a_finding_of_their_own() -> None:
     row = _ask(_set("vllm serve Qwen/Qwen3-8B -tp 4 -pp 2", 4), gpu="H100")
     assert row.verdict is not None and row.verdict.outcome == "refused"
-    assert "TP 4 × PP 2 needs 8 GPUs, but its pods ask for 4" in row.verdict.sentence
+    assert "TP 4 × PP 2 needs 8 GPUs, but 4 are asked for" in row.verdict.sentence
     row = _ask(_set("vllm serve Qwen/Qwen3-8B -tp 2", 4), gpu="H100")
     assert row.good and any("Uses 2 of the 4 GPUs" in text for text in row.findings)
 
@@ -121,3 +127,69 @@ def test_another_gpu_than_the_manifests_is_said() -> None:
 def test_nothing_found_is_one_sentence() -> None:
     with pytest.raises(InvalidRequest, match="starts no vLLM server"):
         check_manifests([Manifest("a.yaml", "kind: Service\n")])
+
+
+SHARED = "nvidia.com/gpu.shared"
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-8B", "Qwen/Qwen3-32B"])
+def test_what_is_scaled_to_nothing_is_said_and_fails_no_pipeline(model: str) -> None:
+    response = check_manifests(
+        [Manifest("a.yaml", _set(f"vllm serve {model}", 1, replicas=0))], Beside({"gpu": "L40S"})
+    )
+    (row,) = response.servers
+    assert row.stopped and any("replicas is 0" in text for text in row.findings)
+    # Once it is scaled up, this is what happens.
+    assert row.good is (model == "Qwen/Qwen3-8B")
+    assert exit_code(response) == 0
+    assert all(found.level != "error" for found in results(response))
+
+
+def test_what_runs_decides_before_what_is_scaled_to_nothing() -> None:
+    texts = [_set("vllm serve Qwen/Qwen3-32B", 1, 0), _set("vllm serve Qwen/Qwen3-8B", 1, 2)]
+    answer = predict_manifest("\n---\n".join(texts), {"gpu": "L40S"})
+    assert answer.verdict.outcome == "starts" and answer.servers is not None
+    stopped, running = answer.servers
+    assert (stopped.outcome, running.outcome) == (None, "starts")
+    assert stopped.told.startswith("nothing runs; scaled up: does not start")
+
+
+@pytest.mark.parametrize(
+    ("resources", "labels"),
+    [
+        ("{nvidia.com/gpu.shared: 1}", ""),
+        ("{nvidia.com/gpu: 1}", "nvidia.com/gpu.product: NVIDIA-L40S-SHARED"),
+        ("{nvidia.com/gpu: 1}", "nvidia.com/gpu.sharing-strategy: mps"),
+        ("{nvidia.com/gpu: 1}", "cloud.google.com/gke-gpu-sharing-strategy: time-sharing"),
+        ("{nvidia.com/gpu: 1, nvidia.com/gpumem: 20000}", ""),
+    ],
+)
+def test_a_shared_card_is_no_whole_card(resources: str, labels: str) -> None:
+    def ask(model: str, **more: Any) -> ServerReport:
+        text = _set(f"vllm serve {model}", 1).replace("{nvidia.com/gpu: 1}", resources)
+        text += f"      nodeSelector: {{{labels}}}\n" if labels else ""
+        return _ask(text, gpu="L40S", **more)
+
+    row = ask("Qwen/Qwen3-8B")
+    assert row.verdict is not None and row.verdict.outcome == "not_modelled"
+    assert "other pods use too" in row.verdict.sentence
+    assert row.verdict.start_probability is None and row.answers == []
+    # What does not start alone starts beside nobody; what is free may be given.
+    row = ask("Qwen/Qwen3-32B")
+    assert row.verdict is not None and row.verdict.outcome == "does_not_start"
+    row = ask("Qwen/Qwen3-8B", free_vram_gb=43)
+    assert row.good and row.answers
+
+
+def test_an_unshared_label_is_none() -> None:
+    text = _set("vllm serve Qwen/Qwen3-8B", 1)
+    text += "      nodeSelector: {nvidia.com/gpu.sharing-strategy: none}\n"
+    assert _ask(text, gpu="L40S").good
+
+
+def test_a_tool_says_not_modelled_of_a_shared_card() -> None:
+    text = _set("vllm serve Qwen/Qwen3-8B", 1).replace("nvidia.com/gpu:", f"{SHARED}:")
+    answer = predict_manifest(text, {"gpu": "L40S"})
+    assert answer.verdict.outcome == "not_modelled"
+    assert answer.startup.failure is not None
+    assert answer.startup.failure.kind == "not_modelled"

@@ -50,7 +50,7 @@ class ServerReport(Report):
         default=None, description="GPUs of one pod; all: of the machine."
     )
     nodes: int = Field(default=1, description="Pods that make one server.")
-    replicas: int = Field(default=1, description="Servers of this kind.")
+    replicas: int = Field(default=1, description="Servers of this kind; 0: none until scaled up.")
     version: str | None = Field(default=None, description="vLLM release that the image names.")
     image: str | None = Field(default=None, description="Container image.")
     shm: str | None = Field(default=None, description="Size of /dev/shm, where given.")
@@ -65,6 +65,11 @@ class ServerReport(Report):
     def good(self) -> bool:
         """Whether it was answered and would start."""
         return self.verdict is not None and self.verdict.good
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is scaled to nothing: its answer is for later, and fails no pipeline."""
+        return self.replicas == 0
 
 
 class ManifestResponse(Report):

@@ -89,6 +89,11 @@ class ParsedCommand:
     command: ServerCommand | None = None
 
     @property
+    def batch_runner(self) -> bool:
+        """Whether the command is `vllm run-batch`, whose engine has defaults of its own."""
+        return self.command is not None and self.command.entry == "batch"
+
+    @property
     def config_overrides(self) -> dict[str, Any]:
         """Keys of the model's config that the command replaces (--hf-overrides and ropes)."""
         ropes = {key: self.extra[key] for key in _ROPE_ARGUMENTS if key in self.extra}
@@ -254,6 +259,12 @@ class _Reader:
         """
         if self._serves or reading.model is None:
             return
+        if self.command.entry == "batch":
+            raise InvalidRequest(
+                f"vllm run-batch does not take a model that stands by itself "
+                f"({reading.model.text[:80]!r}): it would stop.",
+                "Write --model before it.",
+            )
         takes = self.parser.version >= _MODULE_TAKES_MODEL_SINCE
         then = f"serve {self.parser.default_model}" if takes else "stop"
         raise InvalidRequest(

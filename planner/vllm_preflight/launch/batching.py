@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.defaults import batch_default, model_fact
+from vllm_preflight.launch.defaults import BatchDefault, model_fact
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture
 
@@ -28,15 +27,14 @@ class BatchLimits:
 
 
 def resolve_batch(
-    limits: BatchLimits, architecture: Architecture, gpu: Gpu, notes: Notes
+    limits: BatchLimits, default: BatchDefault, architecture: Architecture, notes: Notes
 ) -> tuple[int, int]:
     """(max_num_batched_tokens, max_num_seqs) as vLLM resolves them.
 
-    Tokens that were not given: the GPU's default, at least max_model_len without chunked
-    prefill, at least one item of models whose items must stay together, at most
+    Tokens that were not given: the default of program and GPU, at least max_model_len without
+    chunked prefill, at least one item of models whose items must stay together, at most
     sequences × max_model_len. Sequences that were not given: at most the tokens.
     """
-    default = batch_default(notes.version, gpu)
     if default.bracketed and None in (limits.max_num_seqs, limits.max_num_batched_tokens):
         assumed = f"{default.max_num_batched_tokens} tokens and {default.max_num_seqs} sequences"
         notes.uncertain("batch default", assumed)

@@ -34,7 +34,7 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class BatchDefault:
-    """Tokens per step and sequences that `vllm serve` takes on a GPU, and why."""
+    """Tokens per step and sequences that a program takes on a GPU, and why."""
 
     max_num_batched_tokens: int
     max_num_seqs: int
@@ -85,6 +85,27 @@ def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
         for item in rows
     )
     return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason, bracketed)
+
+
+def batch_runner_default(
+    version: Version, gpu: Gpu, *, pooling: bool, multimodal: bool
+) -> BatchDefault:
+    """`vllm run-batch`'s max_num_batched_tokens and max_num_seqs for the release.
+
+    The tables by GPU have no row for it, so the scheduler's own defaults hold, which early
+    releases raise for models that pool or take more than text.
+    """
+    rows = _table()["batch_runner"]["rows"]
+    row = next(r for r in rows if "until" not in r or version < parse_version(r["until"]))
+    least = (
+        row["max_num_batched_tokens"],
+        row.get("least_tokens_pooling", 0) if pooling else 0,
+        row.get("least_tokens_multimodal", 0) if multimodal else 0,
+    )
+    seqs = row["max_num_seqs"]
+    if seqs is None:
+        seqs = batch_default(version, gpu).max_num_seqs
+    return BatchDefault(max(least), seqs, f"vllm run-batch's default in {format_version(version)}")
 
 
 def v0_engine_rules(kind: str, version: Version) -> list[Mapping[str, Any]]:

@@ -30,6 +30,7 @@ class LaunchInputs:
     environment: Mapping[str, str]
     config: Mapping[str, Any]
     notes: Notes
+    batch_runner: bool = False
 
     def flag(self, name: str) -> bool | None:
         """An extra argument that is a switch, None when not given."""

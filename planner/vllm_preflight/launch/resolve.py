@@ -33,6 +33,7 @@ from vllm_preflight.launch.compilation import (
     graphs_charged,
     largest_capture_size,
 )
+from vllm_preflight.launch.defaults import BatchDefault, batch_default, batch_runner_default
 from vllm_preflight.launch.dtypes import (
     resolve_dtype,
     resolve_kv_cache_dtype,
@@ -90,6 +91,7 @@ def resolve_launch(
     config: Mapping[str, Any] | None = None,
     checkpoint_kv_cache_dtype: str | None = None,
     drafting: Drafting | None = None,
+    batch_runner: bool = False,
 ) -> Launch:
     """The launch that `vllm serve` with these arguments makes on this GPU.
 
@@ -97,7 +99,8 @@ def resolve_launch(
     the variables set for the command (both as `ParsedCommand` gives them). `config` is
     the model's raw config.json. `checkpoint_kv_cache_dtype` is what the checkpoint's
     quantisation asks for, as vLLM's name. `drafting` is what `find_drafting` found; without
-    it a draft that the request names is not modelled.
+    it a draft that the request names is not modelled. `batch_runner` is true for the engine
+    of `vllm run-batch`.
 
     What vLLM would refuse is in the result's `problems`, in its words. Raises
     InvalidRequest for what is no value at all (a version that does not exist, JSON that
@@ -106,7 +109,14 @@ def resolve_launch(
     """
     notes = Notes(parse_version(request.vllm_version))
     inputs = LaunchInputs(
-        request, architecture, gpu, extra or {}, environment or {}, config or {}, notes
+        request,
+        architecture,
+        gpu,
+        extra or {},
+        environment or {},
+        config or {},
+        notes,
+        batch_runner,
     )
     unknown = refused_class(
         inputs.config,
@@ -132,8 +142,8 @@ def resolve_launch(
             chunked,
             inputs.text("performance_mode"),
         ),
+        _batch_default(inputs),
         architecture,
-        gpu,
         notes,
     )
     tp = notes.choose("tensor_parallel_size", request.tensor_parallel_size, 1, "vLLM's default")
@@ -209,6 +219,15 @@ def resolve_launch(
         if problem is not None:
             return replace(launch, problems=(*launch.problems, problem))
     return launch
+
+
+def _batch_default(inputs: LaunchInputs) -> BatchDefault:
+    version, gpu = inputs.notes.version, inputs.gpu
+    if not inputs.batch_runner:
+        return batch_default(version, gpu)
+    return batch_runner_default(
+        version, gpu, pooling=inputs.pooling, multimodal=bool(inputs.architecture.encoders)
+    )
 
 
 def _speculation(inputs: LaunchInputs, drafting: Drafting | None) -> Speculation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from vllm_preflight.base.errors import UnknownGpu
 from vllm_preflight.hardware.mig import find_profile
@@ -32,6 +33,17 @@ _OTHER = (
     ("metax-tech.com/", "MetaX"),
     ("hygon.com/", "Hygon DCU"),
 )
+# Turns and shares of cards that other pods use too.
+_SHARED = re.compile(
+    r"nvidia\.com/gpu\.shared|nvidia\.com/gpu(?:mem|cores)[\w.-]*|volcano\.sh/vgpu-[\w.-]*|"
+    r"aliyun\.com/gpu-mem|tencent\.com/vcuda-[\w.-]*"
+)
+# Labels of nodes whose cards are shared out, with the values that say so.
+_SHARING = (
+    (re.compile(r"cloud\.google\.com/gke-gpu-sharing-strategy"), re.compile(r".+")),
+    (re.compile(r"nvidia\.com/gpu\.sharing-strategy"), re.compile(r"(?!none$).+")),
+    (re.compile(r"nvidia\.com/gpu\.product"), re.compile(r".*-SHARED")),
+)
 _MIG = re.compile(r"nvidia\.com/mig-(\d)g\.(\d{1,3})gb(?:\.\w+)?")
 # Labels that name the GPU, the most exact first; patterns, since clouds add their own.
 _LABELS = tuple(
@@ -56,6 +68,7 @@ def named_gpu(text: str) -> str | None:
 
     A name that leaves open which of several is kept, for its reader asks.
     """
+    text = text.removesuffix("-SHARED")
     for candidate in (text, text.replace("_", "-"), _PREFIX.sub("", text)):
         candidate = re.sub(r"[-_ ]?NVLINK", "", candidate, flags=re.IGNORECASE)
         try:
@@ -71,10 +84,12 @@ def pod_gpus(containers: Iterable[Node], pod: Node, more: Sequence[Node] = ()) -
 
     `more` are further mappings with `resources`, such as a service around the pod.
     """
-    count, mig, other = 0, None, None
+    count, mig, other, shared = 0, None, None, _shared_by(pod)
     named: list[str] = []
     for holder in (*containers, *more):
         for resource, amount in _resources(holder):
+            if _SHARED.fullmatch(resource):
+                shared = resource
             profile = _MIG.fullmatch(resource)
             if profile is not None:
                 mig, count = f"{profile[1]}g.{profile[2]}gb", count + amount
@@ -90,7 +105,16 @@ def pod_gpus(containers: Iterable[Node], pod: Node, more: Sequence[Node] = ()) -
     names = tuple(dict.fromkeys(named)) or placed_on(pod)
     if mig is None and (size := text_at(pod, "nodeSelector", _PARTITION)):
         mig = str(size)
-    return Gpus(_split(names, mig), count or None, mig=mig, other=other)
+    return Gpus(_split(names, mig), count or None, mig=mig, other=other, shared=shared)
+
+
+def _shared_by(pod: Node) -> str | None:
+    """The label by which a pod asks for a node whose cards are shared out."""
+    for key, values in _labels(pod):
+        for label, value in _SHARING:
+            if label.fullmatch(key) and any(value.fullmatch(text) for text in values):
+                return f"{key}={','.join(values)}"
+    return None
 
 
 def _split(names: tuple[str, ...], mig: str | None) -> tuple[str, ...]:
@@ -103,7 +127,7 @@ def _split(names: tuple[str, ...], mig: str | None) -> tuple[str, ...]:
 
 def with_mig(gpus: Gpus, mig: str) -> Gpus:
     """The same GPUs, divided by a MIG profile."""
-    return Gpus(_split(gpus.names, mig), gpus.count, gpus.every, mig, gpus.other)
+    return replace(gpus, names=_split(gpus.names, mig), mig=mig)
 
 
 def _resources(holder: Node) -> Iterator[tuple[str, int]]:
@@ -132,13 +156,17 @@ def _counted(name: str, amount: Node, seen: set[str]) -> Iterator[tuple[str, int
 
 def placed_on(pod: Node) -> tuple[str, ...]:
     """The GPUs that a pod's node selector or required affinity names, as alternatives."""
-    labels: list[tuple[str, list[str]]] = [
+    return gpus_of_labels(_labels(pod))
+
+
+def _labels(pod: Node) -> list[tuple[str, list[str]]]:
+    """The labels of nodes that a pod asks for, each with its alternatives."""
+    selected: list[tuple[str, list[str]]] = [
         (key, [str(value)])
         for key, value in fields_of(at(pod, "nodeSelector")).items()
         if isinstance(value, Text)
     ]
-    labels += _affinity(pod)
-    return gpus_of_labels(labels)
+    return [*selected, *_affinity(pod)]
 
 
 def _affinity(pod: Node) -> Iterator[tuple[str, list[str]]]:

@@ -77,7 +77,7 @@ def _of_model_spec(spec: Fields, known: Input) -> ManifestServer:
     ray = fields_of(at(spec, "raySpec"))
     if ray and not is_false(at(ray, "enabled")):
         workers, total = _ray_nodes(spec, ray, gpus)
-    shm = text_at(spec, "shmSize")
+    shm, replicas = text_at(spec, "shmSize"), number_at(spec, "replicaCount")
     # The chart mounts 20 GiB where a tensor-parallel size is given.
     sized = "tensorParallelSize" in config
     return ManifestServer(
@@ -90,7 +90,7 @@ def _of_model_spec(spec: Fields, known: Input) -> ManifestServer:
         gpus=gpus,
         nodes=workers,
         total_gpus=total,
-        replicas=1 if workers > 1 else max(number_at(spec, "replicaCount") or 1, 1),
+        replicas=1 if replicas is None or (workers > 1 and replicas) else replicas,
         shared_memory=SharedMemory(str(shm or "20Gi")) if sized else SharedMemory(),
     )
 
@@ -215,7 +215,7 @@ def _of_role(node: Node, role: str, spec: Fields, known: Input) -> ManifestServe
             name=f"{name}/{role}",
             gpus=gpus,
             nodes=parallel.workers,
-            replicas=1 if replicas is None else max(replicas, 1),
+            replicas=1 if replicas is None else replicas,
             shared_memory=SharedMemory(known=False),
         )
     return None

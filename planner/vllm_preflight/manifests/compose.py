@@ -120,7 +120,8 @@ def _server(file: Compose, service: Fields) -> ManifestServer | None:
         return ManifestServer("", service.line, image=image, problem=error.message)
     if command is None or is_worker(command):
         return None
-    replicas = number_at(service, "deploy", "replicas") or number_at(service, "scale")
+    replicas = number_at(service, "deploy", "replicas")
+    replicas = number_at(service, "scale") if replicas is None else replicas
     return ManifestServer(
         "",
         whole[0].line if whole else service.line,
@@ -129,7 +130,7 @@ def _server(file: Compose, service: Fields) -> ManifestServer | None:
         image=str(image) if image else None,
         release=image_release(image),
         gpus=_gpus(file, service, values),
-        replicas=replicas or 1,
+        replicas=1 if replicas is None else replicas,
         shared_memory=_shared_memory(file, service),
     )
 

@@ -12,6 +12,10 @@ from vllm_preflight.launch.arguments import ParsedCommand
 from vllm_preflight.manifests.servers import ManifestServer
 
 _FLAG_AND_VALUE = re.compile(r"--?[a-zA-Z][\w.-]*\s+\S")
+_STOPPED = (
+    "Its count of replicas is 0: nothing runs until it is scaled up. The answer is for the server "
+    "that would run then."
+)
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
@@ -33,7 +37,7 @@ def fitted(
     server: ManifestServer, parsed: ParsedCommand
 ) -> tuple[ManifestServer, list[str], Verdict | None]:
     """The server with its nodes settled, findings, and a refusal where GPUs do not add up."""
-    findings: list[str] = []
+    findings = [_STOPPED] if not server.replicas else []
     joined = _joined_word(server)
     if joined:
         sentence = (
@@ -72,6 +76,23 @@ def fitted(
     return server, findings, None
 
 
+def of_shared_card(server: ManifestServer, verdict: Verdict) -> Verdict:
+    """The verdict where other pods use the card too, from that of a card of its own.
+
+    What fails alone fails beside others; what starts alone depends on what they hold.
+    """
+    shared = server.gpus.shared
+    if shared is None or verdict.outcome not in {"carries", "queues", "starts", "borderline"}:
+        return verdict
+    alone = "may or may not start" if verdict.outcome == "borderline" else "starts"
+    several = ", and several of them may be one card" if (server.gpus.count or 1) > 1 else ""
+    sentence = (
+        f"not modelled: {quoted(shared)} is a share of a card that other pods use too{several}; "
+        f"how much of its memory they hold is not known. With the card to itself it {alone}"
+    )
+    return Verdict(outcome="not_modelled", sentence=sentence)
+
+
 def _joined_word(server: ManifestServer) -> str | None:
     """A word that holds a flag and its value, as lists of words often have by mistake."""
     words = server.command.words if server.command else ()
@@ -89,7 +110,7 @@ def _too_few(
     server: ManifestServer, parsed: ParsedCommand, count: int, there: int, wanted: int
 ) -> Verdict:
     where = f"{count} × {server.nodes} nodes = {there}" if server.nodes > 1 else f"{there}"
-    sentence = f"refused: {_sizes_text(parsed)} needs {wanted} GPUs, but its pods ask for {where}"
+    sentence = f"refused: {_sizes_text(parsed)} needs {wanted} GPUs, but {where} are asked for"
     return Verdict(outcome="refused", sentence=sentence, start_probability=0.0)
 
 

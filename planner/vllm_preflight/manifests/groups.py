@@ -21,11 +21,13 @@ from vllm_preflight.manifests.nodes import (
 from vllm_preflight.manifests.servers import Gpus
 
 _REPLICAS = ("replicas", "minReplicas", "replicaCount")
+# Fewest copies that an autoscaler keeps: none are started where a request comes.
+_LEAST = "minReplicas"
 
 
 @dataclass(frozen=True)
 class Group:
-    """What is around a pod.
+    """What is around a pod; no `replicas` where the object is scaled to nothing.
 
     `worker` is true for pods that only join a server; `gpus` are those of the pods with
     GPUs where the server's own pod has none, `total` all devices where pods differ. `mounts`
@@ -64,10 +66,10 @@ def _replicas(around: Sequence[Fields]) -> int:
         for name in _REPLICAS:
             count = number_at(node, name)
             if count is not None:
-                return max(count, 1)
+                return max(count, 1) if name == _LEAST else count
         parallelism = digits(text_at(node, "parallelism"))
         if parallelism is not None:
-            return max(parallelism, 1)
+            return parallelism
     return 1
 
 
@@ -91,7 +93,7 @@ def _leader_worker(pod: Fields, template: Fields, around: Sequence[Fields]) -> G
         own = _gpus(pod)
         if own.count is None and _gpus(workers).count is not None:
             nodes, gpus = max(size - 1, 1), _gpus(workers)
-    return Group(nodes, 1 if replicas is None else max(replicas, 1), is_worker, gpus=gpus)
+    return Group(nodes, 1 if replicas is None else replicas, is_worker, gpus=gpus)
 
 
 def _ray(pod: Fields, cluster: Fields, around: Sequence[Fields]) -> Group:

@@ -87,7 +87,7 @@ def _of_role(spec: Node, part: Fields, known: Input) -> ManifestServer | None:
         release=image_release(image),
         gpus=gpus,
         nodes=nodes,
-        replicas=1 if replicas is None else max(replicas, 1),
+        replicas=1 if replicas is None else replicas,
         # The well-known configurations of KServe mount /dev/shm.
         shared_memory=replace(shared_memory(pod, container), known="volumes" in fields_of(pod)),
     )

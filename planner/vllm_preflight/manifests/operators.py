@@ -136,6 +136,7 @@ def read_kaito(node: Node, known: Input) -> Iterator[ManifestServer]:
     if mig is not None:
         gpus = with_mig(Gpus(gpus.names, 1), str(mig).removeprefix("mig-"))
     words += _whole_node(preset, words, gpus.count, nodes)
+    replicas = number_at(node, "spec", "replicas")
     yield ManifestServer(
         object_name(node),
         preset.line,
@@ -143,7 +144,7 @@ def read_kaito(node: Node, known: Input) -> Iterator[ManifestServer]:
         sources=tuple(words),
         gpus=gpus,
         nodes=nodes,
-        replicas=number_at(node, "spec", "replicas") or 1,
+        replicas=1 if replicas is None else replicas,
         shared_memory=SharedMemory(known=False),
         notes=tuple(notes),
     )

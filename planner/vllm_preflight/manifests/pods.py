@@ -61,7 +61,9 @@ def read_object(node: Node, known: Input) -> list[ManifestServer]:
         if isinstance(at(pod, "containers"), list):
             around = (*path, pod)
             group = group_of(pod, path)
-            devices += (pod_gpus(items_of(pod["containers"]), pod).count or 0) * group.replicas
+            devices += (pod_gpus(items_of(pod["containers"]), pod).count or 0) * max(
+                group.replicas, 1
+            )
             servers += _of_pod(pod, path, group, object_name(around[0]), known)
         elif isinstance(at(pod, "mainContainer"), Fields):
             servers += _of_service(pod, path, object_name(path[0] if path else pod), known)

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import cast
 
 from vllm_preflight.base.errors import InvalidRequest
@@ -17,9 +18,12 @@ from vllm_preflight.manifests.pods import is_worker, serves
 from vllm_preflight.manifests.releases import image_release, installed_release
 from vllm_preflight.manifests.servers import Gpus, ManifestServer, SharedMemory
 from vllm_preflight.manifests.settings import setting_words
+from vllm_preflight.manifests.slurm import SlurmJob, slurm_job
 from vllm_preflight.manifests.words import read_command, read_script
 
 _FROM = re.compile(r"^\s*FROM\s+\S", re.MULTILINE | re.IGNORECASE)
+# Flags by which servers on several machines make one.
+_JOINING = frozenset({"--nnodes", "--data-parallel-address", "--data-parallel-start-rank"})
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+(.*)\Z", re.DOTALL)
 
 
@@ -128,8 +132,9 @@ def _replaced(text: str, values: Mapping[str, str]) -> str:
 def read_shell(text: str, name: str, given: Mapping[str, str]) -> Iterator[ManifestServer]:
     """The first server that a shell script starts."""
     whole = Text.at(text, 1, text.count("\n") + 1)
+    job = slurm_job(text)
     try:
-        command = read_script(text, given)
+        command = read_script(text, given if job is None else {**job.variables, **given})
     except InvalidRequest as error:
         if "vllm" in text:
             yield ManifestServer(name, 1, problem=error.message, hint=error.hint)
@@ -138,7 +143,7 @@ def read_shell(text: str, name: str, given: Mapping[str, str]) -> Iterator[Manif
         return
     visible = command.environment.get("CUDA_VISIBLE_DEVICES", "")
     count = len(visible.split(",")) if re.fullmatch(r"\d+(?:,\d+)*", visible) else None
-    yield ManifestServer(
+    server = ManifestServer(
         name,
         1,
         command=command,
@@ -148,6 +153,39 @@ def read_shell(text: str, name: str, given: Mapping[str, str]) -> Iterator[Manif
         gpus=Gpus(count=count, every=count is None),
         shared_memory=SharedMemory(known=False),
     )
+    yield server if job is None else _in_job(server, job)
+
+
+def _in_job(server: ManifestServer, job: SlurmJob) -> ManifestServer:
+    """The server with the GPUs and nodes of its Slurm job."""
+    gpus = job.gpus
+    if server.gpus.count is not None:
+        gpus = replace(gpus, count=server.gpus.count)
+    joined = job.joins or _names_nodes(server)
+    nodes = job.nodes if joined else 1
+    notes: list[str] = []
+    if job.copies > 1 and not joined:
+        notes.append(
+            f"srun starts it {job.copies} times, once for each task: every copy is a server of "
+            "its own, and those of one node want the same port. --ntasks=1 starts one."
+        )
+    elif job.nodes > 1 and not joined:
+        notes.append(
+            f"The job has {job.nodes} nodes and the server runs on the first: neither Ray nor "
+            "--nnodes joins the others to it."
+        )
+    return replace(
+        server,
+        gpus=replace(gpus, every=gpus.count is None),
+        nodes=nodes,
+        replicas=1 if joined else job.copies,
+        notes=(*server.notes, *notes),
+    )
+
+
+def _names_nodes(server: ManifestServer) -> bool:
+    words = server.command.words if server.command is not None else ()
+    return any(re.split("[=]", word.text)[0] in _JOINING for word in words)
 
 
 def is_config(node: Node) -> bool:

@@ -19,6 +19,7 @@ class Gpus:
         every: all devices of the machine.
         mig: the MIG profile that the resource names.
         other: an accelerator that is no GPU vLLM's figures are known for.
+        shared: what says that other pods use the same cards.
     """
 
     names: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Gpus:
     every: bool = False
     mig: str | None = None
     other: str | None = None
+    shared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class ManifestServer:
         release: vLLM's, where image or text name one; "latest" where the tag says so.
         nodes: pods that make one server; `total_gpus` all their devices, where they differ,
             `object_gpus` those of every pod of the object.
-        pods: replicas of the object, which may be nodes of one server or servers.
+        replicas: servers of this kind; 0 where nothing runs until it is scaled up.
+        pods_may_be_nodes: the replicas may be nodes of one server instead.
     """
 
     name: str

@@ -33,7 +33,7 @@ from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version
 from vllm_preflight.launch.words.expand import Expanded
 from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.logs.scrub import scrub
-from vllm_preflight.manifests.fit import fitted, wanted_gpus
+from vllm_preflight.manifests.fit import fitted, of_shared_card, wanted_gpus
 from vllm_preflight.manifests.places import argument_places
 from vllm_preflight.manifests.read import RENDER_FIRST, Loaded, load_manifest, read_loaded
 from vllm_preflight.manifests.servers import ManifestServer
@@ -229,8 +229,13 @@ def _predicted(
         predict_startup(request, parsed=parsed, progress=progress)
         for request in _requests(server, parsed, beside, release)
     ]
-    worst = min(answers, key=lambda answer: _rank(answer.verdict))
-    return row.model_copy(update={"answers": answers, "verdict": worst.verdict})
+    verdict = min((answer.verdict for answer in answers), key=_rank)
+    if "free_vram_gb" not in beside.fields:
+        verdict = of_shared_card(server, verdict)
+    if verdict.outcome == "not_modelled" and server.gpus.shared is not None:
+        # Answers for a card of its own would promise what nobody knows.
+        answers = []
+    return row.model_copy(update={"answers": answers, "verdict": verdict})
 
 
 def _counting_gpus(command: ServerCommand, count: int | None) -> ServerCommand:
@@ -355,8 +360,9 @@ def predict_manifest(
         before_strangers()
     response = check_manifests([Manifest("-", text)], Beside(fields), progress=progress)
     answered = [row for row in response.servers if row.answers]
-    refused = next((row for row in response.servers if row.verdict and not row.answers), None)
-    worst = next((row for row in answered if not row.good), next(iter(answered), None))
+    refused = next((r for r in response.servers if r.verdict and not r.answers), None)
+    running = [row for row in answered if not row.stopped]
+    worst = next((row for row in running if not row.good), next(iter([*running, *answered]), None))
     if refused is not None and (worst is None or worst.good):
         answer = _refused(refused, fields)
         if answer is not None:
@@ -376,6 +382,8 @@ def _refused(row: ServerReport, fields: Mapping[str, Any]) -> StartupResponse | 
         return None
     hardware = select_hardware(HardwareInput(gpu=names[0]))
     message = row.verdict.sentence
+    unknown = row.verdict.outcome == "not_modelled"
+    kind = "not_modelled" if unknown else "invalid_arguments"
     return StartupResponse(
         verdict=row.verdict,
         hardware=hardware_report(hardware, None),
@@ -383,7 +391,7 @@ def _refused(row: ServerReport, fields: Mapping[str, Any]) -> StartupResponse | 
         startup=StartupReport(
             vllm_version=row.version or format_version(NEWEST_KNOWN),
             starts=False,
-            failure=Failure(kind="invalid_arguments", message=message),
+            failure=Failure(kind=kind, message=message),
         ),
     )
 
@@ -393,7 +401,7 @@ def _rows(response: ManifestResponse) -> list[ManifestRow]:
         ManifestRow(
             name=row.name,
             line=row.decides or row.line,
-            outcome=None if row.verdict is None else row.verdict.outcome,
+            outcome=None if row.verdict is None or row.stopped else row.verdict.outcome,
             told=_told(row),
             findings=row.findings,
         )
@@ -404,4 +412,7 @@ def _rows(response: ManifestResponse) -> list[ManifestRow]:
 def _told(row: ServerReport) -> str:
     if row.error is not None:
         return row.error.message
-    return row.verdict.sentence if row.verdict is not None else "not answered"
+    if row.verdict is None:
+        return "not answered"
+    later = "nothing runs; scaled up: " if row.stopped else ""
+    return later + row.verdict.sentence

@@ -60,7 +60,13 @@ def simulate_parsed(
         request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
     gpu, capability = hardware.gpu, hardware.capability
     launch = resolve_for(
-        model, gpu, capability, request, extra=parsed.extra, environment=parsed.environment
+        model,
+        gpu,
+        capability,
+        request,
+        extra=parsed.extra,
+        environment=parsed.environment,
+        batch_runner=parsed.batch_runner,
     )
     there = None if hardware.nodes > 1 else hardware.gpus
     around = tuple(surrounding_problems(parsed, launch, model.architecture, gpu, there))

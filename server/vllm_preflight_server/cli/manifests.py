@@ -161,7 +161,7 @@ def _launch(row: ServerReport) -> str:
     pods = f" × {row.nodes} nodes" if row.nodes > 1 else ""
     gpus = "" if row.gpus_per_pod is None else f"{row.gpus_per_pod} × "
     parts.append(f"on {gpus}{' or '.join(row.gpu) or 'GPUs that are not named'}{pods}")
-    if row.replicas > 1:
+    if row.replicas != 1:
         parts.append(f"{row.replicas} replicas")
     return " ".join(", ".join(parts).split())
 

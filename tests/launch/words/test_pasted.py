@@ -124,7 +124,6 @@ def test_what_was_meant_is_read(text: str, fields: dict[str, Any] | None) -> Non
         ("docker run -it my-vllm bash", "no vLLM server"),
         ("docker run --entrypoint sleep vllm/vllm-openai infinity", "no vLLM server"),
         ("vllm bench latency --model X", "takes the same engine arguments"),
-        ("vllm run-batch -i in.jsonl --model X", "takes the same engine arguments"),
         ("llm = LLM(model='X')", "takes the same engine arguments"),
     ],
 )

@@ -97,7 +97,7 @@ def by_directives(text: str) -> Iterator[Visible]:
 
 def by_slurm(words: Sequence[str]) -> Iterator[Visible]:
     """What options of srun and sbatch ask for on each node."""
-    given = dict(_options(words))
+    given = dict(slurm_options(words))
     nodes = _counted(given, "--nodes", "-N") or 1
     for name in ("--gres", "--gpus-per-node", "--gpus", "-G", "--gpus-per-task"):
         if name not in given:
@@ -111,7 +111,8 @@ def by_slurm(words: Sequence[str]) -> Iterator[Visible]:
         yield Visible(shared, f"{name}={given[name]}")
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def slurm_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options among the words of srun or sbatch, each with its value or the word behind."""
     for word, following in zip(words, [*words[1:], ""], strict=False):
         name, equals, value = word.partition("=")
         if not word.startswith("-"):

@@ -22,9 +22,13 @@ from vllm_preflight.launch.words.packages import note_installed
 from vllm_preflight.launch.words.prepare import readings
 from vllm_preflight.launch.words.server import Level, ServerCommand
 from vllm_preflight.launch.words.split import SimpleCommand, Span, split_commands
-from vllm_preflight.launch.words.wrappers import MODULES, engine_words
+from vllm_preflight.launch.words.wrappers import BATCH_MODULES, MODULES, RUN_BATCH, engine_words
 
 _OTHERS = "The text starts more than one vLLM server; this is about the first."
+_NO_SERVER = (
+    "vllm run-batch serves nobody: it works through its file and ends. Its engine starts as a "
+    "server's does, with the batch runner's own defaults of sequences and tokens per step."
+)
 _MOST_WORDS = 2_000
 # How often a command may hold another in `bash -c`, a container or a here-document.
 _DEEPEST_NESTING = 3
@@ -37,6 +41,7 @@ _SERVER_MODULES = frozenset(
         *MODULES,
     }
 )
+_SUBCOMMANDS = (["serve"], [RUN_BATCH])
 _SERVER_FILES = ("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py")
 SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh"})
 # Programs that run a text they are given as one word, and those that run all their words.
@@ -60,9 +65,9 @@ _PINNED_PROGRAM = re.compile(r"vllm(?:\[[\w,.-]*\])?@\S+")
 def find_server_command(text: str) -> ServerCommand:
     """The first vLLM server that the shell text starts.
 
-    Understands `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, both inside
-    `bash -c "…"`, eval, ssh, tmux, sbatch and here-documents, `docker run … IMAGE …`,
-    `kubectl run`, `uvx vllm@…`, Dockerfiles and unit files, lists of words and arguments
+    Understands `vllm serve`, `vllm run-batch`, `python -m vllm.entrypoints.openai.api_server`,
+    all inside `bash -c "…"`, eval, ssh, tmux, sbatch and here-documents, `docker run … IMAGE
+    …`, `kubectl run`, `uvx vllm@…`, Dockerfiles and unit files, lists of words and arguments
     alone, with assignments, arrays and `export` before them.
 
     Raises:
@@ -238,15 +243,15 @@ def _batch(texts: Sequence[str], command: ServerCommand) -> ServerCommand:
 
 
 def _server_words(texts: Sequence[str], index: int) -> int:
-    """How many words from `index` on start a server: `vllm serve`, `-m vllm.entrypoints…`."""
+    """How many words from `index` on start an engine: `vllm serve`, `-m vllm.entrypoints…`."""
     word, after = texts[index], texts[index + 1 : index + 3]
     if word.endswith(_SERVER_FILES):
         return 1
     if word == "-m":
         if not after or after[0] not in _SERVER_MODULES:
             return 0
-        return 2 + (after[1:] == ["serve"])
-    if after[:1] != ["serve"]:
+        return 2 + (after[1:] in _SUBCOMMANDS)
+    if after[:1] not in _SUBCOMMANDS:
         return 0
     if _PINNED_PROGRAM.fullmatch(word):
         return 2 if "uvx" in texts[:index] or "run" in texts[:index] else 0
@@ -258,20 +263,23 @@ def _started(
 ) -> ServerCommand:
     # `-m vllm.entrypoints.cli.main serve` says it once more.
     is_module = (words[index].text == "-m" and taken == 2) or taken == 1
+    program = words[index + taken - 1].text
+    is_batch = program == RUN_BATCH or program in BATCH_MODULES
     brought = Variables(installed=variables.installed, built_for=variables.built_for)
     note_installed([word.text for word in words[: index + 1]], brought)
     rest = words[index + taken :]
     return ServerCommand(
-        engine_words(words[index + 1].text, rest) if taken == 2 and is_module else tuple(rest),
+        engine_words(program, rest),
         variables.environment(),
         unexported=tuple(
             name
             for name in variables.values
             if name not in variables.exported and not variables.exports_all
         ),
-        entry="module" if is_module else "serve",
+        entry="batch" if is_batch else "module" if is_module else "serve",
         installed=brought.installed,
         built_for=brought.built_for,
+        notes=(_NO_SERVER,) if is_batch else (),
         head=words[index + taken - 1],
         program=words[0],
     )

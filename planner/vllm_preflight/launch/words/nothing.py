@@ -9,7 +9,7 @@ from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.prepare import CURLY_QUOTES
 
 _OTHER_COMMANDS = re.compile(
-    r"vllm\s+(?:bench\s+\w+|run-batch|launch\s+\w+|chat|complete)|trl\s+vllm-serve|\bLLM\("
+    r"vllm\s+(?:bench\s+\w+|launch\s+\w+|chat|complete)|trl\s+vllm-serve|\bLLM\("
 )
 _COMPOSE = re.compile(r"\b(?:docker[ -]compose|podman[ -]compose|nerdctl\s+compose)\b")
 _INSTALLED_FROM_FILES = re.compile(

@@ -13,7 +13,7 @@ from vllm_preflight.launch.words.devices import Visible
 from vllm_preflight.launch.words.expand import Expanded
 from vllm_preflight.launch.words.split import Span
 
-Entry = Literal["serve", "module", "image"]
+Entry = Literal["serve", "module", "image", "batch"]
 
 # Blanks and continued lines before a word that is taken out.
 _BROKEN = re.compile(r"\\[ \t]+\r?\n")
@@ -39,13 +39,13 @@ class Level:
 class ServerCommand:
     """The words after `vllm serve`, the variables set for it and the image it runs in.
 
-    `entry` is how it is started: `vllm serve`, the older server module, or an image's own
-    entry point. `assigned` are the variables written right before the command, `unexported`
-    those that the text sets and the server does not see. `visible` limits the GPUs.
-    `installed` is what the text says of the vLLM it installs, `built_for` the platform of
-    that. `levels` are the texts that
-    hold the words, the innermost first; `head` is the word before them and `program` the
-    one that starts the command, or the image whose options may set variables.
+    `entry` is how it is started: `vllm serve`, the older server module, an image's own entry
+    point, or `vllm run-batch`, which is no server and has a server's engine. `assigned` are the
+    variables written right before the command, `unexported` those that the text sets and the
+    server does not see. `visible` limits the GPUs. `installed` is what the text says of the
+    vLLM it installs, `built_for` the platform of that. `levels` are the texts that hold the
+    words, the innermost first; `head` is the word before them and `program` the one that starts
+    the command, or the image whose options may set variables.
     """
 
     words: tuple[Expanded, ...]

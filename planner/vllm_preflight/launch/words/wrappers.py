@@ -1,8 +1,9 @@
-"""Servers of other projects that hand their arguments on to vLLM's engine.
+"""Programs that hand their arguments on to vLLM's engine: other projects' servers, run-batch.
 
 What is their own is taken out of the words, so that vLLM's parser reads the rest. Sources:
 Dynamo components/src/dynamo/vllm/backend_args.py and common/configuration/groups/runtime_args.py;
-KServe python/huggingfaceserver and python/kserve (model_server.py).
+KServe python/huggingfaceserver and python/kserve (model_server.py); vLLM 0.33
+entrypoints/launchers/run_batch.py.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from vllm_preflight.launch.words.expand import Expanded
 
 @dataclass(frozen=True)
 class Wrapper:
-    """A server's own flags: without a value, with one, with many; those under another name."""
+    """A program's own flags: without a value, with one, with many; those under another name.
+
+    `short` are letters that stand for a flag, a value right behind them or after them.
+    """
 
     switches: frozenset[str]
     valued: frozenset[str]
     many: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     own: re.Pattern[str] | None = None
+    short: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 _DYNAMO = Wrapper(
@@ -70,11 +75,30 @@ _HUGGINGFACE = Wrapper(
     ),
     renamed={"model-id": "--model", "model-revision": "--revision"},
 )
-MODULES: Mapping[str, Wrapper] = {"dynamo.vllm": _DYNAMO, "huggingfaceserver": _HUGGINGFACE}
+_RUN_BATCH = Wrapper(
+    switches=frozenset({"enable-metrics"}),
+    valued=frozenset(
+        {
+            *("input-file", "output-file", "output-tmp-dir", "max-inflight"),
+            *("response-role", "max-log-len", "url", "host", "port"),
+        }
+    ),
+    short={"-i": "--input-file", "-o": "--output-file"},
+)
+RUN_BATCH = "run-batch"
+BATCH_MODULES = frozenset(
+    {"vllm.entrypoints.openai.run_batch", "vllm.entrypoints.launchers.run_batch"}
+)
+MODULES: Mapping[str, Wrapper] = {
+    "dynamo.vllm": _DYNAMO,
+    "huggingfaceserver": _HUGGINGFACE,
+    RUN_BATCH: _RUN_BATCH,
+    **dict.fromkeys(BATCH_MODULES, _RUN_BATCH),
+}
 
 
 def engine_words(module: str, words: Sequence[Expanded]) -> tuple[Expanded, ...]:
-    """The words that reach vLLM's engine; all of them for vLLM's own modules."""
+    """The words that reach vLLM's engine; all of them for vLLM's own server modules."""
     wrapper = MODULES.get(module)
     if wrapper is None:
         return tuple(words)
@@ -84,6 +108,8 @@ def engine_words(module: str, words: Sequence[Expanded]) -> tuple[Expanded, ...]
         word = words[index]
         index += 1
         name, equals, value = word.text.partition("=")
+        if word.text[:2] in wrapper.short:
+            equals, name = word.text[2:], wrapper.short[word.text[:2]]
         key = name.removeprefix("--").replace("_", "-") if name.startswith("--") else ""
         if key in wrapper.renamed:
             text = wrapper.renamed[key] + (f"={value}" if equals else "")

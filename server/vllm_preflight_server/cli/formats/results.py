@@ -45,7 +45,7 @@ def _of_row(row: ServerReport) -> Iterator[Result]:
         yield Result("not-answered", "error", row.file, row.line, row.name, text)
     elif row.verdict is not None and not row.good:
         rule = row.verdict.outcome.replace("_", "-")
-        level: Level = "note" if rule == "not-modelled" else "error"
+        level: Level = "note" if rule == "not-modelled" or row.stopped else "error"
         line = row.decides or row.line
         yield Result(rule, level, row.file, line, row.name, _sentence(row))
     for finding in row.findings:
@@ -78,6 +78,8 @@ _CODES = {
 def _code(row: ServerReport) -> int:
     if row.error is not None:
         return _CODES.get(row.error.code, 2)
+    if row.stopped:
+        return 0
     if row.verdict is not None and row.verdict.outcome == "not_modelled":
         return 3
     return 0 if row.good else 1
