@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vllm_preflight.logs import lines
 from vllm_preflight.logs.lines import MAX_LINE, clip, find_lines, normalise
@@ -79,3 +81,17 @@ def test_texts_beyond_the_limit_lose_their_middle(monkeypatch: pytest.MonkeyPatc
     assert clipped
     assert text == "a" * 50 + "\n" + "b" * 50
     assert parse_log("x" * 200).clipped
+
+
+PIECES = st.sampled_from(["Error", "\n", "\n\n", "x", "Killed", " ", "é", "\ud800", "memory: 3"])
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_a_long_text_is_read_as_a_short_one(text: str) -> None:
+    words = ("Error\n", "Error", "Killed\n", "memory: ", "é")
+    short = list(find_lines(text, words))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_SHORT_TEXT", 0)
+        assert list(find_lines(text, words)) == short
+        patch.setattr(lines, "_MOST_TELLING", 1)
+        assert list(find_lines(text, words)) == short

@@ -396,6 +396,14 @@ def test_twenty_megabytes_take_seconds(logs: dict[str, str]) -> None:
     assert (log.outcome, log.kv_cache_tokens) == ("started", 629_840)
 
 
+@pytest.mark.parametrize("unit", ["\n", "   \n", "x", "INFO 03-05 09:00:43 [a.py:1] nothing\n"])
+def test_what_tells_nothing_is_passed_over_in_one_walk(unit: str) -> None:
+    begun = time.process_time()
+    assert parse_log(unit * (20_000_000 // len(unit))).outcome == "unknown"
+    # A search for each of the words would take a second and more.
+    assert time.process_time() - begun < 1
+
+
 @pytest.mark.parametrize(
     "unit",
     [

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from tests.quiet_http import QuietHTTPServer
 
 Serve = Callable[[Mapping[str, str]], str]
 
@@ -25,7 +26,7 @@ def models(model: str, length: int) -> str:
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve these texts by path on a port of this machine; the address."""
-    running: list[ThreadingHTTPServer] = []
+    running: list[QuietHTTPServer] = []
 
     def start(texts: Mapping[str, str]) -> str:
         class Handler(BaseHTTPRequestHandler):
@@ -43,7 +44,7 @@ def serve() -> Iterator[Serve]:
             def log_message(self, *_args: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = QuietHTTPServer(("127.0.0.1", 0), Handler)
         running.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_address[1]}"

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.quiet_http import QuietHTTPServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = (
@@ -63,7 +65,7 @@ def _server(host: Path, scenario: Mapping[str, Any]) -> Generator[tuple[str, lis
         "/host.js": ("text/javascript", host.read_bytes()),
         "/scenario": ("application/json", json.dumps(scenario).encode()),
     }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, pages, events, finished))
+    server = QuietHTTPServer(("127.0.0.1", 0), partial(_Handler, pages, events, finished))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -1,9 +1,9 @@
 """From the raw text of a log to the few lines worth reading.
 
-A log of megabytes holds some dozens of lines that matter. They are found by plain
-substring searches over the whole text (which run at memory speed) and only those lines
-are unwrapped: ANSI colours and container prefixes are dropped, JSON envelopes opened,
-the worker that wrote the line is named.
+A log of megabytes holds some dozens of lines that matter. One walk over a long text keeps
+the lines with any of the words, plain substring searches (which run at memory speed) find
+each word's, and only those lines are unwrapped: ANSI colours and container prefixes are
+dropped, JSON envelopes opened, the worker that wrote the line is named.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from vllm_preflight.base.cancellation import check_stop
+from vllm_preflight.base.patterns import compile_words
 
 # A line longer than this is read in a window around the words that matter.
 MAX_LINE = 24_000
@@ -23,6 +24,10 @@ BEFORE = 2_000
 MOST_LINES = 400
 # Text beyond this is clipped in the middle: starts and ends tell most.
 MAX_TEXT = 48_000_000
+# A shorter text is searched as it is; so is one of so many telling lines, where the walk over
+# all of them would take longer than the searches.
+_SHORT_TEXT = 100_000
+_MOST_TELLING = 150_000
 
 # Colours, also those whose escape character was lost or spelt out on the way.
 _ANSI = re.compile(r"(?:\x1b|\\u001b|\^\[)?\[(?:\d{1,3};){0,4}\d{0,3}m|\x1b\[[0-9;?]{0,20}[A-Za-z]")
@@ -88,6 +93,7 @@ def normalise(text: str) -> str:
 
 def find_lines(text: str, words: tuple[str, ...]) -> Iterator[Line]:
     """Lines of a normalised text that hold one of `words`, in order, unwrapped."""
+    text = _telling(text, words)
     windows: dict[int, int] = {}
     for word in words:
         _find_word(text, word, windows)
@@ -95,6 +101,23 @@ def find_lines(text: str, words: tuple[str, ...]) -> Iterator[Line]:
         check_stop()
         end = windows[start]
         yield from _unwrap(text[start:end], ended=end < len(text))
+
+
+def _telling(text: str, words: tuple[str, ...]) -> str:
+    """The lines of a long text that hold one of `words`, or the text itself."""
+    if len(text) < _SHORT_TEXT:
+        return text
+    data = text.encode("utf-8", errors="surrogatepass")
+    kept: list[bytes] = []
+    done = 0
+    for number, found in enumerate(compile_words(words).finditer(data)):
+        check_stop()
+        if number == _MOST_TELLING:
+            return text
+        start = max(done, data.rfind(b"\n", done, found.start()) + 1)
+        done = data.find(b"\n", found.end() - 1) + 1 or len(data)
+        kept.append(data[start:done])
+    return b"".join(kept).decode("utf-8", errors="surrogatepass")
 
 
 def _find_word(text: str, word: str, windows: dict[int, int]) -> None:

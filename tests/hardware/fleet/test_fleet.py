@@ -6,13 +6,14 @@ import importlib.util
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 import yaml
+from tests.quiet_http import QuietHTTPServer
 
 from vllm_preflight.base.errors import InvalidRequest, NoGpuDetected
 from vllm_preflight.contract.hardware import DetectRequest
@@ -70,7 +71,7 @@ class Cluster:
             def log_message(self, format: str, *args: object) -> None:
                 del format, args
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.config = folder / "kubeconfig"
         self.config.write_text(
@@ -207,6 +208,20 @@ def test_a_missing_client_is_said(
     with pytest.raises(NoGpuDetected, match=says) as error:
         read_fleet(source)
     assert "vllm-preflight[cluster]" in error.value.hint
+
+
+def test_a_ray_that_cannot_be_loaded_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def import_module(name: str, package: str | None = None) -> Any:
+        # As AMD's binding, which Ray loads, does without AMD's library.
+        print("Unable to find libamd_smi.so")
+        raise KeyError("libamd_smi.so")
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    with pytest.raises(NoGpuDetected, match=r"Ray cannot be loaded: KeyError: 'libamd_smi\.so'"):
+        read_fleet("ray")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_plan_targets_the_cluster(cluster: Cluster) -> None:

@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
 import anyio
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult
+from tests.quiet_http import QuietHTTPServer
 from tests.server.conftest import text_of
 from tests.server.hostile.conftest import Stdio
 from tests.server.hostile.inputs import CONFIGS, ESCAPES, HEADERS, LLAMA
@@ -27,7 +28,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Answer = tuple[int, dict[str, str], bytes]
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(QuietHTTPServer):
     """A Hub with the files of one test; `asked` are the requests it got."""
 
     daemon_threads = True

@@ -87,6 +87,8 @@ def looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[set[s
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse_connection)
+    # Ray looks for clusters among the machine's processes.
+    monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

@@ -6,9 +6,11 @@ accelerator_type:NAME among its resources.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +26,7 @@ def read_ray() -> Fleet:
     """The nodes of the Ray cluster that RAY_ADDRESS, or a Ray on this machine, means.
 
     Raises:
-        NoGpuDetected: Ray is not installed, or no cluster answers.
+        NoGpuDetected: Ray is not installed or cannot be loaded, or no cluster answers.
     """
     nodes: list[FleetNode] = []
     notes = ["GPUs that running Ray work holds are counted as available."]
@@ -35,13 +37,26 @@ def read_ray() -> Fleet:
     return Fleet("ray", tuple(nodes), tuple(notes))
 
 
-def _list_nodes() -> Sequence[Mapping[str, Any]]:
+def _ray() -> Any:
     try:
-        ray = importlib.import_module("ray")
+        # It loads AMD's binding where that is installed, which writes on standard output and
+        # fails without AMD's own library.
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module("ray")
     except ImportError as error:
         raise NoGpuDetected(
             "Ray is not installed.", "Install it: pip install 'vllm-preflight[cluster]'."
         ) from error
+    except Exception as error:
+        sentence = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise NoGpuDetected(
+            f"Ray cannot be loaded: {sentence}.",
+            "On a machine without AMD's GPUs: pip uninstall amdsmi.",
+        ) from error
+
+
+def _list_nodes() -> Sequence[Mapping[str, Any]]:
+    ray = _ray()
     joined = not ray.is_initialized()
     try:
         if joined:
