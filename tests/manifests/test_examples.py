@@ -410,3 +410,32 @@ def test_a_ray_config_s_bucket_is_the_model_and_not_its_served_name() -> None:
         "[{model_loading_config: {model_id: m, model_source: {bucket_uri: 's3://b/m'}}}]}\n"
     )
     assert _args(_one(text))["model"] == "s3://b/m"
+
+
+def test_a_script_of_a_configmap_gets_its_arguments() -> None:
+    text = """
+kind: ConfigMap
+metadata: {name: s}
+data:
+  run.sh: |
+    #!/bin/bash
+    exec vllm serve "$@"
+---
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - name: c
+    image: x
+    env: [{name: L, value: "4096"}]
+    command: [bash, /s/run.sh]
+    args: [a/b, --max-model-len, $(L), --enforce-eager]
+"""
+    wanted = {"model": "a/b", "max_model_len": 4096, "enforce_eager": True}
+    assert _args(_one(text)) == wanted
+
+
+def test_files_of_variables_beside_a_unit_are_said_where_they_may_count() -> None:
+    unit = "[Service]\nEnvironment=M=a/b\nEnvironmentFile=-/etc/v.env\nExecStart=vllm serve {}\n"
+    assert any("/etc/v.env" in note for note in _one(unit.format("${M}"), "v.service").notes)
+    assert _one(unit.format("a/b"), "v.service").notes == ()

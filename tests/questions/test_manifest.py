@@ -193,3 +193,16 @@ def test_a_tool_says_not_modelled_of_a_shared_card() -> None:
     assert answer.verdict.outcome == "not_modelled"
     assert answer.startup.failure is not None
     assert answer.startup.failure.kind == "not_modelled"
+
+
+def test_a_second_server_of_one_text_is_said() -> None:
+    text = _set("vllm serve Qwen/Qwen3-8B --port 1 & vllm serve Qwen/Qwen3-32B --port 2 & wait", 2)
+    row = _ask(text, gpu="H100")
+    assert any("more than one vLLM server" in finding for finding in row.findings)
+
+
+def test_the_same_gpu_under_another_name_is_no_other() -> None:
+    text = _set("vllm serve Qwen/Qwen3-8B", 1)
+    text += "      nodeSelector: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}\n"
+    assert _ask(text, gpu="H100").findings == []
+    assert any("answered for H200" in finding for finding in _ask(text, gpu="H200").findings)

@@ -35,12 +35,15 @@ class ConfigMaps:
         name = path.rsplit("/", 1)[-1]
         return next((data[name] for data in self.by_name.values() if name in data), None)
 
-    def script(self, words: Sequence[str]) -> Text | None:
-        """The script of a ConfigMap that these words run: `bash /scripts/start.sh`."""
-        for word in words[:4]:
+    def script(self, words: Sequence[Text]) -> list[Text]:
+        """The script of a ConfigMap that these words run, its name and its arguments.
+
+        As in `bash /scripts/start.sh --port 80`; nothing where they run none.
+        """
+        for index, word in enumerate(words[:4]):
             if "/" in word and " " not in word and (found := self.file(word)) is not None:
-                return found
-        return None
+                return [found, *words[index:]]
+        return []
 
     def settings(self, command: ServerCommand) -> Iterator[Text]:
         """The words of the file that --config names, where a ConfigMap has it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.manifests.accelerators import pod_gpus
+from vllm_preflight.manifests.claims import Claim, with_claims
 from vllm_preflight.manifests.environment import ConfigMaps, container_environment
 from vllm_preflight.manifests.groups import Group, group_of, object_name
 from vllm_preflight.manifests.nodes import (
@@ -45,12 +46,14 @@ _OTHER_ENGINES = ("sglang", "text-generation-inference", "tensorrt", "trtllm", "
 class Input:
     """What a reader of objects needs beside the object.
 
-    ConfigMaps, given variables, and what a .env file beside a compose file sets.
+    ConfigMaps, given variables, what a .env file beside a compose file sets, and claims of
+    devices.
     """
 
     maps: ConfigMaps
     given: Mapping[str, str]
     defaults: Mapping[str, str] = field(default_factory=dict[str, str])
+    claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
 
 
 def read_object(node: Node, known: Input) -> list[ManifestServer]:
@@ -90,7 +93,7 @@ def _of_pod(
             continue
         # Containers share no devices: each server has what its own container asks for.
         own = pod_gpus([container], pod)
-        own = gpus if own.count is None else own
+        own = with_claims(gpus if own.count is None else own, container, pod, known.claims)
         label = str(component or text_at(container, "name") or "server")
         yield replace(
             server,
@@ -173,9 +176,9 @@ def _server(container: Fields, values: Values, maps: ConfigMaps) -> ManifestServ
             image=str(image) if image else None,
             own_entry=not command and serves(image, words),
         )
-        if found is None and (script := maps.script(words)) is not None:
-            words = [script]
-            found = read_script(str(script), values, image=str(image) if image else None)
+        if found is None and (script := maps.script(words)):
+            words = script
+            found = read_script(script[0], values, script[1:], image=str(image) if image else None)
     except InvalidRequest as error:
         if not any("vllm" in word for word in (*words, image or "")):
             return None

@@ -9,7 +9,18 @@ from pathlib import PurePath
 from typing import Literal
 
 from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.manifests import charts, compose, jobs, kserve, operators, ray, scripts, units
+from vllm_preflight.manifests import (
+    charts,
+    compose,
+    dockerfiles,
+    jobs,
+    kserve,
+    operators,
+    ray,
+    scripts,
+    units,
+)
+from vllm_preflight.manifests.claims import claims_of
 from vllm_preflight.manifests.environment import config_maps
 from vllm_preflight.manifests.nodes import Fields, Node, Text, at, items_of, read_nodes, text_at
 from vllm_preflight.manifests.pods import Input, read_object
@@ -92,7 +103,7 @@ def read_loaded(
         case "unit":
             return list(units.read_unit(file.text, stem, given))
         case "dockerfile":
-            return list(scripts.read_dockerfile(file.text, stem, given))
+            return list(dockerfiles.read_dockerfile(file.text, stem, given))
         case "shell":
             return list(scripts.read_shell(file.text, stem, given))
         case "yaml":
@@ -123,7 +134,7 @@ def _kind(text: str, name: str) -> Kind:
         return "yaml"
     if units.is_unit(text):
         return "unit"
-    if scripts.is_dockerfile(text):
+    if dockerfiles.is_dockerfile(text):
         return "dockerfile"
     if path.suffix in {".sh", ".bash"} or text.startswith("#!"):
         return "shell"
@@ -137,7 +148,7 @@ def _of_documents(
     given: Mapping[str, str],
     defaults: Mapping[str, str],
 ) -> Iterator[ManifestServer]:
-    known = Input(config_maps(objects), given, defaults)
+    known = Input(config_maps(objects), given, defaults, claims_of(objects))
     used = {text_at(item, "spec", "predictor", "model", "runtime") for item in objects}
     for number, node in enumerate(file.nodes):
         for item in _objects(node, given):

@@ -1,132 +1,23 @@
-"""vLLM servers of Dockerfiles, shell scripts and `vllm serve --config` files."""
+"""vLLM servers of shell scripts and `vllm serve --config` files."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import cast
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.versions import NEWEST_KNOWN
-from vllm_preflight.manifests.compose import Compose
 from vllm_preflight.manifests.nodes import Fields, Node, Text, at
-from vllm_preflight.manifests.pods import is_worker, serves
 from vllm_preflight.manifests.releases import image_release, installed_release
 from vllm_preflight.manifests.servers import Gpus, ManifestServer, SharedMemory
 from vllm_preflight.manifests.settings import setting_words
 from vllm_preflight.manifests.slurm import SlurmJob, slurm_job
 from vllm_preflight.manifests.words import read_command, read_script
 
-_FROM = re.compile(r"^\s*FROM\s+\S", re.MULTILINE | re.IGNORECASE)
 # Flags by which servers on several machines make one.
 _JOINING = frozenset({"--nnodes", "--data-parallel-address", "--data-parallel-start-rank"})
-_INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+(.*)\Z", re.DOTALL)
-
-
-def is_dockerfile(text: str) -> bool:
-    """Whether a text is a Dockerfile."""
-    first = next((line for line in text.splitlines() if line.strip()[:1] not in {"", "#"}), "")
-    return bool(_FROM.search(text)) and first.split()[0].upper() in {"FROM", "ARG"}
-
-
-def read_dockerfile(text: str, name: str, given: Mapping[str, str]) -> Iterator[ManifestServer]:
-    """The server that the last stage's ENTRYPOINT and CMD start."""
-    image: Text | None = None
-    values: dict[str, str] = {}
-    entry: list[Text] = []
-    words: list[Text] = []
-    shell = False
-    release: str | None = None
-    for instruction, argument in _instructions(text):
-        if instruction == "FROM":
-            image = argument.moved(_replaced(argument.split()[0], {**values, **given}))
-            entry, words, release = [], [], None
-        elif instruction in {"ENV", "ARG"}:
-            values |= _assigned(argument, values)
-        elif instruction == "RUN":
-            release = installed_release(argument) or release
-        elif instruction in {"ENTRYPOINT", "CMD"}:
-            found, is_shell = _form(argument)
-            if instruction == "ENTRYPOINT":
-                entry, words, shell = found, [], is_shell
-            else:
-                words = found
-                shell = shell or (is_shell and not entry)
-    values |= given
-    whole = [*entry, *words] if not (shell and entry) else entry
-    if not whole:
-        return
-    command = read_command(
-        whole,
-        values,
-        image=str(image) if image else None,
-        own_entry=not entry and serves(image, whole),
-        expand=lambda value, _: value,
-    )
-    if command is None or is_worker(command):
-        return
-    yield ManifestServer(
-        name,
-        whole[0].line,
-        command=command,
-        sources=tuple(whole),
-        image=str(image) if image else None,
-        release=release or image_release(image),
-        gpus=Gpus(every=True),
-        shared_memory=SharedMemory(known=False),
-    )
-
-
-def _instructions(text: str) -> Iterator[tuple[str, Text]]:
-    pending, first = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip()[:1] == "#" or (not line.strip() and not pending):
-            continue
-        first = first if pending else number
-        if line.rstrip().endswith("\\"):
-            pending += line.rstrip()[:-1] + "\n"
-            continue
-        found = _INSTRUCTION.match(pending + line)
-        if found:
-            yield found[1].upper(), Text.at(found[2], first, number)
-        pending = ""
-
-
-def _form(argument: Text) -> tuple[list[Text], bool]:
-    """Words of the exec form (a JSON list), or a shell with the text."""
-    stripped = argument.strip()
-    if stripped.startswith("["):
-        try:
-            items: object = json.loads(stripped)
-        except (ValueError, RecursionError):
-            items = None
-        if isinstance(items, list):
-            return [argument.moved(str(item)) for item in cast(list[object], items)], False
-    return [argument.moved(word) for word in ("/bin/sh", "-c", str(argument))], True
-
-
-def _assigned(argument: Text, values: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    try:
-        words = shlex.split(str(argument))
-    except ValueError:
-        return found
-    if words and "=" not in words[0]:
-        # The old form: ENV NAME value. An ARG without a value is given at build time.
-        return {words[0]: " ".join(words[1:])} if len(words) > 1 else found
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals:
-            found[name] = _replaced(value, {**values, **found})
-    return found
-
-
-def _replaced(text: str, values: Mapping[str, str]) -> str:
-    return Compose(None, values).replaced(text)
 
 
 def read_shell(text: str, name: str, given: Mapping[str, str]) -> Iterator[ManifestServer]:

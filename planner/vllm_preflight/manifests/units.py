@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vllm_preflight.base.errors import InvalidRequest
@@ -105,6 +105,14 @@ def _environment(settings: _Settings, given: Mapping[str, str]) -> dict[str, str
     return {**values, **given}
 
 
+def _unread(settings: _Settings, words: Sequence[str]) -> tuple[str, ...]:
+    """That files with variables, which go before the unit's own, are not read."""
+    if not any("$" in word for word in words):
+        return ()
+    names = " and ".join(line.removeprefix("-") for line in settings.all("EnvironmentFile"))
+    return (f"The variables that {names} sets are not read, and win over these.",) if names else ()
+
+
 def _replaced(words: list[Text], values: Mapping[str, str]) -> Iterator[Text]:
     for word in words:
         whole = _WHOLE.fullmatch(word)
@@ -139,6 +147,7 @@ def _of_service(
             image=command.image,
             release=image_release(command.image),
             gpus=Gpus(count=len(visible.split(",")) if counted else None, every=not counted),
+            notes=_unread(settings, [start]),
             # Processes of the machine itself have all of its memory.
             shared_memory=SharedMemory(host=command.image is None, known=command.image is None),
         )
@@ -174,5 +183,6 @@ def _of_container(
         image=str(image) if image else None,
         release=image_release(image),
         gpus=Gpus(count=len(numbered) or None, every=every or not numbered),
+        notes=_unread(settings, settings.all("Exec")[-1:]),
         shared_memory=SharedMemory(str(memory)) if memory else SharedMemory(host=host),
     )

@@ -132,11 +132,16 @@ def read_command(
     return None if found is None else _unmarked(found, image)
 
 
-def read_script(text: str, values: Values, *, image: str | None = None) -> ServerCommand | None:
-    """The first server of shell text that sees these variables; None for none."""
-    word = Expanded(text)
+def read_script(
+    text: str, values: Values, handed: Sequence[str] = (), *, image: str | None = None
+) -> ServerCommand | None:
+    """The first server of shell text that sees these variables; None for none.
+
+    `handed` are its name and arguments as a pod hands them in, where they are known.
+    """
     variables = {name: as_expanded(value) for name, value in values.items()}
-    found = find_in_words([Expanded("sh"), Expanded("-c"), word], variables)
+    behind = [as_expanded(replaced_in_pod(word, values)) for word in handed]
+    found = find_in_words([Expanded("sh"), Expanded("-c"), Expanded(text), *behind], variables)
     return None if found is None else _unmarked(found, image)
 
 

@@ -31,8 +31,10 @@ from vllm_preflight.launch.arguments import ParsedCommand, parse_server
 from vllm_preflight.launch.flags.table import parser_of
 from vllm_preflight.launch.versions import NEWEST_KNOWN, format_version
 from vllm_preflight.launch.words.expand import Expanded
+from vllm_preflight.launch.words.find import NO_SERVER
 from vllm_preflight.launch.words.server import ServerCommand
 from vllm_preflight.logs.scrub import scrub
+from vllm_preflight.manifests.accelerators import named_gpu
 from vllm_preflight.manifests.fit import fitted, of_shared_card, wanted_gpus
 from vllm_preflight.manifests.places import argument_places
 from vllm_preflight.manifests.read import RENDER_FIRST, Loaded, load_manifest, read_loaded
@@ -171,7 +173,7 @@ def _answered(
         version=server.release,
         image=None if server.image is None else scrub(server.image),
         shm="host" if server.shared_memory.host else server.shared_memory.size,
-        findings=[scrub(note, 600) for note in server.notes],
+        findings=[scrub(note, 600) for note in (*server.notes, *_open_points(server))],
     )
     if server.command is None:
         problem = InvalidRequest(server.problem, server.hint)
@@ -198,6 +200,12 @@ def _answered(
     except PreflightError as error:
         return row.model_copy(update={"error": _error(error)})
     return row if row.good else row.model_copy(update={"decides": _decides(row)})
+
+
+def _open_points(server: ManifestServer) -> list[str]:
+    """What the server's text leaves open, such as a second server beside it."""
+    notes = server.command.notes if server.command is not None else ()
+    return [note for note in notes if note != NO_SERVER]
 
 
 def _predicted(
@@ -315,7 +323,8 @@ def _names(server: ManifestServer, beside: Beside) -> list[str]:
 def _of_other_gpu(server: ManifestServer, beside: Beside) -> Iterator[str]:
     """That another GPU was given than the manifest has."""
     names = _names(server, beside)
-    if server.gpus.names and list(server.gpus.names) != names:
+    same = [named_gpu(name) for name in names] == list(server.gpus.names)
+    if server.gpus.names and list(server.gpus.names) != names and not same:
         yield f"It asks for {' or '.join(server.gpus.names)}; answered for {names[0]}, as given."
 
 

@@ -25,7 +25,7 @@ from vllm_preflight.launch.words.split import SimpleCommand, Span, split_command
 from vllm_preflight.launch.words.wrappers import BATCH_MODULES, MODULES, RUN_BATCH, engine_words
 
 _OTHERS = "The text starts more than one vLLM server; this is about the first."
-_NO_SERVER = (
+NO_SERVER = (
     "vllm run-batch serves nobody: it works through its file and ends. Its engine starts as a "
     "server's does, with the batch runner's own defaults of sequences and tokens per step."
 )
@@ -279,7 +279,7 @@ def _started(
         entry="batch" if is_batch else "module" if is_module else "serve",
         installed=brought.installed,
         built_for=brought.built_for,
-        notes=(_NO_SERVER,) if is_batch else (),
+        notes=(NO_SERVER,) if is_batch else (),
         head=words[index + taken - 1],
         program=words[0],
     )
