@@ -134,6 +134,7 @@ def quantization(folders: Mapping[str, Path]) -> dict[str, Any]:
     methods: dict[str, list[tuple[str, Any]]] = {}
     deprecated: dict[str, list[tuple[str, bool]]] = {}
     dtypes: dict[str, list[tuple[str, bool]]] = {}
+    rocm: dict[str, list[tuple[str, bool]]] = {}
     for release, folder in folders.items():
         path = folder / "vllm/model_executor/layers/quantization/__init__.py"
         tables = assigned(path)
@@ -148,6 +149,7 @@ def quantization(folders: Mapping[str, Path]) -> dict[str, Any]:
         ]
         listed = literal_names(tables.get("DEPRECATED_QUANTIZATION_METHODS"))
         deprecated[release] = [(name, True) for name in sorted(listed) if name in names]
+        rocm[release] = [(name, True) for name in sorted(_rocm_methods(folder))]
         dtypes[release] = [(name, True) for name in sorted(_cache_dtypes(folder))]
     return {
         "description": (
@@ -155,11 +157,12 @@ def quantization(folders: Mapping[str, Path]) -> dict[str, Any]:
             "least_capability (major × 10 + minor) and dtypes of its config class, and the files "
             "one of which a 16-bit checkpoint must have (online: quantises while loading, needs "
             "none; needs_config: cannot be made without a quantization_config). deprecated: "
-            "refused without --allow-deprecated-quantization."
+            "refused without --allow-deprecated-quantization. rocm: those that its platform takes "
+            "on some AMD GPU."
         ),
         "source": (
-            "model_executor/layers/quantization, config/quantization.py and config/cache.py of "
-            "the wheels"
+            "model_executor/layers/quantization, config/quantization.py, config/cache.py and "
+            "platforms/rocm.py of the wheels"
         ),
         "date": DATE,
         "methods": {
@@ -168,6 +171,7 @@ def quantization(folders: Mapping[str, Path]) -> dict[str, Any]:
         },
         "deprecated": _flags(deprecated),
         "kv_cache_dtypes": _flags(dtypes),
+        "rocm": _flags(rocm),
     }
 
 
@@ -194,6 +198,18 @@ def _method(
 def _online(folder: Path) -> ast.expr | None:
     path = folder / "vllm/config/quantization.py"
     return assigned(path).get("_ONLINE_SHORTHANDS") if path.is_file() else None
+
+
+def _rocm_methods(folder: Path) -> set[str]:
+    """What ROCm's platform lists, and adds under a condition."""
+    tree = ast.parse((folder / "vllm/platforms/rocm.py").read_text(encoding="utf-8"))
+    assignments = (n for n in ast.walk(tree) if isinstance(n, ast.AnnAssign | ast.AugAssign))
+    return {
+        name
+        for node in assignments
+        if isinstance(node.target, ast.Name) and node.target.id == "supported_quantization"
+        for name in literal_names(node.value)
+    }
 
 
 def _cache_dtypes(folder: Path) -> set[str]:

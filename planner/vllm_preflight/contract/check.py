@@ -105,6 +105,9 @@ class StartupReport(Report):
     block_size: int | None = Field(default=None, description="Tokens per block.")
     num_gpu_blocks: int | None = Field(default=None, description="Blocks of the pool.")
     kv_cache_tokens: int | None = Field(default=None, description="'GPU KV cache size'.")
+    kv_cache_tokens_at_most: int | None = Field(
+        default=None, description="A bound, no prediction: what AMD's vLLM does not exceed."
+    )
     max_model_len: int | None = Field(default=None, description="Longest request, in tokens.")
     max_concurrency: float | None = Field(
         default=None, description="'Maximum concurrency' for requests of max_model_len."

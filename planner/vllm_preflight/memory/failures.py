@@ -52,11 +52,11 @@ def free_memory_below_request(
     )
 
 
-def weights_do_not_fit(weights: int, free: int) -> StartupFailure:
-    """CUDA runs out of memory while the weights are loaded."""
+def weights_do_not_fit(weights: int, free: int, runtime: str = "CUDA") -> StartupFailure:
+    """The GPU runs out of memory while the weights are loaded; HIP says so on AMD's."""
     return StartupFailure(
         "weights_do_not_fit",
-        f"CUDA out of memory while loading: one GPU has {bytes_to_gib(free)} GiB free and the "
+        f"{runtime} out of memory while loading: one GPU has {bytes_to_gib(free)} GiB free and the "
         f"weights take {bytes_to_gib(weights)} GiB of it.",
     )
 

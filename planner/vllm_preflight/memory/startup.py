@@ -15,6 +15,7 @@ from statistics import NormalDist
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.explain import Calibration
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory import failures
 from vllm_preflight.memory.failures import StartupFailure
@@ -106,6 +107,24 @@ class Startup:
         shift = emptiest - min(self.available)
         available = tuple(left + shift for left in self.available)
         return _kv_plan(self.model, self.capability, self.launch, available)
+
+    @cached_property
+    def most(self) -> KvPlan | None:
+        """The cache that no GPU exceeds where AMD's vLLM is all that is not modelled.
+
+        What utilisation leaves beside the weights: everything else takes from it.
+        """
+        failure = self.failure
+        if (
+            failure is None
+            or failure.kind != "not_modelled"
+            or not _is_rocm_alone(self.launch, self.gpu)
+        ):
+            return None
+        left = tuple(self.requested_bytes - stage.allocated for stage in self.weights.stages)
+        given = self.launch.kv_cache_memory_bytes
+        left = left if given is None else (given,) * len(left)
+        return _kv_plan(self.model, self.capability, self.launch, left)
 
     @property
     def starts(self) -> bool:
@@ -295,10 +314,12 @@ def _first_failure(
     kv: KvPlan,
 ) -> StartupFailure | None:
     """The first of vLLM's checks that fails, in the order it makes them."""
-    if launch.problems:
-        return failures.refused(launch.problems)
     total = gpu.visible_bytes
     free = total if launch.free_bytes is None else min(launch.free_bytes, total)
+    if _is_rocm_alone(launch, gpu) and weights.fullest.allocated > free:
+        return failures.weights_do_not_fit(weights.fullest.allocated, free, "HIP")
+    if launch.problems:
+        return failures.refused(launch.problems)
     if free < requested and launch.version >= _FREE_MEMORY_CHECK:
         return failures.free_memory_below_request(launch, free, total, requested)
     loaded = weights.fullest.allocated
@@ -326,6 +347,12 @@ def _first_failure(
     return None
 
 
+def _is_rocm_alone(launch: Launch, gpu: Gpu) -> bool:
+    """Whether AMD's vLLM is all that is not modelled: weights and cache are as on CUDA."""
+    alone = [problem.kind for problem in launch.problems] == ["not_modelled"]
+    return alone and platform_of(gpu).name == "rocm"
+
+
 def _start_probability(
     launch: Launch,
     gpu: Gpu,
@@ -336,9 +363,10 @@ def _start_probability(
 ) -> float:
     """Probability that the KV cache holds one request, given the spread of the memory.
 
-    A refusal that no amount of memory changes has probability 0.
+    A refusal that no amount of memory changes has probability 0, and so has what fails where
+    only such failures are known.
     """
-    if failure is not None and failure.kind in _CERTAIN:
+    if failure is not None and (failure.kind in _CERTAIN or not platform_of(gpu).modelled):
         return 0.0
     # A length that vLLM chooses itself is one that fits, if any does.
     least = kv.pool.bytes_per_block if launch.max_model_len_auto else kv.admission_bytes

@@ -8,6 +8,7 @@ from vllm_preflight.base.terms import Term
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.answer import report_terms
 from vllm_preflight.contract.check import Failure, LengthCapacity, StartupInterval, StartupReport
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.explain import explain_defaults
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.kv.capacity import requests_by_length
@@ -36,14 +37,19 @@ def startup_report(
         missing_per_gpu_gib=_missing(startup),
         remedies=[*failure.remedies, *remedies],
     )
-    if failure is not None and failure.kind in _WEIGHTS_ALONE:
+    alone = failure is not None and (
+        failure.kind in _WEIGHTS_ALONE or not platform_of(startup.gpu).modelled
+    )
+    if failure is not None and alone and failure.kind not in _STOPPED_EARLY:
         known = failure.kind != "not_modelled"
+        most = startup.most
         return StartupReport(
             vllm_version=format_version(launch.version),
             starts=False,
             start_probability=startup.start_probability if known else None,
             weights_gib=bytes_to_gib(startup.weights.fullest.allocated),
             kv_bytes_per_token=round(startup.kv.pool.bytes_per_token),
+            kv_cache_tokens_at_most=None if most is None else most.tokens,
             max_model_len=launch.max_model_len,
             failure=reported,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.verdict import Outcome, Verdict
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import format_version
 from vllm_preflight.memory.startup import Startup
@@ -75,12 +76,13 @@ def refusal_sentence(version: Version, message: str, *, assumed: bool) -> str:
 
 
 def _verdict(outcome: Outcome, sentence: str, startup: Startup, because: str | None) -> Verdict:
-    told = outcome not in ("refused", "not_modelled")
+    if outcome in ("refused", "not_modelled"):
+        because = _at_most(startup)
     return Verdict(
         outcome=outcome,
         sentence=sentence,
         start_probability=startup.start_probability if outcome != "not_modelled" else None,
-        because=because if told else None,
+        because=because,
     )
 
 
@@ -120,7 +122,8 @@ def _cache(startup: Startup, demand: Demand | None) -> str | None:
     if startup.failure is not None and startup.failure.kind == "free_memory_below_request":
         return _free(startup)
     tokens = startup.kv.tokens
-    if tokens is None:
+    # Of AMD's vLLM no other figure is known.
+    if tokens is None or not platform_of(startup.gpu).modelled:
         return None
     if startup.available_bytes <= 0:
         beside = bytes_to_gib(startup.runtime.budget_bytes)
@@ -158,6 +161,23 @@ def _as_vllm_compares(startup: Startup) -> str:
     if compared > bytes_to_gib(startup.available_bytes):
         return f"; all stages get the blocks that {compared} GiB of the largest hold"
     return ""
+
+
+def _at_most(startup: Startup) -> str | None:
+    """The cache that is surely not exceeded, where that much is known; no prediction."""
+    most = startup.most
+    if most is None or most.tokens is None:
+        return None
+    share, total = startup.launch.gpu_memory_utilization, startup.gpu.visible_bytes
+    whole = "" if most.fits else f", less than one request of {startup.launch.max_model_len:,}"
+    if startup.launch.kv_cache_memory_bytes is not None:
+        return f"the KV cache that is asked for holds {most.tokens:,} tokens{whole}"
+    room = bytes_to_gib(max(startup.requested_bytes - startup.weights.fullest.allocated, 0))
+    return (
+        f"KV cache at most {room} GiB per GPU, {most.tokens:,} tokens{whole}: what {share:g} of "
+        f"{bytes_to_gib(total)} GiB leaves beside the weights. A bound, no prediction: what ROCm "
+        "needs comes off it"
+    )
 
 
 def _free(startup: Startup) -> str:

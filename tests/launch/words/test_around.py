@@ -55,6 +55,8 @@ IMAGE = "vllm/vllm-openai:v0.19.0"
         (f"podman run --device nvidia.com/gpu=0 --device nvidia.com/gpu=1 {IMAGE} --model X", 2),
         (f"nerdctl run --gpus 1 {IMAGE} --model X", 1),
         (f"kubectl run v --image={IMAGE} --limits=nvidia.com/gpu=2 -- --model X", 2),
+        ("HIP_VISIBLE_DEVICES=0,1 vllm serve X", 2),
+        ("export ROCR_VISIBLE_DEVICES=3 HIP_VISIBLE_DEVICES=0,1; vllm serve X", 1),
         ("srun --gres=gpu:4 vllm serve X", 4),
         ("srun --gres=gpu:h100:8 -N 1 vllm serve X", 8),
         ("srun -G 4 -N 2 vllm serve X", 2),

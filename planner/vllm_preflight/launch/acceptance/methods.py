@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.acceptance.checkpoints import fits_marlin, refused_format, refused_layout
 from vllm_preflight.launch.acceptance.tables import Span, releases_with, span_of, table
 from vllm_preflight.launch.inputs import LaunchInputs
@@ -193,6 +194,9 @@ def _marlin(stored: str, section: ConfigView, inputs: LaunchInputs) -> str:
     version, marlin = inputs.notes.version, f"{stored}_marlin"
     if version > _MARLIN_UNTIL[stored]:
         return f"auto_{stored}"
+    if platform_of(inputs.gpu).name == "rocm":
+        # Marlin's kernels are CUDA's.
+        return stored
     facts = method_facts(marlin, version)
     capable = facts is not None and not _below(facts, inputs)
     return marlin if capable and fits_marlin(stored, section) else stored
@@ -213,6 +217,9 @@ def _refused(
             f"{method} loads only what already is.",
             _online_remedies(version),
         )
+    on_rocm = platform_of(inputs.gpu).name == "rocm"
+    if on_rocm and (foreign := _not_in_rocm(chosen, version)):
+        return foreign
     if _below(facts, inputs):
         capability = inputs.gpu.compute_capability
         assert capability is not None
@@ -222,7 +229,10 @@ def _refused(
             f"{capability[0] * 10 + capability[1]}.",
             kind="unsupported" if chosen.stored else "invalid_arguments",
         )
-    if dtype not in facts.get("dtypes", (dtype,)):
+    # A dtype that nobody asked for may be the base model's, where a checkpoint is known by its
+    # name; with CUDA's kernels most take either.
+    assumed = on_rocm and inputs.request.dtype == "auto"
+    if dtype not in facts.get("dtypes", (dtype,)) and not assumed:
         accepted = facts["dtypes"]
         return LaunchProblem(
             f"torch.{dtype} is not supported for quantization method {method}. Supported dtypes: "
@@ -239,6 +249,19 @@ def _refused(
                 _online_remedies(version),
             )
     return None
+
+
+def _not_in_rocm(chosen: Chosen, version: Version) -> LaunchProblem | None:
+    """Why ROCm's platform does not take the method (platforms/rocm.py, verify_quantization)."""
+    spans = table("quantization")["rocm"].get(chosen.method, ())
+    if span_of(spans, version) is not None:
+        return None
+    with_it = releases_with(spans, version)
+    return LaunchProblem(
+        f"{chosen.method} quantization is currently not supported in rocm.",
+        (with_it,) if with_it else (),
+        kind="unsupported" if chosen.stored else "invalid_arguments",
+    )
 
 
 def _in_effect(chosen: Chosen, asked: str, inputs: LaunchInputs) -> str | None:

@@ -1,7 +1,7 @@
 """How many GPUs a launch sees: variables, container options, a batch system's request.
 
 Of several limits the least holds. Sources: CUDA C++ Programming Guide (CUDA_VISIBLE_DEVICES),
-Docker's and NVIDIA Container Toolkit's documentation, Slurm's sbatch manual.
+ROCm's GPU isolation, Docker's and NVIDIA Container Toolkit's documentation, Slurm's manual.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-# Variables that name devices, of CUDA and of NVIDIA's container runtime.
-_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+# Variables that name devices, of CUDA, of NVIDIA's container runtime, of HIP and of ROCm's.
+_VARIABLES = (
+    *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
+    *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+)
 _DEVICE = re.compile(r"\d+(?::\d+)?|(?:GPU|MIG)-[\w/-]+")
 _NONE_AT_ALL = frozenset({"", "-1", "none", "void", "NoDevFiles"})
 _GRES = re.compile(r"(?:.*,)?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?:\(.*\))?(?:,.*)?")
