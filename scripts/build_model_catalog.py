@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from catalog_composed import composed, wrapped
-from catalog_evidence import PRESETS, Evidence, read_recipes
+from catalog_evidence import PRESETS, Evidence, read_recipes, unsaid_ropes
 from vllm_preflight.base.errors import UnsupportedArchitecture
 from vllm_preflight.models.catalog.compact import decode, encode
 from vllm_preflight.models.catalog.entries import catalog_entry
@@ -144,6 +144,9 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
         row["model"]: as_registered(as_published(row["config"], index[row["model"]]))
         for row in read_rows(folder / "configs.jsonl")
     }
+    for model, (scaling, said_by) in unsaid_ropes(configs, DIMENSIONS).items():
+        configs[model] = {**configs[model], "rope_scaling": scaling}
+        index[model] = {**index[model], "note": f"rope_scaling as {said_by} states it"}
     for model, row in index.items():
         if row["completeness"] == "transformers-default":
             index[model], configs[model] = whole_class(row, configs[model])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -310,3 +310,25 @@ def lengthened(config: Json, length: int, source: str) -> tuple[Json, str]:
     if isinstance(text, dict):
         return {**config, "text_config": {**text, "max_position_embeddings": length}}, source
     return {**config, "max_position_embeddings": length}, source
+
+
+def unsaid_ropes(
+    configs: Mapping[str, Json], dimensions: Sequence[str]
+) -> dict[str, tuple[Any, str]]:
+    """Rope scalings that a config leaves out, where one of the same shapes states them.
+
+    Copies lose the key; what another of these dimensions, length and base states is its own.
+    """
+    same = (*dimensions, "model_type", "max_position_embeddings", "rope_theta")
+    stated: dict[str, list[tuple[Any, str]]] = {}
+    for model, config in configs.items():
+        if "rope_scaling" in config:
+            shape = json.dumps([config.get(key) for key in same])
+            stated.setdefault(shape, []).append((config["rope_scaling"], model))
+    found: dict[str, tuple[Any, str]] = {}
+    for model, config in configs.items():
+        others = stated.get(json.dumps([config.get(key) for key in same]), [])
+        silent = "rope_theta" in config and not {"rope_scaling", "rope_parameters"} & config.keys()
+        if silent and len({json.dumps(scaling) for scaling, _ in others}) == 1:
+            found[model] = others[0]
+    return found

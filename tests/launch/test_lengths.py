@@ -88,7 +88,13 @@ def test_up_to_0_29_yarn_scales_the_length_by_itself(line: str, release: str, le
     ("rope", "release", "said"),
     [
         ({"factor": 2.0}, "0.8.5", "rope_scaling should have a 'rope_type' key"),
-        ({"factor": 2.0}, "0.12.0", "rope_parameters should have a 'rope_type' key"),
+        # Put in after the config was completed.
+        ({"factor": 2.0}, "0.11.1", "KeyError: 'rope_type'"),
+        ({"type": "yarn", "factor": 4.0}, "0.24.0", "KeyError: 'rope_type'"),
+        ({"rope_type": "yarn", "factor": 4.0}, "0.33.0", "KeyError: 'original_max_position"),
+        ({"rope_type": "llama3", "factor": 4.0}, "0.33.0", "KeyError: 'original_max_position"),
+        # Not read under that key.
+        ({"factor": 2.0}, "0.12.0", None),
         ({"type": "yarn", "factor": 4.0}, "0.10.0", "KeyError: 'original_max_position"),
         ({"type": "dynamic", "factor": 2.0}, "0.8.5", None),
     ],
@@ -108,7 +114,10 @@ def test_a_yarn_of_an_older_release_is_completed_for_the_newest() -> None:
     assert failure is not None
     # The length that was asked for is kept: it comes before a shorter one.
     flag, overrides = shlex.split(failure.remedies[0])
-    completed = {"rope_scaling": YARN, "max_position_embeddings": 131072}
+    completed = {
+        "rope_parameters": {"rope_theta": 1000000, **YARN},
+        "max_position_embeddings": 131072,
+    }
     assert flag == "--hf-overrides" and json.loads(overrides) == completed
 
 

@@ -14,6 +14,7 @@ from vllm_preflight.contract.request import validate_request
 from vllm_preflight.questions.check import predict_startup
 
 Q8, Q32 = "Qwen/Qwen3-8B", "Qwen/Qwen3-32B"
+LLAMA8, MISTRAL = "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-7B-Instruct-v0.2"
 YARN = '{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}'
 IMAGE = "docker run --gpus all vllm/vllm-openai:v0.19.0"
 
@@ -145,15 +146,44 @@ def test_a_config_file_that_is_here_decides(tmp_path: Path) -> None:
         (f"vllm serve {Q32} --no-such 3", f"vllm serve {Q32} --max-model-len 29696", "--no-such"),
         # What to write depends on more than the line.
         (f"vllm serve {Q8} --rope-scaling '{{}}'", None, "--hf-overrides"),
-        (f"vllm serve {Q8} --rope-theta 1000000", None, "--hf-overrides"),
-        (f"vllm serve {Q8} --hf-overrides '{{}}' --rope-scaling '{YARN}'", None, "--rope-scaling"),
-        # A rope is replaced whole, its base frequency is the model's.
+        (f"vllm serve {MISTRAL} --rope-theta 1000000", None, "--hf-overrides"),
+        (f"vllm serve {Q8} --hf-overrides '{{\"rope_parameters\": {{}}}}' --rope-theta 5", None,
+         "--rope-theta"),
+        # Flags that are one object now are put into it together, and into one that is there.
+        (f"vllm serve {Q8} --speculative-model Qwen/Qwen3-0.6B --port 80 "
+         "--num-speculative-tokens=4 --spec-decoding-acceptance-method rejection_sampler",
+         f"vllm serve {Q8} '--speculative-config={{\"model\": \"Qwen/Qwen3-0.6B\", "
+         "\"num_speculative_tokens\": 4}' --port 80",
+         "Its place is taken by --speculative-config"),
+        (f"vllm serve {Q8} --speculative-model '[ngram]' --ngram-prompt-lookup-max 3 "
+         "--num-speculative-tokens 4",
+         f"vllm serve {Q8} '--speculative-config={{\"method\": \"ngram\", "
+         "\"num_speculative_tokens\": 4, \"prompt_lookup_max\": 3}'",
+         "Its place is taken by --speculative-config"),
+        (f"vllm serve {Q8} --ngram-prompt-lookup-max 3", f"vllm serve {Q8}", "--ngram-prompt"),
+        (f"vllm serve {Q8} --speculative-model no/such --num-speculative-tokens 4", None,
+         "Its place is taken by --speculative-config"),
+        (f"vllm serve {Q8} --rope-theta 5e5 --hf_overrides '{{\"max_position_embeddings\": 9000}}'",
+         f"vllm serve {Q8} --hf_overrides '{{\"max_position_embeddings\": 9000, "
+         "\"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"default\"}}'",
+         "Its place is taken by --hf-overrides"),
+        (f"vllm serve {Q8} --eplb-window-size 9 --num-redundant-experts 2",
+         f"vllm serve {Q8} --eplb-config.window_size=9", "Its place is taken by --eplb-config"),
+        (f"vllm serve {Q8} --cuda-graph-sizes 1 2 4",
+         f"vllm serve {Q8} '-cc={{\"cudagraph_capture_sizes\": [1, 2, 4]}}'", "was last in"),
+        (f"vllm serve {Q8} --guided-decoding-disable-fallback", f"vllm serve {Q8}", "was last in"),
+        # A rope is replaced whole: its base frequency, and the scaling beside a new one, stay.
+        (f"vllm serve {LLAMA8} --rope-theta 1000000",
+         f"vllm serve {LLAMA8} '--hf-overrides={{\"rope_parameters\": {{\"rope_theta\": 1000000, "
+         "\"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+         "\"original_max_position_embeddings\": 8192, \"rope_type\": \"llama3\"}}'",
+         "Its place is taken by --hf-overrides"),
         (f"vllm serve {Q8} --rope-scaling '{YARN}' --port 80",
          f"vllm serve {Q8} '--hf-overrides={{\"rope_parameters\": {{\"rope_theta\": 1000000, "
          f"{YARN[1:]}}}' --port 80", "Its place is taken by --hf-overrides"),
         (f"{IMAGE} --model {Q8} --rope-scaling '{YARN}' --max-model-len 131072",
-         f"{IMAGE} --model {Q8} '--hf-overrides={{\"rope_scaling\": {YARN}}}' "
-         "--max-model-len 131072", "Its place is taken by --hf-overrides"),
+         f"{IMAGE} --model {Q8} '--hf-overrides={{\"rope_parameters\": {{\"rope_theta\": "
+         f"1000000, {YARN[1:]}}}' --max-model-len 131072", "Its place is taken by --hf-overrides"),
         (f"vllm serve {Q8} -O '{{\"level\": 3}}' --port 80",
          f"vllm serve {Q8} '-cc={{\"mode\": 3}}' --port 80", "-O takes 0 to 3"),
         (f"vllm serve {Q8} -O.cudagraph_mode=NONE", f"vllm serve {Q8} -cc.cudagraph_mode=NONE",

@@ -38,6 +38,7 @@ from vllm_preflight.launch.flags.table import Parser, parser_of
 from vllm_preflight.launch.flags.together import refuse_together
 from vllm_preflight.launch.line import changed_line, is_secret
 from vllm_preflight.launch.meanings import bearing_values, refuse_values
+from vllm_preflight.launch.ropes import OwnRope
 from vllm_preflight.launch.versions import parse_version
 from vllm_preflight.launch.words.devices import Visible, by_environment
 from vllm_preflight.launch.words.expand import Expanded
@@ -121,20 +122,20 @@ def parse_command(
     version: str | None = None,
     *,
     model: str | None = None,
-    rope_theta: float | None = None,
+    own_rope: OwnRope | None = None,
 ) -> ParsedCommand:
     """The arguments of the vLLM server that `text` starts, as `version` reads them.
 
     Without a version the text decides (the image's tag, what it installs), else the newest
     known release. `model` is the one named beside the command. What vLLM's parser would not
-    take is in `refusal`; its correction may need the model's `rope_theta`.
+    take is in `refusal`; its correction may need what the model's rope is (`own_rope`).
 
     Raises:
         InvalidRequest: no vLLM server, or something the text leaves open that decides the
             answer; every such thing is named.
     """
     command = find_server_command(text)
-    return parse_server(command, version, model=model, rope_theta=rope_theta)
+    return parse_server(command, version, model=model, own_rope=own_rope)
 
 
 def parse_server(
@@ -142,14 +143,14 @@ def parse_server(
     version: str | None = None,
     *,
     model: str | None = None,
-    rope_theta: float | None = None,
+    own_rope: OwnRope | None = None,
 ) -> ParsedCommand:
     """The arguments of a server that was found, as `version` reads them; see parse_command."""
     warnings = [*command.notes, *unexported(command), *curly_words(command)]
     tagged = named_release(command, version, warnings)
     parser = parser_of(parse_version(version or tagged))
     warnings += unread_variables(command.environment, parser.version)
-    reader = _Reader(command, parser, model, warnings, rope_theta=rope_theta)
+    reader = _Reader(command, parser, model, warnings, own_rope=own_rope)
     fields: dict[str, Any] = {} if tagged is None else {"vllm_version": tagged}
     try:
         reading = reader.read(command.words)
@@ -213,7 +214,7 @@ class _Reader:
     model: str | None
     warnings: list[str]
     unread: list[str] = field(default_factory=list[str])
-    rope_theta: float | None = None
+    own_rope: OwnRope | None = None
 
     @property
     def _serves(self) -> bool:
@@ -232,7 +233,7 @@ class _Reader:
             raise _Refused(refuse_argument(error, texts, self.parser)) from error
         named = [*([reading.model] if reading.model is not None else []), *reading.extras]
         if reading.extras and not any(token.missing for token in named):
-            raise _Refused(refuse_extras(reading.extras, texts, self.parser, self.rope_theta))
+            raise _Refused(refuse_extras(reading.extras, texts, self.parser, self.own_rope))
         given = {item.argument.dest: item for item in reading.given}
         version, environment = self.parser.version, self.command.environment
         refusal = refuse_together(given, environment, version) or refuse_names(

@@ -14,6 +14,14 @@ from typing import cast
 
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import Version
+from vllm_preflight.launch.ropes import (
+    ROPE_SCALING_UNTIL,
+    check_ropes,
+    hf_overrides,
+    is_read,
+    own_rope,
+    rope_overrides,
+)
 from vllm_preflight.launch.versions import ROPE_PARAMETERS_SINCE, format_version
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.common import rope_sections
@@ -23,16 +31,12 @@ _LONG_LENGTH_VARIABLE = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 _LARGEST_YARN_FACTOR = 4
 # Until then YaRN's original length × factor is the model's own, whatever positions it states.
 _YARN_COUNTS_UNTIL: Version = (0, 30, 0)
-# Until then only the key rope_scaling is read.
-_SCALING_ONLY_UNTIL: Version = (0, 12, 0)
-# Later releases may be installed with transformers 5, which completes what is missing.
-_ROPES_COMPLETED_SINCE: Version = (0, 18, 0)
 
 
 def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     """The longest request in tokens, and whether vLLM is to lower it to what fits."""
     architecture, notes = inputs.architecture, inputs.notes
-    _check_rope(inputs)
+    check_ropes(inputs)
     limit = longest = _own_length(inputs)
     asked = inputs.request.max_model_len
     if asked is None and inputs.extra.get("max_model_len") in {"auto", -1}:
@@ -57,33 +61,6 @@ def resolve_max_model_len(inputs: LaunchInputs) -> tuple[int, bool]:
     return asked, False
 
 
-def _check_rope(inputs: LaunchInputs) -> None:
-    """Note what transformers 4 lets vLLM refuse of a rope that the user writes himself.
-
-    Source: vLLM 0.8 to 0.17 transformers_utils/config.py (patch_rope_scaling_dict,
-    patch_rope_parameters_dict) and config/model.py (_get_and_verify_max_len).
-    """
-    version = inputs.notes.version
-    overrides = inputs.extra.get("hf_overrides")
-    overridden: object = None
-    if isinstance(overrides, Mapping):
-        overridden = cast(Mapping[str, object], overrides).get("rope_scaling")
-    rope = inputs.extra.get("rope_scaling") or overridden
-    if not isinstance(rope, Mapping) or version >= _ROPES_COMPLETED_SINCE:
-        return
-    given = cast(Mapping[str, object], rope)
-    kind = given.get("rope_type", given.get("type"))
-    if kind is None:
-        key = "rope_scaling" if version < _SCALING_ONLY_UNTIL else "rope_parameters"
-        inputs.notes.refuse(f"{key} should have a 'rope_type' key")
-    elif kind == "yarn" and "original_max_position_embeddings" not in given:
-        length = inputs.architecture.max_position
-        inputs.notes.refuse(
-            "KeyError: 'original_max_position_embeddings'",
-            f'"original_max_position_embeddings": {length} in the rope',
-        )
-
-
 def _own_length(inputs: LaunchInputs) -> int:
     """The model's own maximum, as the release derives it."""
     scaled = inputs.architecture.yarn_length
@@ -97,7 +74,9 @@ def _reads_rope(inputs: LaunchInputs) -> bool:
     outer = ConfigView(inputs.config)
     text = outer.section("text_config") or outer
     scaling = text.section("rope_scaling")
-    return inputs.notes.version >= _SCALING_ONLY_UNTIL or scaling is not None
+    version = inputs.notes.version
+    under_its_key = version >= ROPE_SCALING_UNTIL or scaling is not None
+    return under_its_key and is_read(hf_overrides(inputs), version)
 
 
 def _within_tokenizer(inputs: LaunchInputs) -> int:
@@ -146,13 +125,20 @@ def _check_length(inputs: LaunchInputs, asked: int, limit: int) -> None:
 
 def _completed(inputs: LaunchInputs, asked: int) -> tuple[str, ...]:
     """The user's own rope scaling with the positions stated that it reaches."""
-    overrides = inputs.extra.get("hf_overrides")
-    scaled = inputs.architecture.yarn_length
-    if not isinstance(overrides, Mapping) or scaled is None or asked > scaled:
+    overrides, scaled = hf_overrides(inputs), inputs.architecture.yarn_length
+    if not overrides or scaled is None or asked > scaled or not _reads_rope(inputs):
         return ()
-    if not _reads_rope(inputs):
+    key = "rope_parameters" if "rope_parameters" in overrides else "rope_scaling"
+    rope = overrides.get(key)
+    if not isinstance(rope, Mapping):
         return ()
-    stated = {**cast(Mapping[str, object], overrides), "max_position_embeddings": scaled}
+    others = {name: value for name, value in overrides.items() if name != key}
+    whole = rope_overrides(
+        inputs.notes.version,
+        own_rope({**inputs.config, key: None}),
+        scaling=cast(Mapping[str, object], rope),
+    )
+    stated = {**(whole or {key: rope}), **others, "max_position_embeddings": scaled}
     return (f"--hf-overrides '{json.dumps(stated)}'",)
 
 
@@ -174,29 +160,16 @@ def _scaled(inputs: LaunchInputs, asked: int, limit: int) -> tuple[str, ...]:
         return ()
     if factor > _LARGEST_YARN_FACTOR:
         return ()
-    scaling = {
+    scaling: dict[str, object] = {
         "rope_type": "yarn",
         "factor": float(factor),
         "original_max_position_embeddings": trained,
     }
-    key = "rope_scaling"
-    if inputs.notes.version >= ROPE_PARAMETERS_SINCE:
-        key = "rope_parameters"
-        theta = stated_rope_theta(inputs.config)
-        if theta is not None:
-            scaling = {"rope_theta": theta, **scaling}
-    overrides = {key: scaling, "max_position_embeddings": trained * factor}
+    rope = rope_overrides(inputs.notes.version, own_rope(inputs.config), scaling=scaling)
+    if rope is None:
+        return ()
+    overrides = {**rope, "max_position_embeddings": trained * factor}
     return (f"--hf-overrides '{json.dumps(overrides)}' (YaRN: the model's quality changes)",)
-
-
-def stated_rope_theta(config: Mapping[str, object]) -> float | None:
-    """The base frequency of a config's one rope of one axis; None where it has another."""
-    outer = ConfigView(config)
-    ropes = rope_sections(outer)
-    if outer.section("text_config") or any(rope.get("mrope_section") for rope in ropes):
-        return None
-    theta = outer.get("rope_theta") or (ropes[0].get("rope_theta") if len(ropes) == 1 else None)
-    return theta if isinstance(theta, int | float) else None
 
 
 @cache

@@ -23,7 +23,10 @@ _FLAGGED = re.compile(
 )
 _BEARER = re.compile(rf"(?P<by>\b[Bb]earer[ \t]+){_VALUE}")
 # Keys that show what they are: of the Hub, OpenAI, GitHub, GitLab, NVIDIA, Slack, AWS.
-_TOKEN = re.compile(r"\b(?P<kind>hf_|sk-|gh[opsu]_|glpat-|nvapi-|xox[bp]-|AKIA)[A-Za-z0-9_-]{8,}")
+# --hf_overrides is a flag.
+_TOKEN = re.compile(
+    r"(?<!--)\b(?P<kind>hf_|sk-|gh[opsu]_|glpat-|nvapi-|xox[bp]-|AKIA)[A-Za-z0-9_-]{8,}"
+)
 _IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
 
 

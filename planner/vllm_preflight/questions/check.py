@@ -17,11 +17,10 @@ from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.acceptance.methods import ALLOW_DEPRECATED
 from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
-from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.launch.lengths import stated_rope_theta
 from vllm_preflight.launch.line import with_flags
 from vllm_preflight.launch.render import render_command, render_flags
+from vllm_preflight.launch.ropes import OwnRope, own_rope
 from vllm_preflight.launch.surroundings import visible_gpus
 from vllm_preflight.launch.versions import format_version, parse_version
 from vllm_preflight.launch.words.find import find_server_command
@@ -84,9 +83,8 @@ def predict_startup(
     asked, request = request, with_command(request, parsed)
     hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
     if parsed.refusal is not None:
-        return _refused(
-            request, parsed, parsed.refusal, hardware, _instead(asked, parsed, hardware, model)
-        )
+        parsed = _with_rope(asked, parsed, model)
+        return _refused(request, parsed, hardware, _instead(asked, parsed, hardware, model))
     try:
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
@@ -149,14 +147,14 @@ def _with_vllm_args(request: StartupRequest) -> StartupRequest:
     return request.model_copy(update={"command": command, "vllm_args": None})
 
 
-def _parsed(request: StartupRequest, rope_theta: float | None = None) -> ParsedCommand:
+def _parsed(request: StartupRequest, rope: OwnRope | None = None) -> ParsedCommand:
     if request.command is None:
         return ParsedCommand({})
     return parse_command(
         request.command,
         request.vllm_version,
         model=request.model or None,
-        rope_theta=rope_theta,
+        own_rope=rope,
     )
 
 
@@ -268,11 +266,12 @@ def _flags_of(remedy: str) -> str | None:
 def _refused(
     request: StartupRequest,
     parsed: ParsedCommand,
-    refusal: Refusal,
     hardware: Hardware,
     instead: tuple[str | None, list[str]],
 ) -> StartupResponse:
     """The answer where vLLM's parser stops: its words, and the line that starts instead."""
+    refusal = parsed.refusal
+    assert refusal is not None
     message = f"{refusal.message}. {refusal.explanation}".rstrip(". ")
     message += "" if message.endswith("?") else "."
     version = parse_version(request.vllm_version)
@@ -302,7 +301,6 @@ def _instead(
     request: StartupRequest, parsed: ParsedCommand, hardware: Hardware, model: Model | None
 ) -> tuple[str | None, list[str]]:
     """The corrected line as far as it starts, and what is to be said of it where it does not."""
-    parsed = _with_rope(request, parsed, model)
     if parsed.refusal is None or parsed.refusal.corrected is None:
         return None, []
     line = _command(request, parsed)
@@ -310,10 +308,12 @@ def _instead(
         tried = request.model_copy(update={"command": line})
         answer = predict_startup(tried, model=model, hardware=hardware)
     except PreflightError as error:
-        return None, [f"vLLM would take: {line}", error.message]
+        return None, [f"vLLM's parser would take: {line}", error.message]
     if answer.verdict.good:
         return line, []
-    return answer.command, [f"The corrected line: {answer.verdict.sentence}."]
+    told = f"The corrected line: {answer.verdict.sentence.rstrip('.')}."
+    taken = [] if answer.command is not None else [f"vLLM's parser would take: {line}"]
+    return answer.command, [*taken, told]
 
 
 def _with_rope(
@@ -327,8 +327,8 @@ def _with_rope(
         config = (model or load_served(name, revision=request.revision)).config
     except PreflightError:
         return parsed
-    theta = stated_rope_theta(config)
-    return parsed if theta is None else _parsed(request, theta)
+    rope = own_rope(config)
+    return parsed if rope is None else _parsed(request, rope)
 
 
 def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:

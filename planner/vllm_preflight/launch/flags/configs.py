@@ -43,6 +43,13 @@ def config_keys(name: str, version: Version) -> Mapping[str, Sequence[Any]] | No
     }
 
 
+def knows_key(name: str, key: str, version: Version) -> bool:
+    """Whether the config has the key in a release."""
+    entry = _configs().get(name)
+    history = () if entry is None else entry["keys"].get(key, ())
+    return any(_holds(span, version) for span in history)
+
+
 def _holds(span: Mapping[str, Any], version: Version) -> bool:
     begun = "since" not in span or version >= parse_version(span["since"])
     return begun and ("until" not in span or version < parse_version(span["until"]))

@@ -15,9 +15,11 @@ from typing import cast
 
 from vllm_preflight.launch.flags.parser import ArgumentsRefused
 from vllm_preflight.launch.flags.preprocess import Token
+from vllm_preflight.launch.flags.successors import Joined, join_flags, successor
 from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
 from vllm_preflight.launch.flags.values import human_readable_int, shortened
-from vllm_preflight.launch.versions import ROPE_PARAMETERS_SINCE, format_version
+from vllm_preflight.launch.ropes import OwnRope
+from vllm_preflight.launch.versions import format_version
 
 _CLOSE = 0.75
 _LONG_DASHES = "–—−‒―"
@@ -32,21 +34,6 @@ _PERCENT = re.compile(r"(\d{1,3})\s*%")
 _MOST_NAMED = 4
 # Beyond these a command is not mistyped, but something else.
 _MOST_LISTED, _MOST_EXPLAINED = 40, 8
-# Tasks of models that answer with text, which need no word any more.
-_GENERATING = frozenset({"auto", "generate", "transcription"})
-_SUCCESSORS = {
-    "--enable-reasoning": "",
-    "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
-    "--guided-decoding-backend": "--structured-outputs-config.backend={}",
-    "--guided-decoding-disable-fallback": "--structured-outputs-config.disable_fallback=true",
-    "--guided-decoding-disable-any-whitespace": (
-        "--structured-outputs-config.disable_any_whitespace=true"
-    ),
-    "--guided-decoding-disable-additional-properties": (
-        "--structured-outputs-config.disable_additional_properties=true"
-    ),
-    "--override-pooler-config": "--pooler-config={}",
-}
 LEVELS_SAID = "-O takes 0 to 3; the compilation config is written -cc '{…}' or -cc.key."
 # Keys of the compilation config that have another name now.
 _COMPILATION_KEYS = {"level": "mode"}
@@ -86,11 +73,11 @@ def refuse_extras(
     extras: Sequence[Token],
     words: Sequence[str],
     parser: Parser,
-    rope_theta: float | None = None,
+    own_rope: OwnRope | None = None,
 ) -> Refusal:
     """The refusal of words that belong to no argument of the release.
 
-    `rope_theta` is the model's, which a rope of its own must name to the newer releases.
+    `own_rope` is the model's, all of which must be told where part of it is another.
     """
     listed = " ".join(shortened(token.text) for token in extras[:_MOST_LISTED])
     listed += " …" if len(extras) > _MOST_LISTED else ""
@@ -99,12 +86,15 @@ def refuse_extras(
         message += _TASK_HINT
     explanations: list[str] = []
     remedies: list[str] = []
-    replaced: dict[int, str | None] = {}
-    for group in _grouped(extras)[:_MOST_EXPLAINED]:
+    groups = _grouped(extras)[:_MOST_EXPLAINED]
+    together = join_flags([_said(group) for group in groups], words, parser, own_rope)
+    replaced: dict[int, str | None] = dict(together.words)
+    for group in groups:
         indices = [index for token in group for index in token.origin]
-        said, remedy, change = _explained(group, indices, words, parser, rope_theta)
+        said, remedy, change = _explained(group, indices, words, parser, together)
         explanations.append(said)
-        remedies.append(remedy)
+        if together.instead.get(_said(group)[0]) != "":
+            remedies.append(remedy)
         replaced.update(change)
     return Refusal(message, " ".join(explanations), tuple(dict.fromkeys(remedies)), replaced)
 
@@ -121,12 +111,18 @@ def _grouped(extras: Sequence[Token]) -> list[list[Token]]:
     return groups
 
 
+def _said(group: Sequence[Token]) -> tuple[str, str]:
+    """An unknown flag and its value."""
+    spelling, _, attached = group[0].text.partition("=")
+    return spelling, " ".join(token.text for token in group[1:]) or attached
+
+
 def _explained(
     group: Sequence[Token],
     indices: Sequence[int],
     words: Sequence[str],
     parser: Parser,
-    rope_theta: float | None,
+    together: Joined,
 ) -> tuple[str, str, dict[int, str | None]]:
     spelling = group[0].text.partition("=")[0].partition(".")[0]
     written = shortened(" ".join(words[index] for index in sorted(set(indices))))
@@ -156,13 +152,12 @@ def _explained(
         return _level(group, indices, words)
     life = lifetime(spelling)
     if life is not None:
-        value = " ".join(token.text for token in group[1:]) or group[0].text.partition("=")[2]
-        successor = (
-            _rope(value, parser, rope_theta)
-            if life.flag == "--rope-scaling" and not _has_overrides(words)
-            else _successor(life.flag, value)
+        instead = (
+            together.instead[life.flag]
+            if life.flag in together.instead
+            else successor(life.flag, _said(group)[1], words, parser.version)
         )
-        return _outlived(life, written, leave_out, parser, successor)
+        return _outlived(life, written, leave_out, parser, instead)
     near = nearest_spelling(spelling, parser)
     said = f"vLLM {version} has no {shortened(spelling)}"
     if near is None:
@@ -219,7 +214,7 @@ def _outlived(
     written: str,
     leave_out: dict[int, str | None],
     parser: Parser,
-    successor: str | None,
+    instead: str | None,
 ) -> tuple[str, str, dict[int, str | None]]:
     said = life.absent_in(parser.version)
     early = life.since is not None and parser.version < life.since
@@ -229,52 +224,14 @@ def _outlived(
     if life.replaced_by is None:
         return said, f"no {written}", leave_out
     said = f"{said} Its place is taken by {life.replaced_by}."
-    if successor is None:
+    if instead is None:
         # What to write depends on the model: a line without it would be another launch.
         return said, f"{life.replaced_by} in place of {written}", {}
-    if not successor:
+    if not instead:
         return said, f"no {written}", leave_out
     first, *rest = leave_out
-    change: dict[int, str | None] = {first: successor, **dict.fromkeys(rest)}
-    return said, f"{successor} in place of {written}", change
-
-
-def _rope(value: str, parser: Parser, theta: float | None) -> str | None:
-    """The overrides that a rope of the user's own is written with.
-
-    On transformers 5 they replace the whole rope, its base frequency too; None where that
-    is not known.
-    """
-    try:
-        scaling: object = json.loads(value)
-    except ValueError:
-        return None
-    if not isinstance(scaling, dict) or not ("rope_type" in scaling or "type" in scaling):
-        return None
-    whole = parser.version >= ROPE_PARAMETERS_SINCE
-    if whole and theta is None:
-        return None
-    rope = {**({"rope_theta": theta} if whole else {}), **cast(dict[str, object], scaling)}
-    overrides = {"rope_parameters" if whole else "rope_scaling": rope}
-    return f"--hf-overrides={json.dumps(overrides)}"
-
-
-def _has_overrides(words: Sequence[str]) -> bool:
-    """Whether the line overrides the config already: a second object would replace it."""
-    return any(word.startswith(("--hf-overrides", "--hf_overrides")) for word in words)
-
-
-def _successor(flag: str, value: str) -> str | None:
-    """One word that says the same to a newer release, empty where nothing need be said.
-
-    None where the old value cannot simply be written otherwise.
-    """
-    if flag == "--task":
-        return "" if value in _GENERATING else "--runner=pooling"
-    if flag == "--cuda-graph-sizes":
-        # One number was the largest size; several are words of their own.
-        return f"--max-cudagraph-capture-size={value}" if value.isdigit() else None
-    return _SUCCESSORS[flag].format(value) if flag in _SUCCESSORS else None
+    change: dict[int, str | None] = {first: instead, **dict.fromkeys(rest)}
+    return said, f"{instead} in place of {written}", change
 
 
 def _respelled(
