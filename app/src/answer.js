@@ -53,7 +53,8 @@ function reasons(answer, again) {
   const remedies = [
     ...changes(answer.remedies ?? [], again),
     ...changes(answer.alternatives ?? [], again),
-    ...flags(startup?.failure?.remedies ?? []),
+    // A check's remedies are its failure's too.
+    ...(answer.remedies ? [] : flags(startup?.failure?.remedies ?? [])),
   ];
   const warnings = [
     ...(answer.feasibility?.warnings ?? []),

@@ -16,7 +16,7 @@ export function changes(items, ask) {
       "li",
       {},
       code(item.change),
-      ` – ${item.effect}.${costs} `,
+      item.effect ? ` – ${item.effect}.${costs} ` : " ",
       ask && item.set ? tryButton(item, ask) : null,
       ...commands.map(commandBlock),
     );

@@ -81,7 +81,7 @@ def test_a_parser_the_release_lacks_is_left_out_and_said() -> None:
     new = family_facts("Qwen/Qwen3-32B", "0.9.0")
     assert old is not None and new is not None
     assert old.reasoning_parser is None and new.reasoning_parser == "qwen3"
-    assert old.left_out == ("--reasoning-parser qwen3 is left out: vLLM 0.8.5 has no such one.",)
+    assert old.left_out == ("vLLM 0.8.5 has no --reasoning-parser qwen3: left out.",)
     assert old.tool_call_parser == new.tool_call_parser == "hermes"
 
 

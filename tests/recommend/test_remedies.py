@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from vllm_preflight.contract.check import StartupRequest, StartupResponse
-from vllm_preflight.contract.plan import PlanRequest, PlanResponse, Remedy
+from vllm_preflight.contract.plan import PlanRequest, PlanResponse
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus

@@ -10,6 +10,7 @@ from vllm_preflight.contract.answer import Report, TermReport
 from vllm_preflight.contract.hardware import HardwareReport
 from vllm_preflight.contract.inputs import EngineInput, HardwareInput, ModelInput
 from vllm_preflight.contract.inspect import ModelReport
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.verdict import Verdict
 
 
@@ -141,6 +142,9 @@ class StartupResponse(Report):
         default=None,
         description="The whole vllm serve line; where it would not start, with the first remedy "
         "put in, and absent where none is known.",
+    )
+    remedies: list[Remedy] | None = Field(
+        default=None, description="When it does not start: what makes it, proved."
     )
     warnings: list[str] = Field(default_factory=list, description="What to look out for.")
     next_steps: list[str] = Field(default_factory=list, description="What to do next.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from vllm_preflight.contract.inputs import (
 )
 from vllm_preflight.contract.inspect import ModelReport
 from vllm_preflight.contract.performance import PerfEstimate, PoolingEstimate
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.verdict import OomRisk, Verdict
 
 # How the sentence of a wanted time begins.
@@ -96,20 +97,6 @@ class Tradeoff(Report):
     why: str = Field(description="Why it is that.")
     costs: str = Field(description="What it costs.")
     next_choice: str = Field(description="The next better choice and what it needs.")
-
-
-class Remedy(Report):
-    """A change that helps, proved by planning again."""
-
-    change: str = Field(description="What changes, in words.")
-    effect: str = Field(description="What comes of it.")
-    gives_up: str | None = Field(default=None, description="What it costs, where it costs any.")
-    tool: str = Field(description="The tool to call again.")
-    set: dict[str, Any] = Field(description="Arguments to change in that call.")
-    command: str | None = Field(default=None, description="The vllm serve line that results.")
-    node_commands: list[str] | None = Field(
-        default=None, description="With several nodes: the line of each."
-    )
 
 
 class Artifacts(Report):

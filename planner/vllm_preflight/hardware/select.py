@@ -83,8 +83,8 @@ def select_hardware(request: HardwareInput) -> Hardware:
         )
     if gpu.unified:
         notes.append(
-            f"The memory of {gpu.name} is shared with the CPU: a server gets what is free when it "
-            "starts, and the operating system needs some. Give free_vram_gb, the GiB available."
+            f"{gpu.name} shares its memory with the CPU and the operating system: a server gets "
+            "what is free when it starts. Give free_vram_gb, the GiB available."
         )
     hardware = replace(hardware, gpu=gpu, notes=tuple(notes))
     _check_counts(request, hardware)

@@ -92,12 +92,11 @@ def _sampler_warning(launch: Launch, left: int, warm_up: int) -> str:
 
 def _graph_warning(launch: Launch, left: int, graphs: int, workspace: int) -> str:
     flashinfer = (
-        f" and {workspace / BYTES_TO_GIB:.2f} GiB of FlashInfer workspace" if workspace else ""
+        f", beside {workspace / BYTES_TO_GIB:.2f} GiB of FlashInfer workspace" if workspace else ""
     )
     return (
-        f"May run out of memory while CUDA graphs are captured: {left / BYTES_TO_GIB:.2f} GiB "
-        f"stay free outside --gpu-memory-utilization {launch.gpu_memory_utilization:g}, while "
-        f"graphs take about {graphs / BYTES_TO_GIB:.2f} GiB{flashinfer}, which this start-up "
-        "does not set aside. Lower --gpu-memory-utilization, capture fewer graphs "
-        "(--max-num-seqs, cudagraph_capture_sizes) or use --enforce-eager."
+        f"May run out of memory while CUDA graphs are captured: they take about "
+        f"{graphs / BYTES_TO_GIB:.2f} GiB{flashinfer}, and {left / BYTES_TO_GIB:.2f} GiB stay free "
+        f"outside --gpu-memory-utilization {launch.gpu_memory_utilization:g}. Lower it, capture "
+        "fewer (--max-num-seqs) or use --enforce-eager."
     )

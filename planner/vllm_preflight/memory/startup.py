@@ -227,15 +227,15 @@ def _open_points(runtime: RuntimeMemory, available: int) -> tuple[str, ...]:
     found: list[str] = []
     if _notable(runtime.first_start_bytes, available) and available > 0:
         found.append(
-            f"A first start, which still compiles, takes up to "
-            f"{bytes_to_gib(runtime.first_start_bytes)} GiB more and leaves that much less for "
-            "the KV cache; the figures are of a later start (compile_cache says which)."
+            "A first start, which still compiles, leaves up to "
+            f"{bytes_to_gib(runtime.first_start_bytes)} GiB less for the KV cache; the figures are "
+            "of a later one (compile_cache)."
         )
     if _notable(runtime.leaner_bytes, available):
         found.append(
-            "Up to 0.11.0 the sampler sorts the vocabulary unless FlashInfer is installed, as "
-            f"it may be in an image: then {bytes_to_gib(runtime.leaner_bytes)} GiB more are left "
-            "for the KV cache. VLLM_USE_FLASHINFER_SAMPLER=0 before the command says it is not."
+            "Where FlashInfer is installed its sampler leaves "
+            f"{bytes_to_gib(runtime.leaner_bytes)} GiB more for the KV cache; "
+            "VLLM_USE_FLASHINFER_SAMPLER=0 says that it is not."
         )
     return tuple(found)
 

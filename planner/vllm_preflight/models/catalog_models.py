@@ -25,9 +25,9 @@ from vllm_preflight.models.quantization import Quantization, read_quantization
 _COMPLETENESS = {
     "full": "the published config.json",
     "preset": "a copy of config.json that another project keeps",
-    "subset": "the keys of config.json that its source quotes",
-    "transformers-default": "the defaults of the class that documents this checkpoint",
-    "borrowed": "the config of a model with the same dimensions and parameter total",
+    "subset": "the keys that its source quotes",
+    "transformers-default": "the defaults of its class, whose documentation names the checkpoint",
+    "borrowed": "that of a model with the same dimensions and parameter total",
     "composed": "published dimensions in a config of their class, exact to the parameter total",
 }
 _TIED = "tie_word_embeddings"
@@ -44,10 +44,7 @@ LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "con
 _EVERY_RELEASE = (0, 0, 0)
 # The share by which counted and published parameters may differ.
 _COUNTED_APART = 0.01
-_SETTLE = (
-    "Ask where the Hugging Face Hub can be reached, or give the folder that holds the model's "
-    "config.json."
-)
+_SETTLE = "Ask where the Hugging Face Hub can be reached, or give the folder of its config.json."
 # Names that suggest, and do not decide, that a checkpoint of a generating class embeds.
 _EMBEDDER = re.compile(r"embed|rerank|retriev|(^|[/-])(e5|gte|bge)-", re.IGNORECASE)
 # Bytes a parameter of 16-bit weights, with room for a stored total that is not exact.
@@ -68,7 +65,7 @@ def catalog_model(entry: CatalogEntry) -> Model:
     basis = _COMPLETENESS[entry.completeness]
     notes: list[str] = []
     if entry.completeness != "full":
-        notes.append(f"The catalogue holds {basis}, not the whole config.json.")
+        notes.append(f"The catalogue's config is {basis}.")
     remarks = [f"Of the config: {entry.note}."] if entry.note else []
     if entry.params_note:
         remarks.append(f"Of the published parameters: {entry.params_note}.")
@@ -171,9 +168,9 @@ def _shapes(
     if min(abs(counted + copy - published) for copy in copies) <= _COUNTED_APART * published:
         return None
     sentence = (
-        f"The catalogue's config of {entry.id} makes {counted / 1e9:.2f} billion parameters, and "
-        f"{published / 1e9:.2f} are published: a shape, a tower or a prediction layer is not "
-        f"known, and the weights are uncertain by that share."
+        f"The catalogue's config of {entry.id} makes {counted / 1e9:.2f} billion parameters of "
+        f"{published / 1e9:.2f} published: a shape, a tower or a prediction layer is not known, "
+        "and the weights are uncertain by that share."
     )
     return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE, published / counted)
 

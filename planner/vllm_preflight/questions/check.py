@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,15 +10,16 @@ from typing import Any
 
 from vllm_preflight.base.errors import InvalidRequest, PreflightError, UnsupportedArchitecture
 from vllm_preflight.contract.check import Failure, StartupReport, StartupRequest, StartupResponse
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.contract.verdict import Outcome, Verdict
 from vllm_preflight.hardware.select import Hardware, select_hardware
 from vllm_preflight.launch.acceptance.methods import ALLOW_DEPRECATED
 from vllm_preflight.launch.acceptance.unread import refused_config
 from vllm_preflight.launch.arguments import ParsedCommand, parse_command
+from vllm_preflight.launch.flags.refusals import Refusal
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.line import with_flags
-from vllm_preflight.launch.render import render_command, render_flags
 from vllm_preflight.launch.ropes import OwnRope, own_rope
 from vllm_preflight.launch.surroundings import visible_gpus
 from vllm_preflight.launch.versions import format_version, parse_version
@@ -28,6 +28,13 @@ from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.served import load_served
+from vllm_preflight.questions.corrections import (
+    TOOL,
+    Corrections,
+    flags_of,
+    given_fields,
+    whole_line,
+)
 from vllm_preflight.recommend.launches import simulate_parsed
 from vllm_preflight.recommend.start_remedies import start_fixes
 from vllm_preflight.reports.model import hardware_report, model_report
@@ -35,9 +42,6 @@ from vllm_preflight.reports.startup import startup_report
 from vllm_preflight.reports.verdict import refusal_sentence, start_verdict
 
 Progress = Callable[[str], None]
-
-# What a remedy says behind its flags.
-_REMARK = re.compile(r" \([^()]*\)$")
 
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 # What the answer lists of a launch, in vLLM's names.
@@ -78,7 +82,7 @@ def predict_startup(
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
     """
-    request = _with_vllm_args(request)
+    call, request = request, _with_vllm_args(request)
     parsed = parsed or _parsed(request)
     asked, request = request, with_command(request, parsed)
     hardware = _seen(hardware or select_hardware(_without_sizes(request)), parsed)
@@ -88,7 +92,7 @@ def predict_startup(
     try:
         model = model or load_served(request.model, revision=request.revision, progress=progress)
         model = override_parameters(model, request.params_b)
-        model = override_config(model, parsed.config_overrides)
+        unchanged, model = model, override_config(model, parsed.config_overrides)
         simulate = functools.partial(simulate_parsed, model, hardware, parsed)
         startup = simulate(request)
     except UnsupportedArchitecture as error:
@@ -96,19 +100,19 @@ def predict_startup(
     attempt = functools.partial(_attempt, simulate, hardware, request)
     verdict = start_verdict(startup)
     fixes = [] if verdict.good else start_fixes(request, startup, attempt)
-    remedies = [fix.text for fix in fixes]
-    warnings = [*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings]
-    report = startup_report(startup, model, remedies, whole=whole)
-    told = report.failure.remedies if report.failure is not None else remedies
-    steps: list[str] = []
-    if report.failure is not None and verdict.outcome == "refused":
-        # What vLLM's own sentence proposes lets it go on, which is not yet to start.
-        taken = told
-        told = [text for text in told if _starts_with(text, request, parsed, model, hardware)]
-        others = [text for text in taken if text not in told]
-        steps = [f"vLLM would take {text}, but would not start with it." for text in others]
-        failure = report.failure.model_copy(update={"remedies": told})
-        report = report.model_copy(update={"failure": failure})
+    report = startup_report(startup, model, [fix.text for fix in fixes], whole=whole)
+    failure = report.failure
+    changes = [fix.text for fix in fixes] if failure is None else failure.remedies
+    corrections = Corrections(call, request, parsed, unchanged, hardware)
+    remedies = [] if verdict.good else corrections.remedies(changes)
+    steps = [] if verdict.good else _next_steps(verdict, remedies, changes)
+    if failure is not None:
+        told = [one.change for one in remedies]
+        # What is no flag is left to whoever asked.
+        told += [change for change in changes if flags_of(change) is None]
+        report = report.model_copy(
+            update={"failure": failure.model_copy(update={"remedies": told})}
+        )
     return StartupResponse(
         verdict=verdict,
         model=model_report(model, startup.launch, hardware.capability),
@@ -116,26 +120,23 @@ def predict_startup(
         arguments=_arguments(request, startup.launch),
         defaulted=[name for name in _ARGUMENTS if name in startup.launch.defaulted],
         startup=report,
-        command=_whole_line(request, parsed, verdict, told),
-        warnings=warnings,
-        next_steps=[*_next_steps(verdict, told), *steps],
+        command=_line(request, parsed, verdict, remedies),
+        remedies=remedies or None,
+        warnings=[*parsed.warnings, *hardware.notes, *model.notes, *startup.launch.warnings],
+        next_steps=steps,
     )
 
 
-def _starts_with(
-    remedy: str, request: StartupRequest, parsed: ParsedCommand, model: Model, hardware: Hardware
-) -> bool:
-    """Whether the whole line with the remedy in it starts; what is no flag is not tried."""
-    flags = _flags_of(remedy)
-    if flags is None:
-        return True
-    try:
-        changed = parse_command(_command(request, parsed, [flags]), request.vllm_version)
-        beside = request.model_copy(update={"command": None, **changed.fields})
-        tried = override_config(model, changed.config_overrides)
-        return start_verdict(simulate_parsed(tried, hardware, changed, beside)).good
-    except PreflightError:
-        return False
+def _line(
+    request: StartupRequest, parsed: ParsedCommand, verdict: Verdict, remedies: Sequence[Remedy]
+) -> str | None:
+    """The user's whole line; with the first remedy put in where it would not start.
+
+    None where nothing is known that makes it start, or where it is not modelled.
+    """
+    if verdict.good:
+        return whole_line(request, parsed)
+    return remedies[0].command if remedies else None
 
 
 def _with_vllm_args(request: StartupRequest) -> StartupRequest:
@@ -166,7 +167,7 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     """
     if request.command is None:
         return request
-    given = _given(request)
+    given = given_fields(request)
     for name, value in parsed.fields.items():
         if name in given and given[name] != value:
             raise InvalidRequest(
@@ -181,14 +182,6 @@ def with_command(request: StartupRequest, parsed: ParsedCommand) -> StartupReque
     if parsed.default_model is None:
         raise InvalidRequest("The command names no model.", "Write: vllm serve MODEL ….")
     return merged.model_copy(update={"model": parsed.default_model})
-
-
-def _given(request: StartupRequest) -> dict[str, Any]:
-    """What the request says beside the command; a tool's own fields are not vLLM's."""
-    names = request.model_fields_set & (StartupRequest.model_fields.keys() - {"command"})
-    given = {name: getattr(request, name) for name in sorted(names)}
-    # A field that is null is a field that is not given.
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _without_sizes(request: StartupRequest) -> StartupRequest:
@@ -226,43 +219,6 @@ def _arguments(request: StartupRequest, launch: Launch) -> dict[str, Any]:
     return {"model": request.model, **{k: v for k, v in values.items() if v is not None}}
 
 
-def _command(request: StartupRequest, parsed: ParsedCommand, changes: Sequence[str] = ()) -> str:
-    """The user's whole line, with the fields given beside it and the changes put in."""
-    fields = _given(request)
-    if request.quantization in {"auto", "none"}:
-        # Words of this tool for "as the checkpoint says"; vLLM has no such value.
-        fields.pop("quantization", None)
-    if request.command is None:
-        line = render_command(fields, parsed.extra, parsed.environment).text
-        if not changes:
-            return line
-        return parse_command(line, request.vllm_version).line(list(changes))
-    beside = {name: value for name, value in fields.items() if name not in parsed.fields}
-    model = beside.pop("model", None)
-    return parsed.line([*render_flags(beside), *changes], model=model)
-
-
-def _whole_line(
-    request: StartupRequest, parsed: ParsedCommand, verdict: Verdict, remedies: Sequence[str]
-) -> str | None:
-    """The user's whole line; with the first remedy put in where it would not start.
-
-    None where nothing is known that makes it start, or where it is not modelled.
-    """
-    if verdict.good:
-        return _command(request, parsed)
-    changes = [flags for remedy in remedies if (flags := _flags_of(remedy)) is not None]
-    if verdict.outcome == "not_modelled" or not changes:
-        return None
-    return _command(request, parsed, changes[:1])
-
-
-def _flags_of(remedy: str) -> str | None:
-    """A remedy's flags without the remark behind them; None where it is no flag."""
-    flags = _REMARK.sub("", remedy)
-    return flags if flags.removeprefix("no ").startswith("--") else None
-
-
 def _refused(
     request: StartupRequest,
     parsed: ParsedCommand,
@@ -292,9 +248,16 @@ def _refused(
             ),
         ),
         command=command,
+        remedies=None if command is None else [_corrected(command, refusal)],
         warnings=list(parsed.warnings),
         next_steps=steps,
     )
+
+
+def _corrected(line: str, refusal: Refusal) -> Remedy:
+    """The whole line that starts instead of a refused one, as a remedy."""
+    change = " and ".join(refusal.remedies) or "the corrected line"
+    return Remedy(change=change, effect="starts", tool=TOOL, set={"command": line}, command=line)
 
 
 def _instead(
@@ -303,7 +266,7 @@ def _instead(
     """The corrected line as far as it starts, and what is to be said of it where it does not."""
     if parsed.refusal is None or parsed.refusal.corrected is None:
         return None, []
-    line = _command(request, parsed)
+    line = whole_line(request, parsed)
     try:
         tried = request.model_copy(update={"command": line})
         answer = predict_startup(tried, model=model, hardware=hardware)
@@ -331,14 +294,23 @@ def _with_rope(
     return parsed if rope is None else _parsed(request, rope)
 
 
-def _next_steps(verdict: Verdict, remedies: list[str]) -> list[str]:
-    if verdict.good or verdict.outcome == "not_modelled":
+def _next_steps(verdict: Verdict, remedies: Sequence[Remedy], changes: Sequence[str]) -> list[str]:
+    """What to do about a launch that does not start, and what vLLM proposes that is not enough."""
+    if verdict.outcome == "not_modelled":
         return []
-    if remedies:
-        return [f"Start with {remedies[0]}."]
+    proved = [remedy.change for remedy in remedies]
+    others = [change for change in changes if change not in proved]
+    # What vLLM's own sentence proposes lets it go on, which is not yet to start.
+    rest = [
+        f"vLLM would take {change}, but would not start with it."
+        for change in others
+        if flags_of(change) is not None
+    ]
+    if proved:
+        return [f"Start with {proved[0]}.", *rest]
     if verdict.outcome == "refused":
-        return ["No memory setting helps: correct what vLLM says."]
-    return ["No argument that was tried makes it start: plan with other or more GPUs."]
+        return ["No memory setting helps: correct what vLLM says.", *rest]
+    return ["No argument that was tried makes it start: plan with other or more GPUs.", *rest]
 
 
 def _unsupported(

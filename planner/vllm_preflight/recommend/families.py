@@ -259,7 +259,7 @@ def _merged(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _of_release(
     fields: Mapping[str, Any], release: Version, registries: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The stated fields that this release has, and sentences for those it has not."""
+    """The stated fields that this release has, and a sentence for those it has not."""
     facts: dict[str, Any] = {name: fields[name] for name in _SHARED if name in fields}
     left_out: list[str] = []
     for kind in _REGISTERED:
@@ -269,14 +269,13 @@ def _of_release(
         if registered(registries[kind].get(name), release):
             facts[kind] = name
         else:
-            left_out.append(
-                f"--{kind.replace('_', '-')} {name} is left out: vLLM {format_version(release)} "
-                "has no such one."
-            )
+            left_out.append(f"--{kind.replace('_', '-')} {name}")
     if "tool_call_parser" not in facts:
         facts.pop("chat_template", None)
     facts["enable_reasoning"] = "reasoning_parser" in facts and release < _PARSER_ALONE
-    return facts, left_out
+    if not left_out:
+        return facts, []
+    return facts, [f"vLLM {format_version(release)} has no {' and no '.join(left_out)}: left out."]
 
 
 def registered(releases: Mapping[str, str] | None, release: Version) -> bool:

@@ -77,7 +77,7 @@ def _warnings(facts: FamilyFacts, version: Version) -> tuple[str, ...]:
         return facts.left_out
     return (
         *facts.left_out,
-        f"{facts.source} names vLLM {least} as the first release that serves it.",
+        f"vLLM's recipe names {least} as the first release that serves it.",
     )
 
 

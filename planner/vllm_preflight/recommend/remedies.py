@@ -13,7 +13,8 @@ from typing import Any
 
 from vllm_preflight.base.cancellation import check_stop
 from vllm_preflight.base.errors import PreflightError
-from vllm_preflight.contract.plan import PlanRequest, Remedy
+from vllm_preflight.contract.plan import PlanRequest
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.hardware.catalog import find_gpu
 from vllm_preflight.hardware.market import offered_gpus
 from vllm_preflight.hardware.select import Hardware, select_hardware

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vllm_preflight.base.units import bytes_to_gib
 from vllm_preflight.contract.answer import report_terms
 from vllm_preflight.contract.plan import (
     Artifacts,
     PlanRequest,
     PlanResponse,
-    Remedy,
     VLLMConfig,
 )
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.verdict import Verdict
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
@@ -228,7 +227,4 @@ def _next_steps(
         where = f"{choice.gpus} × {choice.hardware.gpu.name}"
         sentence = target_sentence(speed, where)
         steps += [sentence] if sentence else []
-    if choice.startup.runtime.cuda_graph_bytes and not choice.startup.runtime.cuda_graph_charged:
-        gib = bytes_to_gib(choice.startup.runtime.cuda_graph_bytes)
-        steps.append(f"CUDA graphs take {gib} GiB more outside the budget.")
     return steps

@@ -90,14 +90,18 @@ def show_startup(answer: Answer) -> None:
     name = answer["model"]["model"] if "model" in answer else answer["arguments"].get("model", "")
     print_verdict(console, answer, name)
     print_memory(console, answer)
-    remedies = startup.get("failure", {}).get("remedies", []) or answer.get("remedies", [])
-    print_section(console, "Starts with", remedies)
+    remedies = answer.get("remedies", [])
+    print_section(console, "Starts with", [remedy["command"] for remedy in remedies])
+    if not remedies:
+        # What is no flag, such as another release.
+        print_section(console, "vLLM would take", startup.get("failure", {}).get("remedies", []))
     launches = answer.get("launches", [])
     if launches:
         print_rows(console, _VARIED, [{**row, "varied": _values(row)} for row in launches])
         told = [f"{_values(row)}: {text}" for row in launches for text in row.get("moved", [])[:1]]
         print_section(console, "What moved most from the first row", told)
-    print_section(console, "Command", [answer["command"]] if "command" in answer else [])
+    if answer["verdict"]["outcome"] == "starts":
+        print_section(console, "Command", [answer["command"]] if "command" in answer else [])
     defaulted = set(answer.get("defaulted", []))
     settings = [
         f"{key} {scalar(value)}{' (vLLM default)' if key in defaulted else ''}"

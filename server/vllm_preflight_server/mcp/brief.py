@@ -2,7 +2,7 @@
 
 A tool answers with its whole report for `detail: full`; by default with what is here:
 the verdict and its reason, one GPU's figures, the command, and what helps where the
-workload is not carried. What is left out is never a warning.
+workload is not carried. An answer of many parts makes `room` for them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from vllm_preflight.contract.plan import (
     TARGET,
     PlanRequest,
     PlanResponse,
-    Remedy,
     VLLMConfig,
 )
+from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.vary import VariedLaunch, VariedResponse
+from vllm_preflight_server.mcp.room import MOST_OF_A_CHECK, MOST_OF_A_PLAN, within
 
 Answer = dict[str, Any]
 
 # Rows of each list, where the question does not say how many.
 _OPTIONS, _EXCLUDED, _MODELS = 5, 3, 6
-_CHANGES = 2
+_CHANGES, _FIXES = 2, 3
 # What each of these is when nobody says so; the whole answer shows them.
 _USUAL = {
     "pipeline_parallel_size": 1,
@@ -67,6 +68,8 @@ _STARTUP = (
     "kv_cache_tokens",
     "max_concurrency",
 )
+# What vLLM prints of the cache of a launch that starts.
+_PRINTED = frozenset({"kv_cache_tokens", "max_concurrency", "estimated_max_model_len"})
 _SPEED = (
     "prompt_tokens",
     "gen_tokens",
@@ -118,7 +121,7 @@ _MAKE_UP = (
 def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
     """plan_deployment's answer."""
     startup, speed, remedies = plan.startup, plan.performance, plan.remedies or []
-    sections: list[Report | None] = [plan.feasibility, startup, speed]
+    sections: list[Report | None] = [plan.feasibility, speed]
     told = {} if startup is None else _startup(startup)
     if "failure" in told and told["failure"]["message"].lower() in plan.verdict.sentence.lower():
         del told["failure"]["message"]
@@ -127,7 +130,7 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
         fit = {name: value for name, value in fit.items() if name not in _WHEN_STARTED}
     if plan.feasibility.headroom_gib < 0:
         fit |= _pick(plan.feasibility, ("headroom_gib",))
-    return _said(
+    answer = _said(
         {
             "verdict": plan.verdict.to_json_dict(),
             "model": _unusual(_pick(plan.model, _MODEL)),
@@ -140,11 +143,12 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
             "cost": {} if plan.cost is None else _cost(request, plan.cost),
             "remedies": _changes(request, remedies),
             "alternatives": _changes(request, plan.alternatives or []),
-            "warnings": _warnings(plan.warnings, sections),
+            "warnings": _warnings(startup, plan.warnings, sections),
             "next_steps": [step for step in plan.next_steps if not _is_said(step, plan)],
         },
         always=("artifacts",),
     )
+    return within(answer, MOST_OF_A_PLAN)
 
 
 def brief_startup(request: object, answer: VariedResponse) -> Answer:
@@ -158,24 +162,33 @@ def brief_startup(request: object, answer: VariedResponse) -> Answer:
     limits = ("max_model_len", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens")
     given |= {name: answer.arguments[name] for name in limits if name in answer.arguments}
     given.pop("model", None)
-    return _said(
+    startup = {
+        **_startup(answer.startup),
+        **_pick(answer.startup, ("estimated_max_model_len",)),
+    }
+    if not answer.verdict.good:
+        # vLLM's sentence has them, or prints none.
+        startup = {name: value for name, value in startup.items() if name not in _PRINTED}
+    if answer.remedies and "failure" in startup:
+        # Each is there as a call.
+        startup["failure"].pop("remedies", None)
+    told = _said(
         {
             "verdict": answer.verdict.to_json_dict(),
             "model": {} if answer.model is None else _unusual(_pick(answer.model, _MODEL)),
             "hardware": _hardware(answer.hardware),
             "arguments": given,
-            "startup": {
-                **_startup(answer.startup),
-                **_pick(answer.startup, ("estimated_max_model_len",)),
-            },
+            "startup": startup,
             "launches": [_launch(row) for row in answer.launches or []],
             "servers": [row.to_json_dict() for row in answer.servers or []],
             "command": answer.command,
-            "warnings": _warnings(answer.warnings, [answer.startup]),
+            "remedies": _calls(answer),
+            "warnings": _warnings(answer.startup, answer.warnings, []),
             "next_steps": answer.next_steps,
         },
         always=("arguments",),
     )
+    return told if answer.launches or answer.servers else within(told, MOST_OF_A_CHECK)
 
 
 def brief_comparison(request: CompareRequest, report: CompareReport) -> Answer:
@@ -271,7 +284,7 @@ def page_figures(report: PlanResponse | VariedResponse) -> Answer:
     """What the page draws beside a brief answer; no model has to read it."""
     drawn: Answer = {}
     if report.startup is not None:
-        names = ("max_model_len", "requests_by_length", "interval")
+        names = (*_STARTUP, "max_model_len", "requests_by_length", "interval")
         drawn["startup"] = _pick(report.startup, names)
     if isinstance(report, PlanResponse) and report.performance is not None:
         names = ("running", "interval", "output_tokens_per_s_per_request")
@@ -390,6 +403,15 @@ def _changes(request: PlanRequest, changes: Sequence[Remedy]) -> list[Answer]:
     ]
 
 
+def _calls(answer: VariedResponse) -> list[Answer]:
+    """What makes a launch start, as calls; what `command` says already is none."""
+    return [
+        {"tool": item.tool, "set": item.set}
+        for item in answer.remedies or []
+        if item.set.get("command") != answer.command
+    ][:_FIXES]
+
+
 def _is_said(step: str, plan: PlanResponse) -> bool:
     """Whether a remedy or the speed's target says the same."""
     return step.startswith(TARGET) or any(
@@ -406,7 +428,9 @@ def _launch(row: VariedLaunch) -> Answer:
     return {**told, "moved": row.moved[0].partition(":")[0]} if row.moved else told
 
 
-def _warnings(own: Sequence[str], sections: Sequence[Report | None]) -> list[str]:
-    """All warnings of an answer, each once."""
-    inner = (getattr(section, "warnings", []) for section in sections if section is not None)
-    return list(dict.fromkeys([*own, *(text for texts in inner for text in texts)]))
+def _warnings(
+    startup: Report | None, own: Sequence[str], sections: Sequence[Report | None]
+) -> list[str]:
+    """All warnings of an answer, each once: those of the start first."""
+    first, *rest = (getattr(section, "warnings", []) for section in (startup, *sections))
+    return list(dict.fromkeys([*first, *own, *(text for texts in rest for text in texts)]))

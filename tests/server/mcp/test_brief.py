@@ -88,8 +88,8 @@ QUESTIONS = {
     **{f"check {name}": ("predict_startup", question) for name, question in CHECKS.items()},
     **OTHERS,
 }
-# Of one answer, in each channel: several machines and many warnings are the longest.
-LONGEST = {"plan_deployment": 600, "predict_startup": 420}
+# Of one answer, in each channel.
+LONGEST = {"plan_deployment": 500, "predict_startup": 350}
 LONGEST_OF_OTHERS = 520
 
 
@@ -144,7 +144,11 @@ def test_brief_answers_say_what_the_whole_one_says(ask: Ask, case: str) -> None:
             if name != "failure":
                 assert whole[section][name] == value, (section, name)
     inner = [*whole["startup"]["warnings"], *whole.get("performance", {}).get("warnings", [])]
-    assert set(brief.get("warnings", [])) == {*whole["warnings"], *inner}
+    said = [text for text in brief.get("warnings", []) if "detail=full" not in text]
+    everything = {*whole["warnings"], *inner}
+    left_out = everything.difference(said)
+    assert everything.issuperset(said)
+    assert not left_out or brief["warnings"][-1] == f"{len(left_out)} more: detail=full"
 
 
 def test_the_second_machine_differs_by_its_rank_alone(ask: Ask) -> None:

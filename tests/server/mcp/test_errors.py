@@ -75,8 +75,10 @@ def test_what_vllm_refuses_is_the_same_answer_everywhere(ask: Ask, tool: str, ca
     assert not result.is_error and result.structured_content is not None
     verdict = result.structured_content["verdict"]
     assert verdict["outcome"] == "refused" and verdict["start_probability"] == 0
+    said = text_of(result).replace("_", "-")
     for word in words:
-        assert word in text_of(result), word
+        # A remedy is a flag, or the argument of a call.
+        assert word.removeprefix("--").replace("_", "-") in said, word
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -104,10 +104,10 @@ def test_a_plan_that_does_not_fit_is_an_answer(ask: Ask) -> None:
 def test_a_start_up_that_fails_is_an_answer_with_vllms_sentence(ask: Ask) -> None:
     result = ask("predict_startup", CRASH)
     assert not result.is_error
-    failure = cast(dict[str, Any], result.structured_content)["startup"]["failure"]
-    assert failure["kind"] == "weights_do_not_fit"
-    assert "out of memory" in failure["message"]
-    assert failure["remedies"]
+    answer = cast(dict[str, Any], result.structured_content)
+    assert answer["startup"]["failure"]["kind"] == "weights_do_not_fit"
+    assert "out of memory" in answer["verdict"]["sentence"]
+    assert answer["remedies"][0].keys() == {"tool", "set"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ _BROKEN_LINE = (
     "A backslash before a blank continues no line: it makes a word of the blank. Let nothing "
     "follow it on its line."
 )
+_PLACE = " Its place is taken by "
 _BRACKETS = "Square brackets mark what may be left out; write it without them, or not at all."
 _TORN_JSON = "A shell takes JSON apart that is not quoted; write it in single quotes."
 _CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
@@ -92,11 +93,18 @@ def refuse_extras(
     for group in groups:
         indices = [index for token in group for index in token.origin]
         said, remedy, change = _explained(group, indices, words, parser, together)
-        explanations.append(said)
+        # Of flags that are one object now the first says so.
+        explanations.append(_new_sentences(said, explanations))
         if together.instead.get(_said(group)[0]) != "":
             remedies.append(remedy)
         replaced.update(change)
     return Refusal(message, " ".join(explanations), tuple(dict.fromkeys(remedies)), replaced)
+
+
+def _new_sentences(said: str, before: Sequence[str]) -> str:
+    """What is said without the sentence on the place of a flag that was said before."""
+    own, mark, place = said.partition(_PLACE)
+    return own if any(text.endswith(mark + place) for text in before if mark) else said
 
 
 def _grouped(extras: Sequence[Token]) -> list[list[Token]]:
@@ -223,7 +231,7 @@ def _outlived(
         return said, remedy, leave_out
     if life.replaced_by is None:
         return said, f"no {written}", leave_out
-    said = f"{said} Its place is taken by {life.replaced_by}."
+    said = f"{said}{_PLACE}{life.replaced_by}."
     if instead is None:
         # What to write depends on the model: a line without it would be another launch.
         return said, f"{life.replaced_by} in place of {written}", {}
