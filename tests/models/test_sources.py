@@ -164,9 +164,9 @@ def test_a_nickname_is_an_id_or_a_list_of_them(hub: FakeHub) -> None:
 @pytest.mark.parametrize(
     ("completeness", "words"),
     [
-        ("subset", "the keys of config.json that its source quotes"),
-        ("transformers-default", "the defaults of the class"),
-        ("borrowed", "the config of a model with the same dimensions"),
+        ("subset", "the keys that its source quotes"),
+        ("transformers-default", "the defaults of its class"),
+        ("borrowed", "that of a model with the same dimensions"),
     ],
 )
 def test_incomplete_entries_say_so(completeness: str, words: str) -> None:

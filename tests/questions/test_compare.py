@@ -260,3 +260,30 @@ def test_an_option_that_no_machine_of_the_list_holds_says_so() -> None:
 def test_what_needs_prices_is_refused_without(field: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="list"):
         compare(**field)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "workload"),
+    [
+        # A coarser checkpoint, on fewer GPUs than the one that was named.
+        ("Qwen/Qwen3-32B", "RTX 4090", {"concurrency": 4}),
+        ("Qwen/Qwen3-30B-A3B", "L4", {"concurrency": 8, "prompt_tokens": 1000}),
+        # Its own weights made coarser while it starts.
+        ("01-ai/Yi-34B-Chat", "RTX 3060 12GB", {"concurrency": 8, "vllm_version": "0.8.5"}),
+        ("meta-llama/Llama-3.3-70B-Instruct", "H100", {"concurrency": 32}),
+        ("google/gemma-3-27b-it", "A100-40GB", {"concurrency": 2}),
+    ],
+)
+def test_the_command_is_plans_own_for_the_row(
+    model: str, gpu: str, workload: dict[str, Any]
+) -> None:
+    report = compare(model=model, gpus=gpu, **workload)
+    best = report.best
+    assert best is not None
+    made = {"quantization": "fp8"} if "online" in best.precision else {}
+    asked = {"model": best.checkpoint, "gpu": gpu, "gpus": best.gpus, **made, **workload}
+    plan = plan_deployment(validate_request(PlanRequest, asked))
+    assert plan.artifacts.serve_command == report.serve_command
+    # Where as many GPUs carry the checkpoint that was named, no other is taken.
+    named = plan_deployment(validate_request(PlanRequest, {**asked, "model": model, **workload}))
+    assert best.checkpoint == model or named.verdict.outcome != "carries"

@@ -169,3 +169,11 @@ def test_of_two_checkpoints_the_finer_is_found_unless_it_holds_less(
         )
     )
     assert [row.model for row in found.models] == [f"Qwen/Qwen3-32B-{checkpoint}"]
+
+
+def test_stages_that_a_release_does_not_describe_hide_no_answer() -> None:
+    # Up to four cards are too few without stages, which ran in the engine before.
+    question = {"vllm_version": "0.8.5", "concurrency": 8}
+    few = plan("01-ai/Yi-34B-Chat", "RTX 3060 12GB", gpus=2, **question)
+    assert few.verdict.outcome == "does_not_start" and few.remedies
+    assert plan("01-ai/Yi-34B-Chat", "RTX 3060 12GB", gpus=8, **question).verdict.good

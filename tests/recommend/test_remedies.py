@@ -196,3 +196,16 @@ def test_fewer_gpus_are_laid_out_in_no_more_machines_than_they_need() -> None:
     (smaller,) = answer.alternatives
     assert smaller.set["gpus"] == 8 and smaller.node_commands is None
     assert smaller.command is not None and "--data-parallel-address" not in smaller.command
+
+
+def test_a_remedy_of_more_machines_has_a_line_for_each() -> None:
+    # Of these a machine has one.
+    question: dict[str, Any] = {
+        "model": "deepseek-ai/DeepSeek-V4-Flash-0731",
+        "gpu": "DGX Spark",
+        "concurrency": 64,
+    }
+    more = next(item for item in remedies(**question, gpus=1) if item.set.get("gpus") == 2)
+    assert more.set["nodes"] == 2 and more.node_commands is not None
+    again = plan(**{**question, **more.set})
+    assert again.artifacts.node_commands == more.node_commands

@@ -198,6 +198,10 @@ class Layer:
     weights: tuple[Weight, ...]
     moe: MixtureOfExperts | None = None
 
+    def __hash__(self) -> int:
+        # Cheap: a model has few kinds of layers; equality compares everything.
+        return hash((self.caches, len(self.weights)))
+
 
 @dataclass(frozen=True, slots=True)
 class Rope:

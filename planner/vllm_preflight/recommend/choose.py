@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vllm_preflight.base.cancellation import check_stop
-from vllm_preflight.base.errors import InvalidRequest
+from vllm_preflight.base.errors import InvalidRequest, UnsupportedArchitecture
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.verdict import Outcome
 from vllm_preflight.hardware.select import USUAL_NODE_SIZE, Hardware
@@ -182,13 +182,23 @@ def choose_on(model: Model, hardware: Hardware, request: PlanRequest, demand: De
     if not any(choice.carries for choice in judged):
         judged += _judge_all(bench, demand, _sharing_contexts(model, request, flat))
     if not any(choice.serves for choice in judged):
-        judged += _judge_all(bench, demand, staged)
+        judged += _staged(bench, demand, staged, alone=not judged)
     if not judged:
         raise InvalidRequest(
             f"{model.id} cannot be laid out over {hardware.gpus} GPUs as asked.",
             "Leave tensor_parallel_size, pipeline_parallel_size or data_parallel_size open.",
         )
     return best_of(judged, request)
+
+
+def _staged(bench: Bench, demand: Demand, staged: Iterable[Layout], *, alone: bool) -> list[Choice]:
+    """Layouts of several stages; where a release's are not described, none beside others."""
+    try:
+        return list(_judge_all(bench, demand, staged))
+    except UnsupportedArchitecture:
+        if alone:
+            raise
+        return []
 
 
 def best_of(choices: Sequence[Choice], request: PlanRequest) -> Choice:
@@ -224,7 +234,8 @@ def _waiting_least(choices: Sequence[Choice], request: PlanRequest) -> list[Choi
 
 def with_gpus(hardware: Hardware, count: int) -> Hardware:
     """The hardware with `count` GPUs, in as few machines as hold them."""
-    nodes = max(hardware.nodes, -(-count // USUAL_NODE_SIZE))
+    in_one = hardware.gpu.node_size or USUAL_NODE_SIZE
+    nodes = max(hardware.nodes, -(-count // in_one))
     return replace(hardware, gpus=count, nodes=nodes)
 
 

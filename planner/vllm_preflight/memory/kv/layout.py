@@ -126,10 +126,10 @@ def layer_specs(architecture: Architecture, launch: KvLaunch, block_size: int) -
 def _layer_specs(
     layers: Sequence[Layer], architecture: Architecture, launch: KvLaunch, block_size: int
 ) -> list[LayerSpec]:
+    caches = dict.fromkeys(cache for layer in layers for cache in layer.caches)
     specs = {
         cache: spec
-        for layer in dict.fromkeys(layers)
-        for cache in layer.caches
+        for cache in caches
         if (spec := _spec(cache, architecture, launch, block_size)) is not None
     }
     return [

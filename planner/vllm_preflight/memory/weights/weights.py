@@ -220,13 +220,11 @@ def _stage(
     model: Model, facts: _Facts, layout: TensorLayout, stage: Stage, *, first: bool, last: bool
 ) -> StageWeights:
     tensors: Counter[tuple[str, int]] = Counter()
-    offloaded = 0
-    for tensor in _layer_tensors(model, layout, stage.layers):
-        if offloaded < facts.offload and tensor.parameter:
-            # vLLM moves whole parameters until the budget is reached.
-            offloaded += tensor.bytes * tensor.count
-        else:
-            tensors[tensor.part, tensor.bytes] += tensor.count
+    for alike, layers in _layer_tensors(model, layout, stage.layers):
+        for tensor in alike:
+            tensors[tensor.part, tensor.bytes] += tensor.count * layers
+    moved, offloaded = _moved(model, layout, stage.layers, facts.offload)
+    tensors.subtract(moved)
     for tensor in _other_tensors(model, facts, layout, stage, first=first, last=last):
         tensors[tensor.part, tensor.bytes] += tensor.count
     parts: Counter[str] = Counter()
@@ -249,10 +247,34 @@ def _shared_layers(model: Model) -> tuple[Layer, ...]:
     return tuple(first.setdefault(layer, layer) for layer in model.architecture.layers)
 
 
-def _layer_tensors(model: Model, layout: TensorLayout, layers: range) -> Iterator[Tensor]:
+def _layer_tensors(
+    model: Model, layout: TensorLayout, layers: range
+) -> Iterator[tuple[list[Tensor], int]]:
+    """Tensors of each kind of layer in the order they come first, and how many layers have them."""
     shared = _shared_layers(model)
+    found: dict[int, tuple[list[Tensor], int]] = {}
     for index in layers:
-        yield from layout.layer(shared[index], index)
+        tensors = layout.layer(shared[index], index)
+        _, count = found.get(id(tensors), (tensors, 0))
+        found[id(tensors)] = (tensors, count + 1)
+    yield from found.values()
+
+
+def _moved(
+    model: Model, layout: TensorLayout, layers: range, budget: int
+) -> tuple[Counter[tuple[str, int]], int]:
+    """What lives in CPU memory, and its bytes: whole parameters until the budget is reached."""
+    moved: Counter[tuple[str, int]] = Counter()
+    offloaded = 0
+    shared = _shared_layers(model) if budget else ()
+    for index in layers:
+        if offloaded >= budget:
+            break
+        for tensor in layout.layer(shared[index], index):
+            if offloaded < budget and tensor.parameter:
+                offloaded += tensor.bytes * tensor.count
+                moved[tensor.part, tensor.bytes] += tensor.count
+    return moved, offloaded
 
 
 def _other_tensors(

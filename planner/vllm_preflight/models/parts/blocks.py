@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vllm_preflight.models.architecture import Role, Split, Weight
 
 
+# Models have few kinds of layers and many layers: equal parts are the same object.
+@lru_cache(maxsize=4096)
 def linear(
     name: str,
     rows: int,
@@ -38,6 +41,7 @@ def linear(
     )
 
 
+@lru_cache(maxsize=4096)
 def norm(name: str, size: int, *, bias: bool = False, split: Split = Split.REPLICATED) -> Weight:
     """A normalisation's scale (and shift) of `size` elements, whole on every rank."""
     return Weight(name, size * (2 if bias else 1), split=split)
@@ -73,6 +77,7 @@ class AttentionShape:
     own_v: bool = True
 
 
+@lru_cache(maxsize=1024)
 def attention_weights(shape: AttentionShape, prefix: str = "self_attn") -> tuple[Weight, ...]:
     """Query, key, value and output projections, with norms and sinks."""
     fused = f"{prefix}.qkv_proj"
@@ -140,6 +145,7 @@ def attention_scales(prefix: str) -> Weight:
     return Weight(f"{prefix}.attn.scale", 1, copies=6, dtype="float32", in_checkpoint=False)
 
 
+@lru_cache(maxsize=4096)
 def mlp_weights(
     hidden_size: int,
     intermediate_size: int,
