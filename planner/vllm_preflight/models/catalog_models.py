@@ -24,7 +24,7 @@ from vllm_preflight.models.quantization import Quantization, read_quantization
 
 _COMPLETENESS = {
     "full": "the published config.json",
-    "preset": "a copy of config.json that another project keeps",
+    "preset": "a copy that another project keeps",
     "subset": "the keys that its source quotes",
     "transformers-default": "the defaults of its class, whose documentation names the checkpoint",
     "borrowed": "that of a model with the same dimensions and parameter total",
@@ -65,7 +65,7 @@ def catalog_model(entry: CatalogEntry) -> Model:
     basis = _COMPLETENESS[entry.completeness]
     notes: list[str] = []
     if entry.completeness != "full":
-        notes.append(f"The catalogue's config is {basis}.")
+        notes.append(f"For config.json the catalogue holds {basis}.")
     remarks = [f"Of the config: {entry.note}."] if entry.note else []
     if entry.params_note:
         remarks.append(f"Of the published parameters: {entry.params_note}.")

@@ -8,6 +8,7 @@ writes it; `compact` says how repetitive lists are stored.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -19,6 +20,9 @@ from vllm_preflight.models.catalog.compact import decode
 
 Completeness = Literal["full", "preset", "subset", "transformers-default", "borrowed", "composed"]
 
+# The word that names a family, and how alike two of them are that mean one.
+_WORD = re.compile(r"[a-z]+")
+_SAME_WORD = 0.75
 # How every line starts; the id follows up to the next quote.
 ID_PREFIX = b'{"id":"'
 
@@ -117,10 +121,25 @@ def nearest_ids(model: str, n: int = 3) -> tuple[str, ...]:
             # A right name under a wrong organisation beats a right organisation.
             SequenceMatcher(None, lowered.rpartition("/")[2], wanted_name).ratio(),
         )
-        if score >= 0.6:
+        if score >= 0.6 and _may_be_kin(lowered, wanted):
             scored.append((score, identifier))
     scored.sort(key=lambda pair: (-pair[0], pair[1]))
     return tuple(identifier for _, identifier in scored[:n])
+
+
+def _may_be_kin(one: str, other: str) -> bool:
+    """Whether two names have a publisher or about the first word in common.
+
+    Sizes and makes ("31b-base", "large-thinking") are alike in models that have nothing to do
+    with each other.
+    """
+    (owner, _, name), (other_owner, _, other_name) = one.rpartition("/"), other.rpartition("/")
+    if owner == other_owner:
+        return True
+    first, second = _WORD.match(name), _WORD.match(other_name)
+    if first is None or second is None:
+        return False
+    return SequenceMatcher(None, first[0], second[0]).ratio() >= _SAME_WORD
 
 
 @cache
