@@ -79,10 +79,17 @@ def print_tail(console: Console, answer: Answer) -> None:
     for section in ("startup", "performance", "pooling"):
         warnings += answer.get(section, {}).get("warnings", [])
     print_section(console, "Warnings", list(dict.fromkeys(warnings)))
-    print_section(console, "Next", answer.get("next_steps", []))
+    shown = [remedy["change"] for remedy in answer.get("remedies", [])]
+    steps = [step for step in answer.get("next_steps", []) if not _is_shown(step, shown)]
+    print_section(console, "Next", steps)
     terms = [*answer.get("terms", []), *answer.get("startup", {}).get("terms", [])]
     terms += answer.get("performance", {}).get("terms", [])
     print_section(console, "Terms", [_term(term) for term in terms])
+
+
+def _is_shown(step: str, changes: Sequence[str]) -> bool:
+    """Whether a step only says the change that is shown with its command."""
+    return any(step.startswith((f"{change}: ", f"Start with {change}.")) for change in changes)
 
 
 def _term(term: Answer) -> str:
@@ -215,15 +222,16 @@ def print_memory(console: Console, answer: Answer) -> None:
     others = 0.0 if free is None else visible - free
     console.print()
     print_bar(console, parts, visible, budget, others)
-    interval = startup.get("interval", {}).get("available_kv_cache_gib")
-    between = f"80 % between {interval[0]:.2f} and {interval[1]:.2f}" if interval else ""
+    available = startup["available_kv_cache_gib"]
+    between = _between(startup.get("interval", {}).get("available_kv_cache_gib"))
+    left = "missing" if available < 0 else "KV cache" if caches else "left over"
     table = Table.grid(padding=(0, 2))
     rows = [
         ("weights", startup["weights_gib"], "'Model loading took', on the fullest GPU"),
         ("activations", startup["activation_peak_gib"], "peak of the profiling run"),
         ("non-torch", startup["non_torch_gib"], "CUDA context, NCCL, workspaces"),
         ("CUDA graphs", outside, "" if charged else "outside the budget"),
-        ("KV cache" if caches else "left over", startup["available_kv_cache_gib"], between),
+        (left, abs(available), between),
         *([("others", others, "held by other processes")] if others else []),
     ]
     fill_rows(table, rows)
@@ -234,6 +242,14 @@ def print_memory(console: Console, answer: Answer) -> None:
             f"  vLLM prints: GPU KV cache size {startup['kv_cache_tokens']:,} tokens, maximum "
             f"concurrency {startup['max_concurrency']:.2f}x at {startup['max_model_len']:,} tokens",
         )
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    """The interval of a cache, or of what is missing before there is one."""
+    if interval is None:
+        return ""
+    low, high = interval if interval[1] >= 0 else (-interval[1], -interval[0])
+    return f"80 % between {low:.2f} and {high:.2f}"
 
 
 def requests_text(count: int, such: str = "") -> str:
