@@ -209,3 +209,21 @@ def test_a_remedy_of_more_machines_has_a_line_for_each() -> None:
     assert more.set["nodes"] == 2 and more.node_commands is not None
     again = plan(**{**question, **more.set})
     assert again.artifacts.node_commands == more.node_commands
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ({"model": "openai/gpt-oss-20b", "gpu": "T4", "gpus": 2}, "gpu"),
+        ({"model": "Qwen/Qwen3-8B", "gpu": "V100-32GB"}, "vllm_version"),
+        ({"model": "openai/gpt-oss-20b", "gpu": "H100", "vllm_version": "0.10.0"}, "vllm_version"),
+    ],
+)
+def test_where_a_gpu_or_a_release_is_refused_another_is_proved(
+    question: dict[str, Any], kind: str
+) -> None:
+    refused = plan(**question)
+    assert refused.verdict.outcome == "refused" and refused.remedies
+    for remedy in refused.remedies:
+        assert kind in remedy.set
+        assert plan(**{**question, **remedy.set}).artifacts.serve_command == remedy.command

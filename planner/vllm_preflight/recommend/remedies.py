@@ -80,7 +80,8 @@ def find_remedies(
     search = Search(model, request, choice, asked)
     if choice.outcome in ("refused", "not_modelled"):
         tried = (_try(search, change) for change in _of_refusal(search))
-        return [remedy for remedy, _ in tried if remedy is not None]
+        found = [remedy for remedy, _ in tried if remedy is not None]
+        return found or _beside_refusal(search)
     partly: list[Remedy] = []
     settings = list(_settings(search))
     stored = list(_checkpoints(search))
@@ -134,12 +135,26 @@ def find_alternatives(
     return []
 
 
+def _beside_refusal(search: Search) -> list[Remedy]:
+    """Where these GPUs are refused: a checkpoint that they run, then GPUs that run this one."""
+    failure = search.choice.startup.failure
+    if search.choice.outcome != "refused" or failure is None or failure.kind != "unsupported":
+        return []
+    ways = (_checkpoints(search), _other_gpus(search))
+    return [remedy for changes in ways for remedy in _first(search, changes)]
+
+
 def _of_refusal(search: Search) -> Iterator[Change]:
     """What vLLM's own refusal proposes, which has to be planned before it is said to help."""
     failure = search.choice.startup.failure
     for proposed in failure.remedies if failure is not None else ():
         flags, _, remark = proposed.partition(" (")
         words = flags.split(" ", 1)
+        if words[0] == "vLLM" and len(words) == 2:
+            release = words[1].removesuffix(" or later")
+            fields = {"vllm_version": release}
+            yield Change(f"vLLM {release}", fields, "the release that was planned for")
+            continue
         if len(words) != 2 or not words[0].startswith("--"):
             continue
         if words[0] == "--max-model-len" and words[1].isdigit():
