@@ -98,6 +98,11 @@ class Replica:
         """Requests that run at once when more are there."""
         return self.limits.running(self.workload, self.decoded, self.steps)
 
+    @property
+    def cache_bound(self) -> bool:
+        """Whether it is the KV cache that bounds the requests that run at once."""
+        return self.limits.cached_requests <= self.most_running
+
     def decode_parts(self, running: float) -> StepParts:
         """A stage's step that only decodes, with `running` requests in all stages."""
         return self.times.parts(running / self.stages)
@@ -193,6 +198,8 @@ class Replica:
         own = max(1.0, prompt / chunk) * mixed * stages + self.server_seconds + received
         waiting = own * share / 2 + turn * (0.5 + self.steps_ahead) * others / running
         first = own + self.request_seconds
+        # Prompts that come faster than full steps compute them wait for one another.
+        first = max(first, running / self._most_prompts() - (steps - 1) * turn)
         cycle = first + (steps - 1) * turn
         return State(
             concurrency=running * (1 + waiting / cycle),
@@ -203,3 +210,12 @@ class Replica:
             requests_per_s=running / cycle,
             saturated=False,
         )
+
+    def _most_prompts(self) -> float:
+        """Prompts per second where each stage's steps are full, beside the most that decode."""
+        prompt, stages = self.workload.computed_tokens, self.stages
+        decoding = (self.most_running - 1) / stages
+        room = max(self.limits.token_budget - decoding * self.decoded, 1.0)
+        number = room * stages / prompt
+        turn = self.times.seconds(decoding, room) * stages + self.draft_seconds
+        return number / (turn + number * self.server_seconds)
