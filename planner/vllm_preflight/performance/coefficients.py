@@ -66,10 +66,13 @@ class Spread:
         default_factory=dict[str, tuple[float, float]]
     )
 
-    def bounds(self, value: float, gpu_class: str) -> tuple[float, float]:
-        """Between which figures 80 % of measurements lie, for an estimate of `value`."""
+    def bounds(self, value: float, gpu_class: str, width: float = 1.0) -> tuple[float, float]:
+        """Between which figures 80 % of measurements lie, for an estimate of `value`.
+
+        `width` is a factor on the logarithm of the bounds.
+        """
         low, high = self.classes.get(gpu_class, (self.low, self.high))
-        scale = scale_of(value, self.server_ms)
+        scale = scale_of(value, self.server_ms) * width
         return value * math.exp(low * scale), value * math.exp(high * scale)
 
 
@@ -102,6 +105,10 @@ class Coefficients:
     def value(self, name: str, gpu_class: str) -> float:
         """The coefficient `name` on GPUs of `gpu_class`."""
         return self._values[name, ""] * self._values.get((name, gpu_class), 1.0)
+
+    def factors_of(self, gpu_class: str) -> tuple[Coefficient, ...]:
+        """The factors that hold for GPUs of `gpu_class` alone."""
+        return tuple(entry for entry in self.entries if entry.gpu_class == gpu_class)
 
     def evidence(self, name: str) -> str:
         """Where `name` comes from, as one sentence."""

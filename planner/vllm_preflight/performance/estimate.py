@@ -9,7 +9,7 @@ from functools import cached_property
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.arrivals.simulation import Simulated, simulate
-from vllm_preflight.performance.arrivals.tails import Tails, tails
+from vllm_preflight.performance.arrivals.tails import UNPREEMPTED, Tails, tails
 from vllm_preflight.performance.coefficients import (
     METRICS,
     Coefficients,
@@ -35,7 +35,12 @@ _LINKS = {"pcie": "PCIe alone", "network": "a network"}
 
 # Requests of a simulation, and shares of the most that is served at which tails are shown.
 SIMULATED_REQUESTS = 2000
+# Harnesses draw lengths from 80 to 100 %: equal ones would keep the requests that started
+# together in step for good, as no real load does.
+_SIMULATED_SPREAD = 0.1
 BEYOND_ALL = 2.0**20
+# How much wider the interval is, as a factor on its logarithm, where no run of a class shows it.
+_UNMEASURED_WIDTH = 2.0
 _OFFERED = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9)
 
 Bounds = tuple[float, float]
@@ -162,23 +167,33 @@ class Performance:
             requests=sent,
             seed=seed,
             concurrency=flight,
+            spread=_SIMULATED_SPREAD if flight > 1 else 0.0,
             warm_up=None if load.waves is None else 0.0,
         )
 
     def load(self) -> tuple[Offered, ...]:
-        """What requests see, and what a token takes, over the rate at which they arrive."""
+        """What requests see, and what a token takes, over the rate at which they arrive.
+
+        None sees less at a higher rate: what formulas fall short by from one rate to the
+        next is left out.
+        """
         found: list[Offered] = []
         for rate in self.offered_rates:
             seen = tails(self.replica, rate / self.replicas)
             if seen is not None:
                 tokens = rate * self.workload.gen_tokens
+                seen = seen.at_least(found[-1].seen) if found else seen
                 found.append(Offered(rate, tokens, seen, self.gpu_hours(rate)))
         return tuple(found)
 
     @property
     def offered_rates(self) -> tuple[float, ...]:
-        """Requests per second at which a load is shown: shares of the most that is served."""
-        return tuple(self.most_requests_per_s * share for share in _OFFERED)
+        """Requests per second at which a load is shown: shares of the most that is served.
+
+        Where the KV cache bounds it, those at which requests are hardly ever preempted.
+        """
+        most = UNPREEMPTED if self.replica.cache_bound else 1.0
+        return tuple(self.most_requests_per_s * share for share in _OFFERED if share <= most)
 
     @property
     def most_requests_per_s(self) -> float:
@@ -196,7 +211,10 @@ class Performance:
     def interval(self, metric: Metric) -> Bounds:
         """Between which two values the measured figure lies in 80 % of cases."""
         value: float = getattr(self.speed, metric)
-        return self.coefficients.spreads[metric].bounds(value, self.facts.machine.gpu_class)
+        spread, kind = self.coefficients.spreads[metric], self.facts.machine.gpu_class
+        # What is lent by another vendor's card, and was measured on no card of its own class.
+        lent = self.facts.borrowed.foreign and kind not in spread.classes
+        return spread.bounds(value, kind, _UNMEASURED_WIDTH if lent else 1.0)
 
     @property
     def intervals(self) -> dict[Metric, Bounds]:
@@ -239,7 +257,9 @@ def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
         rate = workload.request_rate / replicas
         state = replica.at_rate(rate)
         seen = None if state.saturated else tails(replica, rate)
-        if seen is not None:
+        if seen is None:
+            state = replace(state, saturated=True)
+        else:
             # Requests that arrive by chance see more than the mean state of as many.
             state = replace(
                 state,
@@ -259,7 +279,9 @@ def performance_of(facts: Facts, coefficients: Coefficients) -> Performance:
         coefficients=coefficients,
         warnings=(
             *_warnings(state, replica, replicas),
+            *_preempted(state, replica),
             *_unmeasured(facts, coefficients),
+            *_unmodelled(facts),
             *_not_reused(facts),
         ),
     )
@@ -302,6 +324,30 @@ def _unmeasured(facts: Facts, coefficients: Coefficients) -> tuple[str, ...]:
     if not found:
         return ()
     return (f"No measured run has {' or '.join(found)}; the estimate is less certain there.",)
+
+
+def _preempted(state: State, replica: Replica) -> tuple[str, ...]:
+    """That percentiles leave preemption out, near the most that a full cache serves."""
+    if replica.workload.request_rate is None or state.saturated or not replica.cache_bound:
+        return ()
+    if state.requests_per_s <= UNPREEMPTED * replica.at_concurrency(BEYOND_ALL).requests_per_s:
+        return ()
+    return (
+        f"This is more than {UNPREEMPTED:.0%} of what the KV cache lets be served: requests that "
+        "arrive together may be preempted and computed again, and the queue grow. The "
+        "percentiles leave that out; a simulation shows it.",
+    )
+
+
+def _unmodelled(facts: Facts) -> tuple[str, ...]:
+    """That neither the kernels nor the memory of another vendor's platform are known."""
+    if not facts.borrowed.foreign:
+        return ()
+    return (
+        f"No kernel of this GPU is measured: the speed is that of the "
+        f"{facts.borrowed.kernels.card}'s kernels times factors fitted on runs of the MI300X, "
+        "where all requests find room in the KV cache, whose size is not modelled there.",
+    )
 
 
 def _warnings(state: State, replica: Replica, replicas: int) -> tuple[str, ...]:

@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vllm_preflight.hardware.gpu import ComputeCapability
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.launch import Launch, Speculation
 from vllm_preflight.memory.kv.launch import request_shape
 from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.coefficients import Coefficients
-from vllm_preflight.performance.kernels.lenders import Borrowed, kernels_of
+from vllm_preflight.performance.kernels.lenders import (
+    MEASURED_ARCHITECTURE,
+    Borrowed,
+    kernels_of,
+)
 from vllm_preflight.performance.machine import Machine, link_between, machine_of, missing_facts
 from vllm_preflight.performance.reuse import hit_rate
 from vllm_preflight.performance.steady import Limits, Replica
@@ -87,7 +92,12 @@ def facts_of(
             f"No speed is estimated: the {' and the '.join(missing)} of {gpu.name} "
             f"{'is' if len(missing) == 1 else 'are'} not known."
         )
-    if not startup.starts:
+    if _only_unmodelled(startup):
+        if unknown := _unknown_there(startup):
+            return Missing(f"No speed is estimated: {unknown}")
+    elif startup.failure is not None and startup.failure.kind == "not_modelled":
+        return Missing("No speed is estimated: whether the engine starts is not modelled.")
+    elif not startup.starts:
         return Missing("No speed is estimated: the engine would not start.")
     if workload.prompt_tokens + workload.gen_tokens > launch.max_model_len:
         return Missing(
@@ -107,6 +117,27 @@ def facts_of(
         workload,
         _cached_requests(model, startup, workload),
     )
+
+
+def _only_unmodelled(startup: Startup) -> bool:
+    """Whether nothing speaks against the launch but that its platform's rules are not known."""
+    failure, problems = startup.failure, startup.launch.problems
+    if platform_of(startup.gpu).modelled or failure is None:
+        return False
+    return failure.kind == "not_modelled" and len(problems) == 1
+
+
+def _unknown_there(startup: Startup) -> str | None:
+    """Why not even a rough speed is known on a platform whose memory is not modelled."""
+    gpu = startup.gpu
+    if gpu.architecture != MEASURED_ARCHITECTURE:
+        return (
+            f"no measured serving run shows how kernels of {gpu.name} do; of GPUs that are not "
+            "NVIDIA's, only runs of the MI300X are known."
+        )
+    if startup.weights.fullest.allocated >= gpu.visible_bytes:
+        return f"the weights of one GPU are more than the memory of {gpu.name}."
+    return None
 
 
 # A start-up is asked for its speed under one workload after another.
@@ -193,6 +224,7 @@ def _cached_requests(model: Model, startup: Startup, workload: Workload) -> floa
         in_flight_tokens=1,
     )
     blocks = pool.blocks_per_request(shape)
-    if not blocks:
+    # Where a platform's memory is not modelled, all requests are taken to find room.
+    if not blocks or _only_unmodelled(startup):
         return UNBOUNDED
     return max(1.0, startup.kv.num_blocks * _POOL_SHARE / blocks)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vllm_preflight.performance.arrivals.tails import Tails, tails
+from vllm_preflight.performance.arrivals.tails import UNPREEMPTED, Tails, tails
 from vllm_preflight.performance.steady import Replica, State
 from vllm_preflight.performance.workload import Workload
 
@@ -99,6 +99,8 @@ def _of_percentile(
     fastest = alone.latency(workload.gen_tokens) * 1e3
     here = missed(at(workload.request_rate or state.requests_per_s * replicas * _NEARLY_ALL))
     most = replica.at_concurrency(_MOST).requests_per_s * replicas
+    if replica.cache_bound:
+        most *= UNPREEMPTED
     # A request an hour finds nobody else.
     least = min(most, 1 / 3600)
     if not holds(least):

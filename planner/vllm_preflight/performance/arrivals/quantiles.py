@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import NormalDist
 
 PERCENTILES = (50, 95, 99)
+# Values with their weights.
+Pairs = list[tuple[float, float]]
 _NORMAL = NormalDist()
 
 
@@ -24,6 +28,10 @@ class Quantiles:
         found: float = getattr(self, f"p{percentile}")
         return found
 
+    def at_least(self, other: Quantiles) -> Quantiles:
+        """The same, with none below that of `other`."""
+        return Quantiles(*(max(self.at(share), other.at(share)) for share in PERCENTILES))
+
 
 def of_values(values: Iterable[float]) -> Quantiles:
     """The percentiles of values that count alike; there is at least one."""
@@ -34,19 +42,16 @@ def of_values(values: Iterable[float]) -> Quantiles:
 
 def of_weighted(pairs: Sequence[tuple[float, float]]) -> Quantiles:
     """The percentiles of (value, weight) pairs, of which there is at least one."""
+    at = quantile_function(pairs)
+    return Quantiles(*(at(share / 100) for share in PERCENTILES))
+
+
+def quantile_function(pairs: Sequence[tuple[float, float]]) -> Callable[[float], float]:
+    """The value below which a share of the weight of (value, weight) pairs lies."""
     ordered = sorted(pairs)
-    total = sum(weight for _, weight in ordered)
-    found: list[float] = []
-    for share in PERCENTILES:
-        reached = 0.0
-        for value, weight in ordered:
-            reached += weight
-            if reached >= share / 100 * total:
-                found.append(value)
-                break
-        else:
-            found.append(ordered[-1][0])
-    return Quantiles(*found)
+    reached = list(accumulate(weight for _, weight in ordered))
+    last = len(ordered) - 1
+    return lambda share: ordered[min(bisect_left(reached, share * reached[-1]), last)][0]
 
 
 def gamma(least: float, mean: float, variance: float, share: float) -> float:

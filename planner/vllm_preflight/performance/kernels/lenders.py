@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vllm_preflight.hardware.gpu import ComputeCapability, Gpu
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.performance.kernels.facts import CardKernels, load_kernels
 
 # By the first capability they are for, the newest first: the card of the same or the
@@ -24,23 +25,33 @@ _BY_CAPABILITY: tuple[tuple[ComputeCapability, str], ...] = (
 # Cards without a capability of NVIDIA's: no kernel of theirs is known, and the fitted
 # factors of their class stand for the difference.
 _OTHERS = "H100 SXM5 80GB"
+# Of other vendors' GPUs, the architecture that those factors are fitted on: the MI300X's.
+MEASURED_ARCHITECTURE = "gfx942"
 # Variants whose memory differs from that of the first card of their generation.
 _BY_NAME = {"H200": "H200 SXM 141GB", "GH200 144": "H200 SXM 141GB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """Kernels of a GPU and whose they are; `own` where the card itself was measured."""
+    """Kernels of a GPU and whose they are.
+
+    Attributes:
+        kernels: the shares and floors.
+        own: whether the card itself was measured.
+        foreign: whether they are those of another vendor's card.
+    """
 
     kernels: CardKernels
     own: bool
+    foreign: bool = False
 
     @property
     def sentence(self) -> str:
         """Whose kernels they are, for the terms."""
         if self.own:
             return f"kernels measured on {self.kernels.card}"
-        return f"no kernel of this card is measured: shares and floors of {self.kernels.card}"
+        lent = f"no kernel of this card is measured: shares and floors of {self.kernels.card}"
+        return f"{lent}, times factors fitted on runs of its class" if self.foreign else lent
 
 
 def kernels_of(gpu: Gpu) -> Borrowed:
@@ -48,7 +59,11 @@ def kernels_of(gpu: Gpu) -> Borrowed:
     cards = load_kernels()
     if gpu.name in cards:
         return Borrowed(cards[gpu.name], own=True)
-    return Borrowed(cards[_lender(gpu)], own=False)
+    return Borrowed(cards[_lender(gpu)], own=False, foreign=_is_foreign(gpu))
+
+
+def _is_foreign(gpu: Gpu) -> bool:
+    return not platform_of(gpu).modelled
 
 
 def _lender(gpu: Gpu) -> str:
