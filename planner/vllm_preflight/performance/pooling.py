@@ -66,6 +66,10 @@ def estimate_pooling(
     facts = facts_of(model, startup, workload, interconnect=interconnect, node_size=node_size)
     if isinstance(facts, Missing):
         return facts
+    if facts.borrowed.foreign:
+        return Missing(
+            f"No speed is estimated: no measured run shows how fast {startup.gpu.name} pools."
+        )
     coefficients = coefficients or load_coefficients()
     replicas = facts.launch.data_parallel_size
     replica = replica_of(facts, coefficients)

@@ -184,7 +184,7 @@ def _simulation(performance: Performance, seed: int) -> Simulation:
         tails=_tails(found),
         ttft_ms=_rounded(found.mean_ttft * 1e3),
         tpot_ms=_rounded(found.mean_tpot * 1e3),
-        requests_per_s=_rounded(found.requests_per_s),
+        requests_per_s=_rounded(found.requests_per_s * performance.replicas),
         preemptions=found.preemptions,
     )
 
@@ -268,6 +268,7 @@ def performance_terms(performance: Performance) -> list[Term]:
         _rate("memory_bandwidth", machine.bandwidth / 1e9, "GB/s"),
         _rate("compute_16_bit", machine.flops16 / 1e12, "TFLOPS"),
         *_kernel_terms(performance),
+        *_factor_terms(performance),
         Term(
             name="most_running",
             value=_rounded(performance.most_running),
@@ -340,6 +341,24 @@ def _kernel_terms(performance: Performance) -> list[Term]:
     return list(terms.values())
 
 
+def _factor_terms(performance: Performance) -> list[Term]:
+    """The factors on another vendor's kernels, each with the runs that it is fitted on."""
+    facts = performance.facts
+    if not facts.borrowed.foreign:
+        return []
+    return [
+        Term(
+            name=f"factor_{entry.name}",
+            value=_rounded(entry.value),
+            unit=f"times that of {facts.borrowed.kernels.card}",
+            formula=f"of GPUs of the class {entry.gpu_class}: {entry.description}",
+            basis="fitted",
+            source=f"{entry.samples} runs: {', '.join(entry.sources)}",
+        )
+        for entry in performance.coefficients.factors_of(facts.machine.gpu_class)
+    ]
+
+
 def _percentiles_term(performance: Performance) -> list[Term]:
     """How the percentiles of an arrival rate were reckoned; none without a rate."""
     seen = performance.tails
@@ -353,8 +372,8 @@ def _percentiles_term(performance: Performance) -> list[Term]:
             formula="by formula, not simulated: a birth and death process of those that decode, "
             "a queue of prompts served once a step, busy periods",
             basis="derived",
-            source="nine in ten within 10 % of a simulation of the scheduler, over random "
-            "workloads; least sure where prompts are longer than a step's budget",
+            source="98 in 100 within 10 % of a simulation of the scheduler, over random "
+            "workloads of up to 80 % of what is served; least sure near all of it",
         )
     ]
 

@@ -14,6 +14,7 @@ from vllm_preflight.contract.plan import (
 )
 from vllm_preflight.contract.remedy import Remedy
 from vllm_preflight.contract.verdict import Verdict
+from vllm_preflight.hardware.platforms import platform_of
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.models.model import Model
 from vllm_preflight.performance.estimate import Performance
@@ -68,7 +69,7 @@ def plan_response(
         performance=performance_report(
             speed, streaming=request.streaming, seed=request.simulate, whole=whole
         )
-        if isinstance(speed, Performance) and verdict.good
+        if isinstance(speed, Performance) and _tells_speed(choice, verdict)
         else None,
         pooling=pooling_report(choice.texts)
         if isinstance(choice.texts, Pooling) and verdict.good
@@ -88,6 +89,13 @@ def plan_response(
             *(family.steps if verdict.good else ()),
         ],
     )
+
+
+def _tells_speed(choice: Choice, verdict: Verdict) -> bool:
+    """Whether it is served, or may be on a platform whose memory is not modelled."""
+    if verdict.good:
+        return True
+    return verdict.outcome == "not_modelled" and not platform_of(choice.hardware.gpu).modelled
 
 
 def _artifacts(request: PlanRequest, model: Model, choice: Choice, verdict: Verdict) -> Artifacts:
@@ -176,7 +184,7 @@ def _warnings(choice: Choice, model: Model, verdict: Verdict) -> list[str]:
         found.append(f"Assumed, since not given: {', '.join(choice.demand.assumed)}.")
     if not isinstance(speed, Performance):
         missing = speed if choice.texts is None else choice.texts
-        if verdict.good and isinstance(missing, Missing):
+        if _tells_speed(choice, verdict) and isinstance(missing, Missing):
             found.append(missing.message)
         return found
     target = target_sentence(speed, f"{choice.gpus} × {hardware.gpu.name}")
