@@ -13,9 +13,8 @@ from vllm_preflight.questions.plan import plan_deployment
 
 
 def speed(**fields: Any) -> PerfEstimate:
-    request = PlanRequest(
-        model="Qwen/Qwen3-8B", gpu="H100", concurrency=32, prompt_tokens=4000, **fields
-    )
+    given: dict[str, Any] = {"concurrency": 32, "prompt_tokens": 4000, **fields}
+    request = PlanRequest(model="Qwen/Qwen3-8B", gpu="H100", **given)
     performance = plan_deployment(request).performance
     assert performance is not None
     return performance
@@ -83,6 +82,32 @@ def test_a_benchmark_prints_its_first_wave_too() -> None:
     found = speed(benchmark='{"waves": 2}').benchmark
     assert found is not None and found.ttft_ms > speed().ttft_ms
     assert speed(benchmark={"prompts": 64}).benchmark == found
+
+
+def test_no_benchmark_serves_more_than_lasts() -> None:
+    for concurrency, waves in ((64, 1), (64, 2.5), (5000, 2.5), (5000, 10)):
+        found = speed(concurrency=concurrency, benchmark=f'{{"waves": {waves}}}')
+        assert found.benchmark is not None
+        assert found.benchmark.output_tokens_per_s <= found.output_tokens_per_s * 1.01
+
+
+def test_fewer_prompts_than_are_in_flight_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="fewer than concurrency 64"):
+        speed(concurrency=64, benchmark={"prompts": 63})
+
+
+def test_a_simulated_benchmark_sees_about_what_is_printed() -> None:
+    found = speed(concurrency=64, benchmark='{"waves": 4}', simulate=3)
+    assert found.benchmark is not None and found.simulation is not None
+    tokens = found.simulation.requests_per_s * found.gen_tokens
+    assert tokens == pytest.approx(found.benchmark.output_tokens_per_s, rel=0.1)
+    assert found.simulation.ttft_ms == pytest.approx(found.benchmark.ttft_ms, rel=0.25)
+
+
+def test_replicas_simulate_all_requests_of_a_rate() -> None:
+    found = speed(gpus=2, data_parallel_size=2, request_rate=10, simulate=2)
+    assert found.simulation is not None
+    assert found.simulation.requests_per_s == pytest.approx(10, rel=0.05)
 
 
 @pytest.mark.parametrize("text", ["", "10", '{"waves": 0}', '{"rounds": 3}', '{"waves": "x"}'])

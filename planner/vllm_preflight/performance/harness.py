@@ -66,4 +66,6 @@ def printed(replica: Replica, state: State, waves: float, *, median: bool = Fals
     whole = mean + max(replica.workload.gen_tokens - 1, 0) * state.tpot
     # Equal requests end in waves, the last of which may be small.
     filled = waves / math.ceil(waves) if waves >= 1 else 1.0
-    return Printed(ttft, state.tpot, requests / whole * filled)
+    # No more than the steady state serves: a run that starts at once only falls short of it.
+    served = min(requests / whole * filled, state.requests_per_s)
+    return Printed(ttft, state.tpot, served)

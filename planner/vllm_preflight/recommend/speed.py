@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, cast
 
 from vllm_preflight.base.errors import InvalidRequest
@@ -96,4 +97,12 @@ def _waves(request: WorkloadInput) -> float | None:
             "Leave one of them out.",
         )
     number = float(numbers[0])
-    return number if "waves" in members else max(1.0, number / request.concurrency)
+    if "waves" in members:
+        return number
+    if number < request.concurrency:
+        raise InvalidRequest(
+            f"benchmark sends {number:,.0f} prompts, fewer than concurrency "
+            f"{request.concurrency:,} has in flight.",
+            f"Give concurrency={math.ceil(number)}, or more prompts.",
+        )
+    return number / request.concurrency

@@ -282,14 +282,17 @@ def _summary(engine: _Engine, done: list[tuple[_Request, float]], warm_up: float
         0.0
     ]
     latency = [end - r.arrived + extra for r, end in kept]
-    span = kept[-1][1] - kept[0][1]
+    # A whole run is counted from its beginning, a part from the first request that ends in it.
+    whole = len(kept) == len(done)
+    begun = min(r.arrived for r, _ in kept) if whole else kept[0][1]
+    span = kept[-1][1] - begun
     return Simulated(
         of_values(ttft),
         of_values(tpot),
         of_values(latency),
         sum(ttft) / len(ttft),
         sum(tpot) / len(tpot),
-        (len(kept) - 1) / span if span > 0 else 0.0,
+        (len(kept) - (not whole)) / span if span > 0 else 0.0,
         engine.preemptions,
         len(done),
     )
