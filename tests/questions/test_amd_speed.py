@@ -43,7 +43,6 @@ def test_its_interval_is_wide_where_no_run_of_it_was_measured() -> None:
         ("MI355X", LLAMA, "no measured serving run"),
         ("MI250X", LLAMA, "no measured serving run"),
         ("RX 7900 XTX", LLAMA, "not known"),
-        ("MI300X", "meta-llama/Meta-Llama-3.1-405B", "more than the memory"),
         ("MI300X", "Qwen/Qwen3-Embedding-8B", "no measured run"),
     ],
 )

@@ -346,7 +346,7 @@ def _unmodelled(facts: Facts) -> tuple[str, ...]:
     return (
         f"No kernel of this GPU is measured: the speed is that of the "
         f"{facts.borrowed.kernels.card}'s kernels times factors fitted on runs of the MI300X, "
-        "where all requests find room in the KV cache, whose size is not modelled there.",
+        "with as large a KV cache as CUDA's rules would leave.",
     )
 
 

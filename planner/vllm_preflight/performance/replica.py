@@ -135,8 +135,6 @@ def _unknown_there(startup: Startup) -> str | None:
             f"no measured serving run shows how kernels of {gpu.name} do; of GPUs that are not "
             "NVIDIA's, only runs of the MI300X are known."
         )
-    if startup.weights.fullest.allocated >= gpu.visible_bytes:
-        return f"the weights of one GPU are more than the memory of {gpu.name}."
     return None
 
 
@@ -224,7 +222,6 @@ def _cached_requests(model: Model, startup: Startup, workload: Workload) -> floa
         in_flight_tokens=1,
     )
     blocks = pool.blocks_per_request(shape)
-    # Where a platform's memory is not modelled, all requests are taken to find room.
-    if not blocks or _only_unmodelled(startup):
+    if not blocks:
         return UNBOUNDED
     return max(1.0, startup.kv.num_blocks * _POOL_SHARE / blocks)
