@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, cast
 
@@ -182,12 +183,25 @@ def _problem(request_class: type[RequestModel], item: Mapping[str, Any]) -> str:
     if not field:
         sentence = str(item["msg"]).removeprefix("Value error, ")
         return f"{sentence[:1].upper()}{sentence[1:]}."
-    shown = repr(item.get("input"))
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    shown = _shown(item.get("input"))
     # Pydantic's rules read "Input should be …" or "String should have …".
     rule = str(item["msg"]).removeprefix("Value error, ").partition(" should ")
     needed = _RULES.get(str(item["type"])) or rule[2] or f"be {rule[0]}"
     return f"{field} is {shown}, but must {needed}."
+
+
+def _shown(given: object) -> str:
+    """A value as it is told; a number the same where it came as text, as from a command line."""
+    is_number = isinstance(given, str) and given.isascii() and _is_number(given)
+    shown = str(given) if is_number else repr(given)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _nearest_field(name: str, fields: Collection[str]) -> str | None:

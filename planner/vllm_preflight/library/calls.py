@@ -107,25 +107,33 @@ async def _in_thread(call: Callable[[threading.Event], AnswerT]) -> AnswerT:
 
 def plan(
     *,
+    explain: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     **arguments: Unpack[PlanArguments],
 ) -> PlanResponse:
     """Layout, settings and command for a workload on GPUs, and what becomes of it.
 
+    `explain` also weighs each setting against its neighbours, which takes as long again.
+
     Raises:
         PreflightError: a value, model, Hub or GPU problem, in a sentence.
         Stopped: `stop` was set.
     """
-    answer = functools.partial(plan_deployment, progress=progress)
+    answer = functools.partial(plan_deployment, explain=explain, progress=progress)
     return _ask(PlanRequest, arguments, stop, answer)
 
 
 async def plan_async(
-    *, progress: Progress | None = None, **arguments: Unpack[PlanArguments]
+    *,
+    explain: bool = False,
+    progress: Progress | None = None,
+    **arguments: Unpack[PlanArguments],
 ) -> PlanResponse:
     """`plan` beside an event loop; given up, it stops."""
-    return await _in_thread(lambda stop: plan(progress=progress, stop=stop, **arguments))
+    return await _in_thread(
+        lambda stop: plan(explain=explain, progress=progress, stop=stop, **arguments)
+    )
 
 
 def check(

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.server.conftest import Ask, Cli
@@ -22,54 +21,6 @@ from vllm_preflight_server.mcp.tools import TOOLS
 HEAVY = ("mcp", "pydantic", "huggingface_hub", "pynvml", "rich", "vllm_preflight.contract.inputs")
 PLAN = ("plan", "Qwen/Qwen3-32B", "--gpu", "H100", "--concurrency", "16")
 CHECK = ("check", "--gpu", "H100", "--", "vllm", "serve", "Qwen/Qwen3-32B", "-tp", "2")
-
-# A command line and the tool call that must give the same answer.
-SAME: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
-    "plan": (
-        PLAN,
-        "plan_deployment",
-        {"model": "Qwen/Qwen3-32B", "gpu": "H100", "concurrency": 16},
-    ),
-    "check with options": (
-        ("check", "Qwen/Qwen3-32B", "--gpu", "RTX 4090", "-tp", "2"),
-        "predict_startup",
-        {"model": "Qwen/Qwen3-32B", "gpu": "RTX 4090", "tensor_parallel_size": 2},
-    ),
-    "check a quoted line": (
-        ("check", "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "--gpu", "H100"),
-        "predict_startup",
-        {"command": "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B | tee log", "gpu": "H100"},
-    ),
-    "check a command": (
-        CHECK,
-        "predict_startup",
-        {"command": "vllm serve Qwen/Qwen3-32B -tp 2", "gpu": "H100"},
-    ),
-    "inspect": (
-        ("inspect", "openai/gpt-oss-120b"),
-        "inspect_model",
-        {"model": "openai/gpt-oss-120b"},
-    ),
-    "overhead": (
-        ("overhead", "--vram-total-gib", "80", "--tensor-parallel-size", "4"),
-        "compute_overhead",
-        {"vram_total_gib": 80, "tensor_parallel_size": 4},
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SAME)
-def test_json_is_the_tools_whole_answer(
-    ask: Ask, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
-    words, tool, arguments = SAME[case]
-    place = words.index("--") if "--" in words else len(words)
-    if tool == "compute_overhead":
-        main([*words, "--json"])
-    else:
-        main([*words[:place], "--json", "--explain", *words[place:]])
-        arguments = {**arguments, "detail": "full"}
-    assert json.loads(capsys.readouterr().out) == ask(tool, arguments).structured_content
 
 
 @pytest.mark.design("6: exit codes are those that --help documents")
