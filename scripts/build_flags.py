@@ -74,6 +74,37 @@ REPLACED = {
     "--guided-decoding-disable-additional-properties": "--structured-outputs-config",
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb",
     "--override-pooler-config": "--pooler-config",
+    "--num-redundant-experts": "--eplb-config",
+    "--eplb-window-size": "--eplb-config",
+    "--eplb-step-interval": "--eplb-config",
+    "--eplb-log-balancedness": "--eplb-config",
+    "--enable-multimodal-encoder-data-parallel": "--mm-encoder-tp-mode",
+    "--disable-log-requests": "--no-enable-log-requests",
+}
+# Why nothing takes the place of some that ended with vLLM's V0 engine.
+WITHOUT = {
+    "--swap-space": "the V1 engine swaps no requests to the CPU",
+    "--max-seq-len-to-capture": "the V1 engine captures graphs by batch size, for any length",
+    "--num-scheduler-steps": "the V1 engine has no multi-step scheduling",
+    "--multi-step-stream-outputs": "the V1 engine has no multi-step scheduling",
+    "--preemption-mode": "the V1 engine always computes preempted requests again",
+    "--use-v2-block-manager": "there was only one block manager left",
+    "--device": "the platform is that of the installed vLLM",
+}
+# Keys of JSON arguments, by the class that had them.
+REPLACED_KEYS = {
+    "CompilationConfig": {
+        "level": "mode",
+        "use_inductor": "backend",
+        "full_cuda_graph": "cudagraph_mode",
+        "use_cudagraph": "cudagraph_mode",
+    },
+    "PassConfig": {
+        "enable_fusion": "fuse_norm_quant and fuse_act_quant",
+        "enable_attn_fusion": "fuse_attn_quant",
+        "enable_noop": "eliminate_noops",
+        "enable_fi_allreduce_fusion": "fuse_allreduce_rms",
+    },
 }
 
 
@@ -205,6 +236,8 @@ def _write_arguments(
         entry: dict[str, Any] = {"flag": name}
         if name in REPLACED:
             entry["replaced_by"] = REPLACED[name]
+        if name in WITHOUT:
+            entry["without"] = WITHOUT[name]
         lines.append(json.dumps({**entry, "history": history}, ensure_ascii=False))
     _write(
         "arguments.json",
@@ -215,7 +248,8 @@ def _write_arguments(
             "form, and from `pairs_since` --enable-x has --disable-x and the reverse; on has "
             "neither; boolean takes true or false. `type`: text unless given. `optional`: None and "
             "an empty text mean not given. `levels`: 0 to 3 stand for the whole config. "
-            "`replaced_by`: what the releases after it take instead.",
+            "`replaced_by`: what the releases after it take instead; `without`: why they need "
+            "nothing.",
             "source": "the parser of each release's wheel (engine/arg_utils.py, the front end's "
             "cli_args.py, entrypoints/cli/serve.py), read by scripts/build_flags.py",
             "date": "2026-11-28",
@@ -251,6 +285,8 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
             for span in _spans(releases, [value or None for value in closed])
         ]
         entry = {"config": name, "closed": shut, "keys": table}
+        if name in REPLACED_KEYS:
+            entry["replaced_by"] = REPLACED_KEYS[name]
         lines.append(json.dumps(entry, ensure_ascii=False))
     _write(
         "configs.json",
@@ -258,7 +294,7 @@ def _write_configs(releases: list[str], schemas: list[dict[str, dict[str, Any]]]
             "description": "Keys of the arguments that are JSON objects, release by release. "
             "`closed`: the releases where an unknown key is an error. Types: int, float, str, "
             "bool, none, list, dict, any, no object (anything else); choices; config NAME for an "
-            "object of another config.",
+            "object of another config. `replaced_by`: the keys that took the place of others.",
             "source": "the config classes of each release's wheel, read by scripts/build_flags.py",
             "date": "2026-11-28",
         },

@@ -271,7 +271,10 @@ def test_a_refusal_of_very_many_words_stays_short() -> None:
 def test_a_refusal_says_since_and_until_when() -> None:
     late = parse_command("vllm serve a --swap-space 16").refusal
     assert late is not None
-    assert late.explanation == "--swap-space was last in vLLM 0.17.1."
+    assert late.explanation == (
+        "--swap-space was last in vLLM 0.17.1. Nothing takes its place: the V1 engine swaps no "
+        "requests to the CPU."
+    )
     early = parse_command("vllm serve a --async-scheduling", "0.9.2").refusal
     assert early is not None
     assert early.explanation == "--async-scheduling came with vLLM 0.10.0."

@@ -47,7 +47,7 @@ class MovedTerm(Report):
     name: str = Field(description="What it is.")
     before_gib: float = Field(description="In the old release, per GPU.")
     after_gib: float = Field(description="In the new release, per GPU.")
-    rule: str = Field(description="How the release that has it computes it.")
+    rule: str = Field(description="How it is computed, and how it was where that differs.")
     source: str = Field(description="Where the rule comes from.")
 
 

@@ -37,6 +37,8 @@ _AS_MUCH = 0.999
 _LEAST_MOVED_GIB = 0.01
 # What the others add up to, and the figures say.
 _RESULT = "available_kv_cache"
+# How terms end that widen the interval and take no memory, and those beside the budget.
+_UNCOUNTED, _BESIDE = "(not counted)", "(outside the budget)"
 # Arguments whose old default a launch can ask for.
 _SETTABLE = (
     "gpu_memory_utilization",
@@ -130,26 +132,49 @@ def _changed_defaults(before: StartupResponse, after: StartupResponse) -> list[C
 
 
 def _moved(before: StartupResponse, after: StartupResponse) -> list[MovedTerm]:
-    """The terms of one GPU's memory that differ, the largest difference first."""
-    old = {term.name: term for term in before.startup.terms or [] if term.name != _RESULT}
-    new = {term.name: term for term in after.startup.terms or [] if term.name != _RESULT}
+    """The terms of one GPU's memory that differ, the largest difference first.
+
+    A term that came into the budget, or left it, differs though its size is the same.
+    """
+    old, new = _terms(before), _terms(after)
     if not old or not new:
         return []
     moved: list[MovedTerm] = []
     for name in dict.fromkeys([*old, *new]):
-        had, has = _gib(old.get(name)), _gib(new.get(name))
-        rule = new.get(name) or old.get(name)
-        if rule is not None and rule.gib is not None and abs(has - had) >= _LEAST_MOVED_GIB:
+        was, now = old.get(name), new.get(name)
+        had, has = _gib(was), _gib(now)
+        size = max(had, has) if _crossed(was, now) else abs(has - had)
+        term = now or was
+        if term is not None and size >= _LEAST_MOVED_GIB:
+            rule = _rule(was, now)
             moved.append(
-                MovedTerm(
-                    name=name,
-                    before_gib=had,
-                    after_gib=has,
-                    rule=rule.formula,
-                    source=rule.source,
-                )
+                MovedTerm(name=name, before_gib=had, after_gib=has, rule=rule, source=term.source)
             )
     return sorted(moved, key=lambda term: -abs(term.after_gib - term.before_gib))
+
+
+def _terms(answer: StartupResponse) -> dict[str, TermReport]:
+    return {
+        term.name: term
+        for term in answer.startup.terms or []
+        if term.gib is not None and term.name != _RESULT and _UNCOUNTED not in term.formula
+    }
+
+
+def _crossed(was: TermReport | None, now: TermReport | None) -> bool:
+    """Whether the term is in the budget of one release and beside that of the other."""
+    if was is None or now is None:
+        return False
+    return (_BESIDE in was.formula) != (_BESIDE in now.formula)
+
+
+def _rule(was: TermReport | None, now: TermReport | None) -> str:
+    """How the new release computes the term, and how the old one did where that differs."""
+    new = "" if now is None else now.formula
+    old = "" if was is None else was.formula
+    if not old or new == old:
+        return new
+    return f"{new}; before: {old}".removeprefix("; ")
 
 
 def _gib(term: TermReport | None) -> float:

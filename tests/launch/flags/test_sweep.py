@@ -162,7 +162,7 @@ def test_the_table_is_sound() -> None:
     keys = {"since", "until", "aliases", "action", "type", "nargs", "choices", "optional"}
     keys |= {"config", "levels", "default", "dest"}
     for entry in table["arguments"]:
-        assert entry.keys() <= {"flag", "replaced_by", "history"}
+        assert entry.keys() <= {"flag", "replaced_by", "without", "history"}
         for span in entry["history"]:
             assert span.keys() <= keys
             assert {span.get("since"), span.get("until")} <= {None, *table["releases"]}

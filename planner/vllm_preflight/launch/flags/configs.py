@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, cast
 
+from vllm_preflight.launch.flags.table import Lifetime
 from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.versions import parse_version
 
@@ -35,9 +36,14 @@ def config_keys(name: str, version: Version) -> Mapping[str, Sequence[Any]] | No
     entry = _configs().get(name)
     if entry is None or not any(_holds(span, version) for span in entry["closed"]):
         return None
+    return {key: span["types"] for key, span in _spans(name, version).items()}
+
+
+def _spans(name: str, version: Version) -> Mapping[str, Mapping[str, Any]]:
+    """The keys that a config has in a release, whether it takes others too or not."""
     return {
-        key: span["types"]
-        for key, history in entry["keys"].items()
+        key: span
+        for key, history in _configs()[name]["keys"].items()
         for span in history
         if _holds(span, version)
     }
@@ -48,6 +54,31 @@ def knows_key(name: str, key: str, version: Version) -> bool:
     entry = _configs().get(name)
     history = () if entry is None else entry["keys"].get(key, ())
     return any(_holds(span, version) for span in history)
+
+
+def ended_keys(name: str, value: object, old: Version, new: Version) -> Iterator[Lifetime]:
+    """Keys of an object that the config has in `old` and not in `new`, at any depth."""
+    after = config_keys(name, new)
+    if after is None or not isinstance(value, Mapping):
+        return
+    before = _spans(name, old)
+    for key, item in cast(Mapping[str, object], value).items():
+        if key in before and key not in after:
+            yield _lifetime(name, key)
+        for kind in before.get(key, {}).get("types", ()):
+            if isinstance(kind, str) and kind.startswith("config "):
+                yield from ended_keys(kind.removeprefix("config "), item, old, new)
+
+
+def _lifetime(name: str, key: str) -> Lifetime:
+    entry = _configs()[name]
+    first, last = entry["keys"][key][0], entry["keys"][key][-1]
+    return Lifetime(
+        key,
+        parse_version(first["since"]) if "since" in first else None,
+        parse_version(last["until"]) if "until" in last else None,
+        entry.get("replaced_by", {}).get(key),
+    )
 
 
 def _holds(span: Mapping[str, Any], version: Version) -> bool:

@@ -16,7 +16,7 @@ from typing import cast
 from vllm_preflight.launch.flags.parser import ArgumentsRefused
 from vllm_preflight.launch.flags.preprocess import Token
 from vllm_preflight.launch.flags.successors import Joined, join_flags, successor
-from vllm_preflight.launch.flags.table import Lifetime, Parser, lifetime
+from vllm_preflight.launch.flags.table import PLACE_TAKEN, Lifetime, Parser, lifetime
 from vllm_preflight.launch.flags.values import human_readable_int, shortened
 from vllm_preflight.launch.ropes import OwnRope
 from vllm_preflight.launch.versions import format_version
@@ -49,7 +49,6 @@ _BROKEN_LINE = (
     "A backslash before a blank continues no line: it makes a word of the blank. Let nothing "
     "follow it on its line."
 )
-_PLACE = " Its place is taken by "
 _BRACKETS = "Square brackets mark what may be left out; write it without them, or not at all."
 _TORN_JSON = "A shell takes JSON apart that is not quoted; write it in single quotes."
 _CURLY = "Curly quotes are none to a shell nor to JSON; write straight ones."
@@ -103,7 +102,7 @@ def refuse_extras(
 
 def _new_sentences(said: str, before: Sequence[str]) -> str:
     """What is said without the sentence on the place of a flag that was said before."""
-    own, mark, place = said.partition(_PLACE)
+    own, mark, place = said.partition(PLACE_TAKEN)
     return own if any(text.endswith(mark + place) for text in before if mark) else said
 
 
@@ -229,9 +228,9 @@ def _outlived(
     if early and life.since is not None:
         remedy = f"no {written}, or vLLM {format_version(life.since)}"
         return said, remedy, leave_out
+    said = life.gone_in(parser.version)
     if life.replaced_by is None:
         return said, f"no {written}", leave_out
-    said = f"{said}{_PLACE}{life.replaced_by}."
     if instead is None:
         # What to write depends on the model: a line without it would be another launch.
         return said, f"{life.replaced_by} in place of {written}", {}
@@ -311,7 +310,7 @@ def _ambiguous(error: ArgumentsRefused, parser: Parser) -> tuple[str, tuple[str,
     """What an ambiguous beginning may mean; whether the whole name existed once."""
     life = lifetime(error.spelling)
     if life is not None:
-        return life.absent_in(parser.version), (f"no {error.spelling}",)
+        return life.gone_in(parser.version), (f"no {error.spelling}",)
     full = [name for name in parser.by_spelling if name.startswith(error.spelling)]
     return "", tuple(full[:_MOST_NAMED])
 

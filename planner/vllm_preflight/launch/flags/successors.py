@@ -23,6 +23,8 @@ _SUCCESSORS = {
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb=0",
     "--enable-multimodal-encoder-data-parallel": "--mm-encoder-tp-mode=data",
     "--override-pooler-config": "--pooler-config={}",
+    # Requests are logged only where that is asked for.
+    "--disable-log-requests": "",
 }
 # Flags that are a key of a config now: its argument, its class and the key.
 _KEYS = {

@@ -19,6 +19,8 @@ Action = Literal["store", "switch", "on", "boolean", "append", "lora_modules", "
 
 # How the table calls the positional argument, and the spelling that sets the same.
 MODEL_TAG = "model_tag"
+# Between why a flag is gone and what says the same now.
+PLACE_TAKEN = " Its place is taken by "
 _PAIRS = {"--enable-": "--disable-", "--disable-": "--enable-"}
 
 
@@ -149,12 +151,16 @@ def _negations(spellings: Sequence[str], version: Version) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """When a flag existed: first release, first one without it, and what replaces it."""
+    """When a flag, or a key, existed: first release, first one without it, and what replaces it.
+
+    `without` says why later releases need nothing instead, where that is known.
+    """
 
     flag: str
     since: Version | None
     until: Version | None
     replaced_by: str | None
+    without: str | None = None
 
     def absent_in(self, version: Version) -> str:
         """A sentence on why a release without the flag has not got it."""
@@ -162,6 +168,17 @@ class Lifetime:
             return f"{self.flag} came with vLLM {format_version(self.since)}."
         last = max((v for v in known_releases() if self.until and v < self.until), default=version)
         return f"{self.flag} was last in vLLM {format_version(last)}."
+
+    def gone_in(self, version: Version) -> str:
+        """The same with what takes its place, or that nothing does."""
+        said = self.absent_in(version)
+        if self.since is not None and version < self.since:
+            return said
+        if self.replaced_by is not None:
+            return f"{said}{PLACE_TAKEN}{self.replaced_by}."
+        if self.without is not None:
+            return f"{said} Nothing takes its place: {self.without}."
+        return said
 
 
 @functools.cache
@@ -184,6 +201,7 @@ def _lifetimes() -> Mapping[str, Lifetime]:
                         None if since == oldest else since,
                         until,
                         entry.get("replaced_by"),
+                        entry.get("without"),
                     )
     return found
 
