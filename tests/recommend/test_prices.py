@@ -62,6 +62,14 @@ def test_yaml_dates_are_dates() -> None:
         {"gpu_hour": {"H100": float("nan")}},
         {"gpu_hour": {"H100": 2.4, "H100 SXM5 80GB": 2.5}},
         {"gpu_hours": {"H100": 2.4}},
+        {"gpu_hour": {"H100": float("inf")}},
+        {"gpu_hour": {"H100": 1e300}},
+        {"gpu_hour": {"H100": 1e-300}},
+        {"gpu_hour": None},
+        {"currency": "€"},
+        {"date": "1.11.2026"},
+        {"date": "2999-01-01"},
+        {"source": {"a": 1}},
         {"others": "lists"},
         {"others": True},
         {"others": "list", "currency": "CHF"},
@@ -71,6 +79,12 @@ def test_what_is_no_price_is_refused_in_a_sentence(change: dict[str, Any]) -> No
     with pytest.raises(InvalidRequest) as refusal:
         read_prices({**GOOD, **change})
     assert refusal.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("key", ["currency", "date", "gpu_hour"])
+def test_what_is_missing_is_named(key: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"The prices have no {key}"):
+        read_prices({name: value for name, value in GOOD.items() if name != key})
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "3", '"x"', "[" * 100_000])

@@ -177,7 +177,7 @@ def test_a_model_that_pools_costs_its_hours() -> None:
         ({"provider": "aws"}, "provider is 'aws'"),
         ({"prices": "list", "provider": "awz"}, "no provider 'awz'. Did you mean aws?"),
         ({"prices": "list", "daily_load": "30h@1"}, "30 hours"),
-        ({"prices": "{}"}, "currency is"),
+        ({"prices": "{}"}, "The prices have no currency."),
     ],
 )
 def test_what_says_nothing_is_refused_before_a_model_is_read(

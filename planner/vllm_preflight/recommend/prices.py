@@ -28,6 +28,8 @@ from vllm_preflight.recommend.quotes import (
 
 # What asks for the built-in list, and for no prices.
 LIST, NONE = "list", "none"
+# Of one GPU for one hour: costs are told in ten-thousandths.
+_LEAST, _MOST = 1e-4, 1_000_000
 _KEYS = frozenset({"currency", "date", "source", "gpu_hour", "others"})
 _HINT = 'Such as {"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4}}.'
 
@@ -116,15 +118,21 @@ def read_prices(data: object, providers: str = "") -> PriceList:
     unknown = sorted(str(key)[:40] for key in members if key not in _KEYS)
     if unknown:
         raise InvalidRequest(f"The prices have no field {unknown[0]!r}.", _HINT)
-    currency = _currency(members.get("currency"))
+    for key in ("currency", "date", "gpu_hour"):
+        if members.get(key) is None:
+            raise InvalidRequest(f"The prices have no {key}.", _HINT)
+    source = members.get("source", "")
+    if not isinstance(source, str):
+        raise InvalidRequest(f"source is {str(source)[:40]!r}, but must be text.", _HINT)
+    currency = _currency(members["currency"])
     others = members.get("others")
     if others not in (None, LIST):
         raise InvalidRequest(f"others is {str(others)[:40]!r}, but may be {LIST!r} alone.", _HINT)
     return PriceList(
         currency=currency,
-        date=_date(members.get("date")),
-        gpu_hour=_gpu_hours(members.get("gpu_hour")),
-        source=str(members.get("source", ""))[:200],
+        date=_past(_date(members["date"])),
+        gpu_hour=_gpu_hours(members["gpu_hour"]),
+        source=source[:200],
         others=None if others is None else list_prices(providers, currency),
     )
 
@@ -151,16 +159,23 @@ def _date(value: object) -> date:
         ) from None
 
 
+def _past(day: date) -> date:
+    # Somewhere it is tomorrow already.
+    if days_old(day) < -1:
+        raise InvalidRequest(f"date is {day.isoformat()}, a day yet to come.", _HINT)
+    return day
+
+
 def _gpu_hours(value: object) -> dict[str, float]:
     if not isinstance(value, Mapping) or not value:
         raise InvalidRequest("gpu_hour must be an object of GPU names and prices.", _HINT)
     prices: dict[str, float] = {}
     for name, price in cast(Mapping[Any, Any], value).items():
         number = isinstance(price, int | float) and not isinstance(price, bool)
-        if not number or not 0 < price < 1e6:
+        if not number or not _LEAST <= price <= _MOST:
             raise InvalidRequest(
                 f"The price of {str(name)[:60]!r} is {str(price)[:40]!r}, but must be a number "
-                "above 0.",
+                f"from {_LEAST:g} to {_MOST:,}.",
                 _HINT,
             )
         named = read_hardware_name(str(name))

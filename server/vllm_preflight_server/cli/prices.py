@@ -45,11 +45,9 @@ def by_load(points: Sequence[Answer]) -> list[str]:
 
 def _text(given: str) -> str:
     """The JSON of a price list given as such or as the name of a file; a word as it is."""
-    if given.lstrip().startswith("{") or given.lower() in (LIST, NONE):
+    if given.lstrip().startswith("{") or given.strip().lower() in (LIST, NONE):
         return given
     data = read_bounded(Path(given), _LARGEST)
-    if len(data) > _LARGEST:
-        raise InvalidRequest(f"{given} is too large for a list of prices.", "Give another file.")
     try:
         # JSON is YAML, too.
         parsed = parse_yaml(data.decode("utf-8-sig"))

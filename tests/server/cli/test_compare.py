@@ -105,6 +105,39 @@ def test_a_file_that_is_no_price_list_is_a_sentence(
     assert captured.out == "" and "error: " in captured.err
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no object of names"),
+        (b'{"currency": "USD"}', "have no date"),
+        ('{"currency": "USD"}'.encode("utf-16"), "neither JSON nor YAML"),
+        (b"source: caf\xe9\n", "neither JSON nor YAML"),
+        (b"currency: USD\ndate: 2026-11-01\ngpu_hour: {L4: .nan}\n", "'nan', but must be"),
+        (b" " * 1_000_001, "is larger than"),
+        (None, "is not a file"),
+    ],
+)
+def test_an_odd_price_file_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, says: str
+) -> None:
+    path = tmp_path / "prices"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert main(["plan", "Qwen/Qwen3-8B", "--gpu", "L4", "--prices", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("error: ")
+    assert says in captured.err and captured.err.count("\n") == 1
+
+
+def test_a_price_file_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"L4": 0.7}}'
+    (tmp_path / "p.json").write_text(text, encoding="utf-8-sig")
+    small = ["plan", "Qwen/Qwen3-8B", "--gpu", "L4", "--max-model-len", "4096", "--json"]
+    assert main([*small, "--prices", str(tmp_path / "p.json")]) == 0
+    assert json.loads(capsys.readouterr().out)["cost"]["per_hour"] == 0.7
+
+
 def test_a_missing_price_file_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--prices", "no-such-file.json"]) == 2
     assert "no-such-file.json" in capsys.readouterr().err
