@@ -74,11 +74,6 @@ REPLACED = {
     "--guided-decoding-disable-additional-properties": "--structured-outputs-config",
     "--disable-mm-preprocessor-cache": "--mm-processor-cache-gb",
     "--override-pooler-config": "--pooler-config",
-    "--num-redundant-experts": "--eplb-config",
-    "--eplb-window-size": "--eplb-config",
-    "--eplb-step-interval": "--eplb-config",
-    "--eplb-log-balancedness": "--eplb-config",
-    "--enable-multimodal-encoder-data-parallel": "--mm-encoder-tp-mode",
     "--disable-log-requests": "--no-enable-log-requests",
 }
 # Why nothing takes the place of some that ended with vLLM's V0 engine.
