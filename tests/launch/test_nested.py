@@ -7,7 +7,7 @@ import pytest
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.launch import Launch
-from vllm_preflight.launch.nested import read_mm_limits
+from vllm_preflight.launch.nested import read_image_pixels, read_mm_limits
 
 Resolve = Callable[..., Launch]
 
@@ -46,3 +46,19 @@ def test_pairs_for_json_were_taken_until_0_10(release: str, taken: bool) -> None
     assert (parsed.refusal is None) is taken
     if taken:
         assert read_mm_limits(parsed.fields["limit_mm_per_prompt"]) == {"image": 2, "video": 0}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "read"),
+    [
+        ({"max_pixels": 1_003_520, "min_pixels": 3136}, (1_003_520, True)),
+        ({"images_kwargs": {"size": {"longest_edge": 5, "shortest_edge": 1}}}, (5, True)),
+        ({"max_pixels": 9, "fps": 2}, (9, False)),
+        ({"num_crops": 4}, (None, False)),
+        ("nonsense", (None, True)),
+    ],
+)
+def test_the_largest_image_is_read_from_processor_arguments(
+    kwargs: object, read: tuple[int | None, bool]
+) -> None:
+    assert read_image_pixels(kwargs) == read

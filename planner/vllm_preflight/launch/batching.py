@@ -6,13 +6,21 @@ config/scheduler.py (its refusals).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from vllm_preflight.launch.defaults import BatchDefault, model_fact
+from vllm_preflight.launch.launch import Version
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.models.architecture import Architecture
+from vllm_preflight.models.config_view import ConfigView
 
 _THROUGHPUT = "throughput"
+# Gemma 4 joined the models whose items must stay whole, then its default made room for one.
+_GEMMA4_WHOLE: Version = (0, 20, 0)
+_GEMMA4_ROOM: Version = (0, 22, 0)
+_GEMMA4 = frozenset({"gemma4", "gemma4_unified"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +32,15 @@ class BatchLimits:
     max_model_len: int
     chunked_prefill: bool
     performance_mode: str | None = None
+    items_per_prompt: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def resolve_batch(
-    limits: BatchLimits, default: BatchDefault, architecture: Architecture, notes: Notes
+    limits: BatchLimits,
+    default: BatchDefault,
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    notes: Notes,
 ) -> tuple[int, int]:
     """(max_num_batched_tokens, max_num_seqs) as vLLM resolves them.
 
@@ -43,8 +56,10 @@ def resolve_batch(
     seqs = notes.choose("max_num_seqs", limits.max_num_seqs, default.max_num_seqs * doubled, reason)
     tokens = limits.max_num_batched_tokens
     if tokens is None:
+        room = architecture.model_type in _GEMMA4 and notes.version >= _GEMMA4_ROOM
+        item = _whole_item(architecture, config, notes.version, {}) if room else 0
         tokens, reason = _default_tokens(
-            limits, architecture, seqs, default.max_num_batched_tokens * doubled, reason
+            limits, item, seqs, default.max_num_batched_tokens * doubled, reason
         )
         notes.default("max_num_batched_tokens", reason)
     else:
@@ -52,16 +67,16 @@ def resolve_batch(
     if limits.max_num_seqs is None and seqs > tokens:
         seqs = tokens
         notes.default("max_num_seqs", "no more than max_num_batched_tokens")
-    _check(tokens, seqs, limits, notes)
+    item = _whole_item(architecture, config, notes.version, limits.items_per_prompt)
+    _check(tokens, seqs, item, limits, notes)
     return tokens, seqs
 
 
 def _default_tokens(
-    limits: BatchLimits, architecture: Architecture, seqs: int, tokens: int, reason: str
+    limits: BatchLimits, item: int, seqs: int, tokens: int, reason: str
 ) -> tuple[int, str]:
     if not limits.chunked_prefill and limits.max_model_len > tokens:
         tokens, reason = limits.max_model_len, "max_model_len, as prefill is not chunked"
-    item = _largest_item(architecture)
     if item > tokens:
         tokens, reason = item, "the tokens of one item, which this model cannot split"
     if seqs * limits.max_model_len < tokens:
@@ -69,13 +84,42 @@ def _default_tokens(
     return tokens, reason
 
 
-def _largest_item(architecture: Architecture) -> int:
-    if architecture.model_type not in model_fact("multimodal_prefix"):
+def _whole_item(
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    version: Version,
+    items_per_prompt: Mapping[str, int],
+) -> int:
+    """Tokens of the largest item that a batch must hold whole; 0 where items may be cut."""
+    if not _keeps_items_whole(architecture.model_type, config, version):
         return 0
-    return max((encoder.max_tokens_per_item or 0 for encoder in architecture.encoders), default=0)
+    sizes = [
+        size
+        for encoder in architecture.encoders
+        for modality, size in (
+            ("audio" if encoder.kind == "audio" else "image", encoder.max_tokens_per_item),
+            ("video", encoder.max_tokens_per_video),
+        )
+        if size is not None and items_per_prompt.get(modality) != 0
+    ]
+    return max(sizes, default=0)
 
 
-def _check(tokens: int, seqs: int, limits: BatchLimits, notes: Notes) -> None:
+def _keeps_items_whole(model_type: str, config: Mapping[str, Any], version: Version) -> bool:
+    if model_type in model_fact("multimodal_prefix"):
+        return True
+    text = ConfigView(config).section("text_config")
+    both_ways = text is not None and text.get("use_bidirectional_attention") == "vision"
+    return model_type in _GEMMA4 and both_ways and version >= _GEMMA4_WHOLE
+
+
+def _check(tokens: int, seqs: int, item: int, limits: BatchLimits, notes: Notes) -> None:
+    if item > tokens:
+        notes.refuse(
+            f"Chunked MM input disabled but max_tokens_per_mm_item ({item}) is larger than "
+            f"max_num_batched_tokens ({tokens}). Please increase max_num_batched_tokens.",
+            f"--max-num-batched-tokens {item}",
+        )
     if tokens < limits.max_model_len and not limits.chunked_prefill:
         notes.refuse(
             f"max_num_batched_tokens ({tokens}) is smaller than max_model_len "

@@ -105,6 +105,7 @@ class Launch:
     lora: Lora | None = None
     speculation: Speculation | None = None
     limit_mm_per_prompt: Mapping[str, int] = field(default_factory=dict[str, int])
+    max_image_pixels: int | None = None
     mm_encoder_tp_mode: str = "weights"
     skip_mm_profiling: bool = False
     pooling: bool = False

@@ -54,3 +54,31 @@ def read_mm_limits(text: str) -> dict[str, int]:
             )
         limits[modality] = count
     return limits
+
+
+def read_image_pixels(kwargs: object) -> tuple[int | None, bool]:
+    """The largest image in pixels from mm_processor_kwargs, and whether that is all they say.
+
+    Written as `max_pixels` or as `size.longest_edge`, by itself or under `images_kwargs`
+    (vLLM model_executor/models/qwen2_vl.py). `min_pixels` and `size.shortest_edge` move
+    nothing that is profiled.
+    """
+    found = _numbers(kwargs)
+    pixels = found.pop("max_pixels", None) or found.pop("longest_edge", None)
+    found.pop("longest_edge", None)
+    for name in ("min_pixels", "shortest_edge"):
+        found.pop(name, None)
+    return pixels if pixels and pixels > 0 else None, not found
+
+
+def _numbers(kwargs: object) -> dict[str, int | None]:
+    """What the nested objects hold, by the innermost key; None for what is no number."""
+    if not isinstance(kwargs, Mapping):
+        return {}
+    found: dict[str, int | None] = {}
+    for name, value in cast(Mapping[str, object], kwargs).items():
+        if name in {"size", "images_kwargs"}:
+            found |= _numbers(value)
+        else:
+            found[name] = value if isinstance(value, int) else None
+    return found

@@ -50,7 +50,7 @@ from vllm_preflight.launch.launch import (
 )
 from vllm_preflight.launch.lengths import resolve_max_model_len
 from vllm_preflight.launch.model_runner import model_runner
-from vllm_preflight.launch.nested import read_mm_limits
+from vllm_preflight.launch.nested import read_image_pixels, read_mm_limits
 from vllm_preflight.launch.notes import Notes
 from vllm_preflight.launch.refusals import (
     check_block_size,
@@ -134,6 +134,7 @@ def resolve_launch(
     max_model_len, auto_length = resolve_max_model_len(inputs)
     speculation = _speculation(inputs, drafting)
     chunked = chunked_prefill(inputs)
+    mm_limits = _mm_limits(inputs)
     tokens, seqs = resolve_batch(
         BatchLimits(
             request.max_num_seqs,
@@ -141,9 +142,11 @@ def resolve_launch(
             max_model_len,
             chunked,
             inputs.text("performance_mode"),
+            mm_limits,
         ),
         _batch_default(inputs),
         architecture,
+        inputs.config,
         notes,
     )
     tp = notes.choose("tensor_parallel_size", request.tensor_parallel_size, 1, "vLLM's default")
@@ -193,7 +196,8 @@ def resolve_launch(
         kv_cache_memory_bytes=request.kv_cache_memory_bytes,
         lora=_lora(inputs),
         speculation=speculation,
-        limit_mm_per_prompt=_mm_limits(inputs),
+        limit_mm_per_prompt=mm_limits,
+        max_image_pixels=_image_pixels(inputs),
         mm_encoder_tp_mode=towers,
         skip_mm_profiling=inputs.flag("skip_mm_profiling") or False,
         pooling=inputs.pooling,
@@ -275,6 +279,21 @@ def _mm_limits(inputs: LaunchInputs) -> dict[str, int]:
         return dict.fromkeys(("image", "video", "audio"), 0)
     text = inputs.request.limit_mm_per_prompt
     return read_mm_limits(text) if text else {}
+
+
+def _image_pixels(inputs: LaunchInputs) -> int | None:
+    """The largest image that --mm-processor-kwargs lets the processor make, None for its own."""
+    given: object = inputs.extra.get("mm_processor_kwargs")
+    if not given:
+        return None
+    pixels, whole = read_image_pixels(given)
+    resized = any(encoder.pixels_per_token for encoder in inputs.architecture.encoders)
+    if not resized or not whole:
+        inputs.notes.warn(
+            "--mm-processor-kwargs may change memory, but is not taken into account"
+            f"{' but for the largest image' if resized and pixels else ''}."
+        )
+    return pixels
 
 
 def _utilization(inputs: LaunchInputs) -> float:

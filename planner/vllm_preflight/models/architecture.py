@@ -221,9 +221,13 @@ class Rope:
 class Encoder:
     """A vision or audio tower with its projector.
 
-    `max_tokens_per_item` is the most language-model tokens one item becomes. `unloaded`
-    are weights of its checkpoint that vLLM leaves out. `divided_heads` are the attention
-    heads that must divide evenly over the tensor-parallel ranks, 0 where nothing must.
+    `max_tokens_per_item` is the most language-model tokens one image or sound becomes;
+    `max_tokens_per_video` the most that vLLM counts for a video, None where that hangs on the
+    launch or there is none. `pixels_per_token` are those of an image's token where the
+    processor's limit decides its largest size, 0 elsewhere. `unloaded` are weights of its
+    checkpoint that vLLM leaves out.
+    `divided_heads` are the attention heads that must divide evenly over the tensor-parallel
+    ranks, 0 where nothing must.
     """
 
     kind: Literal["vision", "audio"]
@@ -232,6 +236,8 @@ class Encoder:
     max_tokens_per_item: int | None = None
     unloaded: tuple[Weight, ...] = ()
     divided_heads: int = 0
+    max_tokens_per_video: int | None = None
+    pixels_per_token: int = 0
 
 
 @dataclass(frozen=True, eq=False)

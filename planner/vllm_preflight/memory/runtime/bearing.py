@@ -57,6 +57,9 @@ class RuntimeLaunch:
 def sized_by_length(launch: Launch, model: Model) -> bool:
     """Whether the longest request bears on what the runtime takes.
 
-    On the first runner's block tables, and on the workspaces of latent attention.
+    On the first runner's block tables, the workspaces of latent attention, and the items an
+    encoder is tried with.
     """
-    return launch.model_runner == "v1" or model.architecture.uses_latent_attention
+    architecture = model.architecture
+    latent = architecture.uses_latent_attention
+    return launch.model_runner == "v1" or latent or bool(architecture.encoders)

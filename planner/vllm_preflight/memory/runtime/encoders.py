@@ -7,25 +7,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vllm_preflight.launch.launch import Launch
+from vllm_preflight.base.units import ceil_div
+from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.memory.runtime.forward import blocks_of
+from vllm_preflight.memory.runtime.items import Item, items_allowed, largest_item
 from vllm_preflight.models.architecture import Encoder, Role
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.model import Model
+
+# Items per batch were rounded up, and not bounded by a request's length.
+_ROUNDED_DOWN: Version = (0, 10, 0)
+_BOUNDED_BY_LENGTH: Version = (0, 10, 1)
+# Each output was kept as long as the whole budget.
+_PADDED_TO_BUDGET: tuple[Version, Version] = ((0, 11, 0), (0, 13, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderPass:
     """The multimodal items of the profile pass.
 
-    `items` dummy items become `tokens` positions of the language model out of `patches`
-    positions of the encoder. `width` is a block's widest projection with its input,
+    `items` dummy items become `tokens` positions of the language model out of at most
+    `patches` positions of the encoder at once. `padded` are the positions that copies of the
+    outputs have, 0 without copies. `width` is a block's widest projection with its input,
     `hidden_size` the encoder's own. `pixels` are the numbers that describe the items.
     """
 
     kind: str
     items: int
     tokens: int
+    padded: int
     patches: int
     width: int
     hidden_size: int
@@ -41,34 +51,41 @@ def encoder_pass(model: Model, launch: Launch) -> EncoderPass | None:
     """
     if launch.skip_mm_profiling:
         return None
+    model_type = model.architecture.model_type
     usable = [
-        encoder for encoder in model.architecture.encoders if _items_allowed(encoder, launch) > 0
+        (item, encoder)
+        for encoder in model.architecture.encoders
+        if (item := largest_item(model_type, encoder, launch)) is not None
     ]
     if not usable:
         return None
-    encoder = max(usable, key=lambda item: item.max_tokens_per_item or 0)
-    # An item whose size the config does not tell is taken to fill the budget.
-    per_item = encoder.max_tokens_per_item or launch.max_num_batched_tokens
-    budget = max(launch.max_num_batched_tokens, per_item)
-    allowed = launch.max_num_seqs * _items_allowed(encoder, launch)
-    items = max(1, min(budget // per_item, allowed))
-    patches = items * per_item * _patches_per_token(model, encoder)
+    item, encoder = max(usable, key=lambda pair: pair[0].counted)
+    budget = max(launch.max_num_batched_tokens, item.counted)
+    items = _items(item, budget, launch)
+    since, until = _PADDED_TO_BUDGET
+    padded = since <= launch.version < until and item.tokens < budget
+    per_token = _patches_per_token(model, encoder)
     return EncoderPass(
         kind=encoder.kind,
         items=items,
-        tokens=items * per_item,
-        patches=patches,
+        tokens=items * item.tokens,
+        padded=items * budget if padded else 0,
+        patches=(item.alone or items * item.tokens) * per_token,
         width=_encoder_width(encoder, launch),
         hidden_size=encoder.hidden_size,
-        pixels=patches * _pixels_per_patch(model, encoder),
+        pixels=items * item.tokens * per_token * _pixels_per_patch(model, encoder),
         handed_over=1 + _earlier_states(model, encoder),
     )
 
 
-def _items_allowed(encoder: Encoder, launch: Launch) -> int:
-    """Items of the encoder's modality one prompt may hold; vLLM's default is 999."""
-    names = ("audio",) if encoder.kind == "audio" else ("image", "video")
-    return max(launch.limit_mm_per_prompt.get(name, 999) for name in names)
+def _items(item: Item, budget: int, launch: Launch) -> int:
+    """Items that fill the budget, of which a batch holds so many at most."""
+    per_prompt = items_allowed(item, launch.limit_mm_per_prompt)
+    if launch.version < _ROUNDED_DOWN:
+        return min(ceil_div(budget, item.counted), launch.max_num_seqs * per_prompt)
+    if launch.version >= _BOUNDED_BY_LENGTH:
+        per_prompt = max(1, min(per_prompt, launch.max_model_len // item.counted))
+    return max(1, min(budget // item.counted, launch.max_num_seqs * per_prompt))
 
 
 def _patches_per_token(model: Model, encoder: Encoder) -> int:
@@ -88,8 +105,10 @@ def _patches_per_token(model: Model, encoder: Encoder) -> int:
     if isinstance(shuffled, float) and 0 < shuffled <= 1:
         return round(1 / shuffled) ** 2
     merges = any(".merger" in weight.name for weight in encoder.weights)
+    # Mistral 3 keeps the key outside.
+    default = outer.integer("spatial_merge_size", default=2 if merges else 1)
     side = vision.integer(
-        "spatial_merge_size", "merge_size", "pooling_kernel_size", default=2 if merges else 1
+        "spatial_merge_size", "merge_size", "pooling_kernel_size", default=default
     )
     return side**2
 

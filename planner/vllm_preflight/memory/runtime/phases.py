@@ -103,22 +103,32 @@ class ProfilePhases:
         """A tensor of `width` elements for each token of the batch."""
         return tensor(name, self.size, (self.tokens, "tokens"), (width, what))
 
-    def encoder_outputs(self) -> Phase:
-        """Encoder outputs, kept for the whole pass; the first runner keeps the pixels too."""
-        if self.encoder is None:
-            return ()
-        work = self.encoder
+    def encoder_outputs(self, work: EncoderPass) -> Phase:
+        """What the encoder hands over."""
         width = work.handed_over * self.architecture.hidden_size
-        outputs = tensor(
-            "encoder_outputs",
-            self.size,
-            (work.tokens, f"tokens of {work.items} items"),
-            (width, "elements"),
-        )
-        if self.launch.model_runner == "v2" or not work.pixels:
-            return (outputs,)
-        pixels = tensor("pixel_values", self.size, (work.pixels, "elements"))
-        return (outputs, pixels)
+        tokens = (work.tokens, f"tokens of {work.items} items")
+        return (tensor("encoder_outputs", self.size, tokens, (width, "elements")),)
+
+    def pixel_values(self, work: EncoderPass) -> Phase:
+        """The numbers that describe the dummy items; none for sound."""
+        if not work.pixels:
+            return ()
+        return (tensor("pixel_values", self.size, (work.pixels, "elements")),)
+
+    def encoder_kept(self) -> Phase:
+        """What the encoder leaves for the whole pass; the first runner keeps the pixels too.
+
+        Some releases kept every output once more, padded to the whole budget.
+        """
+        work = self.encoder
+        if work is None:
+            return ()
+        kept = self.encoder_outputs(work)
+        if work.padded:
+            width = work.handed_over * self.architecture.hidden_size
+            positions = (work.padded, f"positions of {work.items} outputs as long as the budget")
+            kept += (tensor("encoder_copies", self.size, positions, (width, "elements")),)
+        return kept if self.launch.model_runner == "v2" else kept + self.pixel_values(work)
 
     def stage_buffers(self, *, first: bool) -> Phase:
         """Hidden states and residual that a later pipeline stage receives."""
@@ -202,6 +212,8 @@ class ProfilePhases:
     def encoding(self, work: EncoderPass) -> Phase:
         """The encoder over its largest items at once."""
         return (
+            *self.encoder_outputs(work),
+            *self.pixel_values(work),
             tensor(
                 "encoder_block",
                 self.size,
@@ -261,7 +273,7 @@ class ProfilePhases:
             drawn = sampling(self.model, self.launch, self.gpu, self.rules, sampler)
             found["sampling"] = self.counted(drawn + kept, self.growth)
         if first and self.encoder is not None:
-            found["encoder"] = self.counted(self.encoding(self.encoder) + kept, self.small)
+            found["encoder"] = self.counted(self.encoding(self.encoder), self.small)
         if cold:
             found |= self.first_start(first=first)
         return found
@@ -282,7 +294,7 @@ class ProfilePhases:
 
     def kept(self, *, first: bool) -> Phase:
         """What a stage holds through the whole pass."""
-        return self.stage_buffers(first=first) + (self.encoder_outputs() if first else ())
+        return self.stage_buffers(first=first) + (self.encoder_kept() if first else ())
 
     @cached_property
     def grown(self) -> Phase:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vllm_preflight.models.architecture import Encoder, Split, Weight
 from vllm_preflight.models.config_view import ConfigView
 from vllm_preflight.models.parts.blocks import norm
@@ -189,6 +191,10 @@ def llama4_vision(config: ConfigView, text_hidden: int) -> Encoder:
     return Encoder("vision", weights, width, int(17 * _grid(config) * ratio * ratio))
 
 
+# Gemma 4's longest video: 32 frames of 70 tokens with 8 around them (models/gemma4_mm.py).
+_GEMMA4_VIDEO = 32 * (70 + 8)
+
+
 def gemma4_vision(config: ConfigView, text_hidden: int) -> Encoder:
     """Gemma 4: RMSNorm and gated blocks with norms on queries and keys, whole on each rank."""
     config = config.with_defaults(
@@ -238,7 +244,13 @@ def gemma4_vision(config: ConfigView, text_hidden: int) -> Encoder:
     if config.flag("use_clipped_linears"):
         # Four bounds for each of a layer's seven linears.
         weights += (Weight("vision_tower.encoder.layers.bounds", 28, copies=depth),)
-    return Encoder("vision", weights, width, config.integer("default_output_length"))
+    return Encoder(
+        "vision",
+        weights,
+        width,
+        config.integer("default_output_length"),
+        max_tokens_per_video=_GEMMA4_VIDEO,
+    )
 
 
 def gemma4_unified_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -259,7 +271,7 @@ def gemma4_unified_vision(config: ConfigView, text_hidden: int) -> Encoder:
         norm("embed_vision.pos_norm", width, bias=True),
         *projection("embed_vision.embedding_projection", text_hidden, out, bias=False),
     )
-    return Encoder("vision", weights, width, 280)
+    return Encoder("vision", weights, width, 280, max_tokens_per_video=_GEMMA4_VIDEO)
 
 
 def gemma3n_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -285,6 +297,11 @@ def soft_embedder(name: str, vocabulary: int, width: int, text_hidden: int) -> t
         # The unscaled norm behind the projection, which vLLM builds with ones.
         Weight(f"{name}.post_projection_norm", text_hidden, in_checkpoint=False),
     )
+
+
+# Tokens of the largest image: the processors' patches (16,384 and 4,096), each side rounded
+# up to a merged one (models/kimi_k25.py, kimi_vl.py; a log of Kimi K2.6 prints the first).
+_KIMI_IMAGE, _KIMI_VL_IMAGE = 65 * 65, 33 * 33
 
 
 def kimi_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -327,7 +344,7 @@ def kimi_vision(config: ConfigView, text_hidden: int) -> Encoder:
         *projection("mm_projector.proj.0", merged, merged, bias=linear_bias),
         *projection("mm_projector.proj.2", text_hidden, merged, bias=linear_bias),
     )
-    return Encoder("vision", weights, width, None)
+    return Encoder("vision", weights, width, _KIMI_IMAGE)
 
 
 def kimi_vl_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -342,4 +359,5 @@ def kimi_vl_vision(config: ConfigView, text_hidden: int) -> Encoder:
         )
         if config.get(key) is not None
     }
-    return kimi_vision(ConfigView({**config.raw, **renamed}, where=config.where), text_hidden)
+    encoder = kimi_vision(ConfigView({**config.raw, **renamed}, where=config.where), text_hidden)
+    return replace(encoder, max_tokens_per_item=_KIMI_VL_IMAGE)

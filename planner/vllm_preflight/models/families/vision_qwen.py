@@ -20,14 +20,19 @@ from vllm_preflight.models.parts.encoders import (
 # (preprocessor_config.json of the released checkpoints).
 _QWEN2_MAX_PIXELS = 12_845_056
 _QWEN3_MAX_PIXELS = 16_777_216
-_GLM_MAX_PIXELS = 9_633_792
+# GLM counts an image as the two frames of its temporal patch.
+_GLM_MAX_PIXELS, _GLM_FRAMES = 9_633_792, 2
 
 
-def _max_tokens(config: ConfigView, pixels: int) -> int:
+def _resized(
+    weights: tuple[Weight, ...], width: int, config: ConfigView, pixels: int, frames: int = 1
+) -> Encoder:
+    """A tower whose images are as large as `pixels` allow, each counted as `frames`."""
     side = config.integer("patch_size", default=14) * config.integer(
         "spatial_merge_size", default=2
     )
-    return pixels // (side * side) if side else 0
+    per_token = max(1, frames * side * side)
+    return Encoder("vision", weights, width, pixels // per_token, pixels_per_token=per_token)
 
 
 def _patch_columns(config: ConfigView) -> int:
@@ -60,7 +65,7 @@ def qwen2_vision(config: ConfigView, text_hidden: int) -> Encoder:
         norm("visual.merger.ln_q", width, bias=True),
         *split_pair("visual.merger.mlp", merged, text_hidden, merged),
     )
-    return Encoder("vision", weights, width, _max_tokens(config, _QWEN2_MAX_PIXELS))
+    return _resized(weights, width, config, _QWEN2_MAX_PIXELS)
 
 
 def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -87,7 +92,7 @@ def qwen2_5_vision(config: ConfigView, text_hidden: int) -> Encoder:
             merged,
         ),
     )
-    return Encoder("vision", weights, width, _max_tokens(config, _QWEN2_MAX_PIXELS))
+    return _resized(weights, width, config, _QWEN2_MAX_PIXELS)
 
 
 def qwen3_vision(config: ConfigView, text_hidden: int) -> Encoder:
@@ -119,7 +124,7 @@ def qwen3_vision(config: ConfigView, text_hidden: int) -> Encoder:
             norm(f"{name}.norm", merged, bias=True),
             *split_pair(f"{name}.linear", merged, out, merged),
         )
-    return Encoder("vision", weights, width, _max_tokens(config, _QWEN3_MAX_PIXELS))
+    return _resized(weights, width, config, _QWEN3_MAX_PIXELS)
 
 
 def deepstack_levels(config: ConfigView) -> int:
@@ -154,7 +159,7 @@ def glm4_vision(config: ConfigView, text_hidden: int) -> Encoder:
         norm("visual.post_layernorm", width),
         *_glm_merger(out, config.integer("intermediate_size", default=13696)),
     )
-    return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
+    return _resized(weights, width, config, _GLM_MAX_PIXELS, _GLM_FRAMES)
 
 
 def _glm_merger(out: int, context: int) -> tuple[Weight, ...]:
@@ -192,7 +197,7 @@ def glm5_next_vision(config: ConfigView, text_hidden: int) -> Encoder:
         norm("visual.post_layernorm", width),
         *_glm_merger(out, context),
     )
-    return Encoder("vision", weights, width, _max_tokens(config, _GLM_MAX_PIXELS))
+    return _resized(weights, width, config, _GLM_MAX_PIXELS, _GLM_FRAMES)
 
 
 def glm_ocr_vision(config: ConfigView, text_hidden: int) -> Encoder:
