@@ -87,6 +87,7 @@ class ProfilePhases:
         self.pooling = launch.pooling
         self.encoder = encoder_pass(model, launch) if self.rules.encoder else None
         self.workspace = shared_workspace(model, launch, gpu, self.rules)
+        self.in_kernel = experts_in_kernel(model, launch, gpu, self.rules)
         self.cublas = cublas_workspace(gpu) if self.rules.cublas else ()
         self.forward_cublas = () if quantised_inputs(model, launch) else self.cublas
         # What was seen beside them once cuBLAS's workspace was taken before the pass.
@@ -141,7 +142,7 @@ class ProfilePhases:
     def forward(self) -> Phase:
         """One forward pass at its widest moment."""
         moment, adapters = self.moment, self.adapters()
-        in_kernel = experts_in_kernel(self.model, self.launch, self.gpu)
+        in_kernel = self.in_kernel
         if in_kernel is not None:
             hidden = 4 * self.architecture.hidden_size
             if in_kernel.bytes + self.tokens * hidden * self.size > (

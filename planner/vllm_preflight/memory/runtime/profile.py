@@ -12,6 +12,7 @@ from vllm_preflight.hardware.gpu import Gpu
 from vllm_preflight.launch.launch import Launch
 from vllm_preflight.memory.runtime.coefficients import load_coefficients
 from vllm_preflight.memory.runtime.phases import FIRST_START, ProfilePhases
+from vllm_preflight.memory.runtime.workspaces import IN_LIBRARY
 from vllm_preflight.models.model import Model
 
 
@@ -28,10 +29,13 @@ class ProfiledMemory:
 def profiled_memory(model: Model, launch: Launch, gpu: Gpu, *, last: bool) -> ProfiledMemory:
     """What the pass of one pipeline stage allocates; `last` is the stage that samples.
 
-    Without the copy that a compiler's first launch makes: a simulated pass launches nothing.
+    Without the copy that a compiler's first launch makes and what FlashInfer allocates
+    inside: a simulated pass launches nothing.
     """
     passes = ProfilePhases(model, launch, gpu, load_coefficients())
     passes.rules = replace(passes.rules, consumed=False)
+    if passes.in_kernel is not None and passes.in_kernel.name == IN_LIBRARY:
+        passes.in_kernel = None
     first = not last or launch.pipeline_parallel_size == 1
     phases = passes.phases(first=first, last=last, cold=launch.compile_cache == "cold")
     alike = {name: phase for name, phase in phases.items() if name != FIRST_START}

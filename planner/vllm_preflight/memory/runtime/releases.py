@@ -33,7 +33,6 @@ _TRITON_TOP_K: Version = (0, 17, 0)
 _BARE_SECOND_SAMPLER: Version = (0, 26, 0)
 _CONSUMED: Version = (0, 27, 0)
 _ALL_FEATURES: Version = (0, 33, 0)
-_WORKSPACES_KEPT: Version = (0, 12, 0)
 _FLASHINFER_EXPERTS: tuple[Version, Version] = ((0, 21, 0), (0, 23, 0))
 _LATENT_DECODE: Version = (0, 25, 0)
 # Fewer sequences are sorted instead of masked by the top-k kernel.
@@ -57,7 +56,6 @@ class ProfileRules:
             and the runner's own buffers were charged nowhere.
         cublas: cuBLAS takes its workspace inside the measured window.
         encoder: the pass runs the multimodal encoder.
-        expert_workspaces_kept: the expert kernels' workspaces outlive their layer.
         flashinfer_experts: 16-bit experts on Hopper run in FlashInfer, which keeps
             nothing that vLLM sees.
         latent_decode: where the decoding buffer of latent attention in Triton is made:
@@ -69,7 +67,6 @@ class ProfileRules:
     consumed: bool
     cublas: bool
     encoder: bool
-    expert_workspaces_kept: bool
     flashinfer_experts: bool
     latent_decode: Literal["none", "after", "profiled"]
 
@@ -86,7 +83,6 @@ def profile_rules(version: Version, runner: ModelRunner) -> ProfileRules:
         consumed=version >= _CONSUMED,
         cublas=version < _ALL_FEATURES,
         encoder=not second or version >= _CONSUMED,
-        expert_workspaces_kept=version >= _WORKSPACES_KEPT,
         flashinfer_experts=since <= version < until,
         latent_decode=profiled if version >= _LATENT_DECODE else "none",
     )

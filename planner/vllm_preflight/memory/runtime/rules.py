@@ -75,6 +75,10 @@ _EXCHANGE = Rule(
     (0, 9, 2),
     compared="DeepEP's own sizes; no run to compare with",
 )
+_LIBRARY = Rule(
+    "FlashInfer's csrc/fused_moe and csrc/trtllm_fused_moe_kernel_launcher.cu",
+    compared="no run to compare with",
+)
 _ADAPTERS = Rule(
     "lora/ops/triton_ops/fused_moe_lora_op.py", (0, 12, 0), compared="no run to compare with"
 )
@@ -84,13 +88,14 @@ _SPLITS = (
     Rule(_SPLIT_FILE, (0, 9, 2), (0, 11, 0), compared="no estimate to compare with"),
     Rule(_SPLIT_FILE, (0, 11, 0), compared=_ESTIMATES),
 )
-_EXPERTS = (Rule("model_executor/layers/fused_moe/modular_kernel.py", (0, 12, 0)),)
+_EXPERTS = (Rule("model_executor/layers/fused_moe/modular_kernel.py", (0, 14, 0)),)
 # By how a term's name begins; the first that fits is taken.
 _RULES: tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...] = (
     (("logits", "sampler_", "hidden_states_kept", "selected_hidden_states"), _SAMPLERS),
     (("top_k_buffer",), (Rule("v1/sample/ops/topk_topp_triton.py", (0, 17, 0)),)),
     (("encoder_", "pixel_values"), _ENCODERS),
     (("expert_exchange",), (_EXCHANGE,)),
+    (("expert_library",), (_LIBRARY,)),
     (("lora_experts",), (_ADAPTERS,)),
     (("expert_",), (*_EXPERTS, Rule("model_executor/layers/fused_moe/layer.py"))),
     (("latent_decoding",), (Rule("v1/attention/backends/mla/triton_mla.py", (0, 25, 0)),)),

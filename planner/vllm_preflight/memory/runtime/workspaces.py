@@ -7,9 +7,12 @@ model_executor/layers/sparse_attn_indexer.py, vLLM 0.19 to 0.33.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from vllm_preflight.base.units import BYTES_TO_MIB, ceil_div
 from vllm_preflight.hardware.gpu import Gpu
-from vllm_preflight.launch.launch import Launch
+from vllm_preflight.launch.launch import Launch, Version
 from vllm_preflight.memory.kv.attention_backend import has_flashinfer_prefill
 from vllm_preflight.memory.kv.launch import kv_launch
 from vllm_preflight.memory.kv.layout import choose_block_size
@@ -30,18 +33,48 @@ _FLASHINFER_WORKSPACE = 394 * BYTES_TO_MIB
 _GATHERED_LENGTHS = 40
 _SCALE_BYTES = 4
 _DECODE_SPLIT_TOKENS = 512
+# The first releases that ran experts as modular kernels, whose workspace is kept, by how
+# their weights are stored (fused_moe/unquantized_fused_moe_method.py and quantization/).
+_WORKSPACES_KEPT: Version = (0, 14, 0)
+_MXFP4_KEPT: Version = (0, 17, 0)
+_INT4_KEPT: dict[str, Version] = {
+    "gptq": (0, 20, 0),
+    "awq": (0, 22, 0),
+    "compressed-tensors": (0, 23, 0),
+}
+_EXCHANGED_KEPT: Version = (0, 12, 0)
+# The term of what FlashInfer's expert kernels allocate where vLLM does not see it.
+IN_LIBRARY = "expert_library"
 
 
 def shared_workspace(model: Model, launch: Launch, gpu: Gpu, rules: ProfileRules) -> Phase:
     """The largest workspace of the profile pass, which stays allocated; () without any."""
     found = [_gathered_keys(model, launch), _prefill_workspace(model, launch, gpu)]
-    if rules.expert_workspaces_kept:
+    if _experts_keep(model, launch):
         found.append(_expert_buffer(model, launch, gpu, rules))
     if rules.latent_decode == "profiled":
         found.append(latent_decode_buffer(model, launch, gpu))
         found.append(_state_checkpoints(model, launch, gpu))
     largest = max((item for item in found if item), key=lambda item: item.bytes, default=None)
     return () if largest is None else (largest,)
+
+
+def _experts_keep(model: Model, launch: Launch) -> bool:
+    """Whether the expert kernels' workspace outlives their layer.
+
+    It does since the weights' method runs them as a modular kernel, and did before where
+    ranks exchange tokens.
+    """
+    quantization = model.quantization
+    scheme = quantization.default if launch.quantization != "none" else None
+    kept = _WORKSPACES_KEPT
+    if scheme is not None and scheme.kind == "int_group":
+        kept = _INT4_KEPT.get(quantization.method, max(_INT4_KEPT.values()))
+    elif scheme is not None and scheme.kind == "mxfp4":
+        kept = _MXFP4_KEPT
+    if launch.data_parallel_size > 1:
+        kept = min(kept, _EXCHANGED_KEPT)
+    return launch.version >= kept
 
 
 def _expert_buffer(
@@ -64,15 +97,32 @@ def expert_workspace(model: Model, launch: Launch) -> Contribution | None:
     """Both buffers of the expert kernels for every token of the batch, once per expert.
 
     One holds the gate and up projections or the output, the other the activated product
-    or the output. Data-parallel ranks share the experts, sliced or (expert parallelism)
-    whole, and gather the batches of all ranks, in chunks.
+    or the output.
+    """
+    hidden = model.architecture.hidden_size
+    return _visited(
+        model,
+        launch,
+        "expert_workspaces",
+        lambda opening, product: max(opening, hidden) + max(product, hidden),
+    )
+
+
+def _visited(
+    model: Model, launch: Launch, name: str, width: Callable[[int, int], int]
+) -> Contribution | None:
+    """`width` elements for each visit of an expert, in the layer that needs most.
+
+    `width` is of the gate and up projections and of their product, on one rank.
+    Data-parallel ranks share the experts, sliced or (expert parallelism) whole, and gather
+    the batches of all ranks, in chunks.
     """
     tokens = launch.max_num_batched_tokens
     if launch.data_parallel_size > 1:
         tokens = min(tokens * launch.data_parallel_size, max(tokens, _EXPERT_CHUNK_TOKENS))
     widest = max(
         (
-            (layer.moe.experts_per_token, _expert_width(model, launch, layer))
+            (layer.moe.experts_per_token, width(*_expert_widths(launch, layer)))
             for layer in model.architecture.layer_counts
             if layer.moe is not None
         ),
@@ -81,16 +131,17 @@ def expert_workspace(model: Model, launch: Launch) -> Contribution | None:
     )
     if widest is None:
         return None
-    visited, width = widest
+    visited, elements = widest
     return tensor(
-        "expert_workspaces",
+        name,
         _ELEMENT[launch.dtype],
         (tokens * visited, "visits of an expert"),
-        (width, "elements"),
+        (elements, "elements"),
     )
 
 
-def _expert_width(model: Model, launch: Launch, layer: Layer) -> int:
+def _expert_widths(launch: Launch, layer: Layer) -> tuple[int, int]:
+    """Elements of an expert's gate and up projections, and of their product, on one rank."""
     assert layer.moe is not None
     ranks = launch.tensor_parallel_size * launch.data_parallel_size
     intermediate = ceil_div(
@@ -99,9 +150,7 @@ def _expert_width(model: Model, launch: Launch, layer: Layer) -> int:
     gated = any(
         "experts." in weight.name and weight.name.endswith("gate_proj") for weight in layer.weights
     ) or not any("experts." in weight.name for weight in layer.weights)
-    hidden = model.architecture.hidden_size
-    opening = 2 * intermediate if gated else intermediate
-    return max(opening, hidden) + max(intermediate, hidden)
+    return 2 * intermediate if gated else intermediate, intermediate
 
 
 def _experts_in_library(model: Model, gpu: Gpu) -> bool:
@@ -120,19 +169,32 @@ def _flashinfer_on_hopper(model: Model, launch: Launch, gpu: Gpu, rules: Profile
     return rules.flashinfer_experts and plain and (gpu.compute_capability or (0, 0))[0] == 9
 
 
-def experts_in_kernel(model: Model, launch: Launch, gpu: Gpu) -> Contribution | None:
-    """What Triton's MXFP4 experts hold for one layer: their product and their output."""
-    moe = model.architecture.moe
-    scheme = model.quantization.default
-    hopper = (gpu.compute_capability or (0, 0))[0] == 9
-    if moe is None or not hopper or scheme is None or scheme.kind != "mxfp4":
+def experts_in_kernel(
+    model: Model, launch: Launch, gpu: Gpu, rules: ProfileRules
+) -> Contribution | None:
+    """What the expert kernels hold for one layer alone, where nothing outlives it.
+
+    Triton's MXFP4 experts on Hopper hold their product and their output; those of the early
+    releases share one buffer between projections and output, beside the product. FlashInfer
+    allocates inside: CUTLASS as Triton's kernels do, TensorRT-LLM's as MXFP4 on Hopper.
+    """
+    hidden = model.architecture.hidden_size
+    if _flashinfer_on_hopper(model, launch, gpu, rules):
+        workspace = expert_workspace(model, launch)
+        return replace(workspace, name=IN_LIBRARY) if workspace else None
+    if model.architecture.moe is None:
         return None
-    intermediate = ceil_div(moe.intermediate_size, launch.tensor_parallel_size)
-    return tensor(
-        "expert_products",
-        _ELEMENT[launch.dtype],
-        (launch.max_num_batched_tokens * moe.experts_per_token, "visits of an expert"),
-        (intermediate + model.architecture.hidden_size, "elements"),
+    if _experts_in_library(model, gpu):
+        hopper = (gpu.compute_capability or (0, 0))[0] == 9
+        name = "expert_products" if hopper else IN_LIBRARY
+        return _visited(model, launch, name, lambda _, product: product + hidden)
+    if _experts_keep(model, launch):
+        return None
+    return _visited(
+        model,
+        launch,
+        "expert_buffers",
+        lambda opening, product: max(opening, hidden) + product,
     )
 
 
