@@ -15,6 +15,7 @@ from vllm_preflight.launch.launch import Launch
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.models.architecture import Architecture, Encoder
 from vllm_preflight.models.config_reader import read_architecture
+from vllm_preflight.models.sources import load_model
 
 Resolve = Callable[..., Launch]
 Models = dict[str, Architecture]
@@ -132,12 +133,33 @@ def test_auto_length_starts_at_the_models_maximum(resolve: Resolve) -> None:
 
 
 def test_hybrids_cache_prefixes_from_0_26(resolve: Resolve, models: Models) -> None:
-    new, old = (resolve(models["hybrid"], vllm_version=v) for v in ("0.26.0", "0.24.0"))
+    new, old = (resolve(models["hybrid"], vllm_version=v) for v in ("0.28.0", "0.25.1"))
     assert (new.enable_prefix_caching, new.mamba_cache_mode) == (True, "align")
     assert (old.enable_prefix_caching, old.mamba_cache_mode) == (False, "none")
-    asked = resolve(models["hybrid"], vllm_version="0.14.0", enable_prefix_caching=True)
-    assert asked.mamba_cache_mode == "all"
     assert resolve().mamba_cache_mode == "none"
+
+
+@pytest.mark.parametrize(
+    ("version", "mamba", "other"),
+    [
+        ("0.14.1", "all", "none"),
+        ("0.15.0", "all", "align"),
+        ("0.27.1", "all", "align"),
+        ("0.28.0", "align", "align"),
+    ],
+)
+def test_mamba_layers_kept_the_state_of_every_block_up_to_0_27(
+    resolve: Resolve, version: str, mamba: str, other: str
+) -> None:
+    asked = {"vllm_version": version, "enable_prefix_caching": True}
+    granite, qwen = (
+        load_model(name, source="catalog").architecture
+        for name in ("ibm-granite/granite-4.0-h-tiny", "Qwen/Qwen3-Next-80B-A3B-Instruct")
+    )
+    assert resolve(granite, **asked).mamba_cache_mode == mamba
+    assert resolve(qwen, **asked).mamba_cache_mode == other
+    every = resolve(qwen, **asked, extra={"mamba_cache_mode": "all"})
+    assert every.mamba_cache_mode == "align"
 
 
 def test_models_without_attention_never_cache_prefixes(resolve: Resolve, models: Models) -> None:
@@ -213,31 +235,12 @@ def test_graph_memory_is_charged_where_the_runner_estimates_it(resolve: Resolve)
     assert asked.model_runner == "v2" and not asked.cudagraph_memory_charged
 
 
-def test_a_release_that_was_not_read_is_answered_with_a_warning(
-    resolve: Resolve, gpus: Gpus
-) -> None:
-    big = gpus["B200"]
-    launch = resolve(gpu=big, vllm_version="0.27.0")
-    assert launch.max_num_batched_tokens == 8192
-    assert any("batch default" in warning for warning in launch.warnings)
-    given = resolve(gpu=big, vllm_version="0.27.0", max_num_seqs=8, max_num_batched_tokens=2048)
-    assert given.warnings == ()
-
-
-def test_doubts_that_do_not_bear_on_the_answer_are_not_raised(
-    resolve: Resolve, models: Models, gpus: Gpus
-) -> None:
-    assert resolve(vllm_version="0.12.0").warnings == ()
-    big = gpus["B200"]
-    assert any(
-        "batch default" in warning for warning in resolve(gpu=big, vllm_version="0.27.0").warnings
-    )
-    pinned = resolve(gpu=big, vllm_version="0.27.0", max_num_seqs=8, max_num_batched_tokens=2048)
-    assert pinned.warnings == ()
-    hybrid = resolve(models["hybrid"], vllm_version="0.25.0")
-    assert any("hybrid prefix caching differs" in warning for warning in hybrid.warnings)
-    asked = resolve(models["hybrid"], vllm_version="0.25.0", enable_prefix_caching=True)
-    assert asked.warnings == ()
+def test_the_largest_gpus_take_larger_batches_from_0_28(resolve: Resolve, gpus: Gpus) -> None:
+    batches = [
+        resolve(gpu=gpus["B200"], vllm_version=version).max_num_batched_tokens
+        for version in ("0.27.1", "0.28.0")
+    ]
+    assert batches == [8192, 16384]
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,6 @@ def resolve_batch(
     chunked prefill, at least one item of models whose items must stay together, at most
     sequences × max_model_len. Sequences that were not given: at most the tokens.
     """
-    if default.bracketed and None in (limits.max_num_seqs, limits.max_num_batched_tokens):
-        assumed = f"{default.max_num_batched_tokens} tokens and {default.max_num_seqs} sequences"
-        notes.uncertain("batch default", assumed)
     doubled = 2 if limits.performance_mode == _THROUGHPUT else 1
     reason = default.reason + (", doubled by performance mode throughput" if doubled == 2 else "")
     seqs = notes.choose("max_num_seqs", limits.max_num_seqs, default.max_num_seqs * doubled, reason)

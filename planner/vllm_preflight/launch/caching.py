@@ -12,7 +12,10 @@ from vllm_preflight.launch.defaults import model_fact
 from vllm_preflight.launch.dtypes import full_dtype_name
 from vllm_preflight.launch.inputs import LaunchInputs
 from vllm_preflight.launch.launch import MambaCacheMode
-from vllm_preflight.models.architecture import Architecture, AttentionCache
+from vllm_preflight.models.architecture import Architecture, AttentionCache, StateCache
+
+# Mamba models whose class is no SupportsMambaPrefixCaching.
+_NEVER_ALL = frozenset({"plamo2", "phi4flash"})
 
 
 def chunked_prefill(inputs: LaunchInputs) -> bool:
@@ -44,22 +47,39 @@ def prefix_caching(inputs: LaunchInputs) -> bool:
     elif inputs.architecture.model_type in model_fact("attention_free"):
         default, reason = False, "off for models without attention"
     elif inputs.architecture.is_hybrid:
-        default = bool(inputs.notes.decisive("hybrid_prefix_caching"))
+        default = bool(inputs.notes.versioned("hybrid_prefix_caching"))
         reason = f"{'on' if default else 'off'} for hybrid models in this release"
     inputs.notes.default("enable_prefix_caching", reason)
     return default
 
 
 def mamba_cache_mode(inputs: LaunchInputs, prefix_cached: bool) -> MambaCacheMode:
-    """How recurrent states are cached: none, align or (up to 0.14) all."""
+    """How recurrent states are cached: none, align or (up to 0.27 by itself) all.
+
+    Only Mamba layers can keep the state of every block.
+    """
     if not inputs.architecture.is_hybrid:
         return "none"
+    of_every_block = _keeps_every_state(inputs.architecture)
     asked = inputs.text("mamba_cache_mode")
+    if asked == "all" and not of_every_block:
+        return "align"
     if asked in {"none", "align", "all"}:
         return cast(MambaCacheMode, asked)
     if not prefix_cached:
         return "none"
-    return inputs.notes.decisive("prefix_cached_mamba_mode")
+    rule = inputs.notes.versioned("prefix_cached_mamba_mode")
+    if rule == "align":
+        return "align"
+    if of_every_block:
+        return "all"
+    return "align" if rule == "all_or_align" else "none"
+
+
+def _keeps_every_state(architecture: Architecture) -> bool:
+    states = [cache for cache in architecture.caches if isinstance(cache, StateCache)]
+    kinds = {cache.kind for cache in states}
+    return kinds <= {"mamba1", "mamba2"} and architecture.model_type not in _NEVER_ALL
 
 
 def mamba_ssm_cache_dtype(inputs: LaunchInputs) -> str | None:

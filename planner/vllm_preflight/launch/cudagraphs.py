@@ -16,6 +16,10 @@ from vllm_preflight.launch.launch import Launch
 _USUAL_MAXIMUM = 512
 _BLACKWELL_MAXIMUM = 1024
 _NO_GRAPHS = "NONE"
+# The rules of `cudagraph_size_rule`, each with what came before it.
+_STEPS_OF_8 = frozenset({"steps8", "steps8_by_seqs"})
+_TOKENS_TOO = frozenset({"and_tokens", "and_blackwell", "and_seqs"})
+_LARGER_ON_BLACKWELL = frozenset({"and_blackwell", "and_seqs"})
 
 
 def cudagraph_capture_sizes(
@@ -32,15 +36,16 @@ def cudagraph_capture_sizes(
         kept = {size for size in launch.cudagraph_sizes if size <= launch.max_num_batched_tokens}
         return tuple(sorted(kept))
     rule = default_for("cudagraph_size_rule", launch.version).value
-    if rule == "steps8":
-        limit = min(
-            launch.max_cudagraph_capture_size or _USUAL_MAXIMUM, launch.max_num_batched_tokens
-        )
+    if rule in _STEPS_OF_8:
+        usual = _USUAL_MAXIMUM
+        if rule == "steps8_by_seqs":
+            usual = min(usual, 2 * launch.max_num_seqs)
+        limit = min(launch.max_cudagraph_capture_size or usual, launch.max_num_batched_tokens)
         return tuple(size for size in (1, 2, 4, *range(8, limit + 1, 8)) if size <= limit)
-    limits = (launch.max_num_batched_tokens, launch.max_num_seqs)
+    further = (launch.max_num_batched_tokens,) if rule in _TOKENS_TOO else ()
     return _sizes_up_to(
         _maximum(launch, capability, model_type, rule),
-        limits if rule == "seqs_and_limits" else (),
+        (*further, launch.max_num_seqs) if rule == "and_seqs" else further,
         # A decode step of a drafted sequence has 1 + drafted tokens; sizes follow that.
         1 + launch.speculative_tokens,
     )
@@ -67,6 +72,6 @@ def _maximum(
     maximum = launch.max_cudagraph_capture_size or model_fact("cudagraph_maximum").get(model_type)
     if maximum is None:
         blackwell = capability is not None and capability[0] == 10
-        cap = _BLACKWELL_MAXIMUM if blackwell and rule == "seqs_and_limits" else _USUAL_MAXIMUM
+        cap = _BLACKWELL_MAXIMUM if blackwell and rule in _LARGER_ON_BLACKWELL else _USUAL_MAXIMUM
         maximum = min(launch.max_num_seqs * (1 + launch.speculative_tokens) * 2, cap)
     return min(maximum, launch.max_num_batched_tokens)

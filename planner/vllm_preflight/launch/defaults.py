@@ -20,16 +20,11 @@ from vllm_preflight.launch.versions import format_version, parse_version
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """A default for one release: its value, where it was read, and whether that is sure.
-
-    `bracketed` says that the release lies between two releases that were read, one
-    without the change and one with it, so the value may already be the later one.
-    """
+    """A default for one release: its value and where it was read."""
 
     name: str
     value: Any
     source: str
-    bracketed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,6 @@ class BatchDefault:
     max_num_batched_tokens: int
     max_num_seqs: int
     reason: str
-    bracketed: bool = False
 
 
 @cache
@@ -57,12 +51,7 @@ def default_for(name: str, version: Version) -> Default:
     """The default of `name` in `version`; KeyError for a name the table does not have."""
     history = _table()["settings"][name]["history"]
     entry = [item for item in history if parse_version(item["since"]) <= version][-1]
-    return Default(
-        name,
-        entry["value"],
-        f"vLLM {entry['source']}",
-        any(_inside_bracket(item, version) for item in history),
-    )
+    return Default(name, entry["value"], f"vLLM {entry['source']}")
 
 
 @lru_cache(maxsize=512)
@@ -80,11 +69,7 @@ def batch_default(version: Version, gpu: Gpu) -> BatchDefault:
     )
     if _is_a100(gpu) and row["min_total_gib"] == 0 and gpu.visible_bytes >= 70 * BYTES_TO_GIB:
         reason += " (an A100 counts as a small GPU)"
-    bracketed = any(
-        _inside_bracket(item, version) and gpu.visible_bytes >= item["min_total_gib"] * BYTES_TO_GIB
-        for item in rows
-    )
-    return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason, bracketed)
+    return BatchDefault(row["max_num_batched_tokens"], row["max_num_seqs"], reason)
 
 
 def batch_runner_default(
@@ -145,10 +130,3 @@ def _row_applies(row: Mapping[str, Any], version: Version, gpu: Gpu) -> bool:
 
 def _is_a100(gpu: Gpu) -> bool:
     return any("a100" in name.lower() for name in (gpu.name, *gpu.nvml_names))
-
-
-def _inside_bracket(entry: Mapping[str, Any], version: Version) -> bool:
-    if "bracket" not in entry:
-        return False
-    without, with_change = (parse_version(text) for text in entry["bracket"])
-    return without < version < with_change

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from vllm_preflight.launch.defaults import default_for
 from vllm_preflight.launch.launch import LaunchProblem, Version
-from vllm_preflight.launch.versions import format_version
 
 ValueT = TypeVar("ValueT")
 
@@ -42,25 +41,8 @@ class Notes:
         return given
 
     def versioned(self, name: str) -> Any:
-        """The version's default of a table entry that memory does not depend on."""
+        """The version's default of a table entry."""
         return default_for(name, self.version).value
-
-    def decisive(self, name: str) -> Any:
-        """The version's default of a table entry that decides memory.
-
-        With a warning where the version lies between two releases that differ in it.
-        """
-        default = default_for(name, self.version)
-        if default.bracketed:
-            self.uncertain(name.replace("_", " "), str(default.value))
-        return default.value
-
-    def uncertain(self, what: str, assumed: str) -> None:
-        """The version lies between two releases that were read and differ in `what`."""
-        self.warn(
-            f"vLLM {format_version(self.version)} lies between two releases whose {what} "
-            f"differs; {assumed} is assumed."
-        )
 
     def refuse(self, message: str, *remedies: str) -> None:
         """VLLM refuses to start: its reason, and arguments that it would accept."""

@@ -302,7 +302,7 @@ def _utilization(inputs: LaunchInputs) -> float:
         notes.given("gpu_memory_utilization")
         return given
     notes.default("gpu_memory_utilization", f"vLLM {format_version(notes.version)}'s default")
-    return float(notes.decisive("gpu_memory_utilization"))
+    return float(notes.versioned("gpu_memory_utilization"))
 
 
 def _async_scheduling(

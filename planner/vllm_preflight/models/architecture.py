@@ -155,6 +155,7 @@ class StateCache:
     `state_dtype` is None for the model's dtype. `gate_bounded` marks a KDA whose gate
     has a lower bound: its prefill kernel keeps a checkpoint of the state.
     `exports_states` is false for a layer whose prefill never keeps one (OLMo Hybrid).
+    `chunk` are the tokens that a Mamba layer scans at once; vLLM takes 2,048 for Mamba-1.
     """
 
     kind: Literal["mamba1", "mamba2", "gdn", "kda", "short_conv", "linear"]
@@ -167,6 +168,7 @@ class StateCache:
     key_head_dim: int = 0
     gate_bounded: bool = False
     exports_states: bool = True
+    chunk: int = 2048
 
 
 Cache = (

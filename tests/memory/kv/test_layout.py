@@ -32,6 +32,14 @@ LaunchOf = Callable[..., Launch]
         ("deepseek-ai/DeepSeek-V4-Flash", {"kv_cache_dtype": "fp8_ds_mla"}, HOPPER, 256),
         ("nvidia/MiniMax-M3-NVFP4", {}, HOPPER, 128),
         ("zai-org/GLM-5.3-Flash", {"tensor_parallel_size": 8}, HOPPER, 640),
+        # A checkpoint every 64 tokens only since 0.33; the state of every block, in chunks of 256.
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", {"version": (0, 32, 0)}, HOPPER, 544),
+        (
+            "ibm-granite/granite-4.0-h-tiny",
+            {"version": (0, 27, 0), "mamba_cache_mode": "all"},
+            HOPPER,
+            512,
+        ),
     ],
 )
 def test_block_size(

@@ -23,13 +23,13 @@ LaunchOf = Callable[..., Launch]
     [
         ((0, 8, 5), "min"),
         ((0, 11, 2), "min"),
-        ((0, 14, 1), "1.25"),
-        ((0, 16, 0), "1.25"),
-        ((0, 19, 1), "1.5"),
+        ((0, 12, 0), "1.25"),
+        ((0, 17, 1), "1.25"),
+        ((0, 18, 0), "1.5"),
         ((0, 33, 0), "1.5"),
     ],
 )
-def test_group_rule_of_the_releases_that_were_read(version: Version, rule: str) -> None:
+def test_group_rule_of_releases_around_its_changes(version: Version, rule: str) -> None:
     assert kv_rules(version).group_rule == rule
 
 
@@ -56,7 +56,7 @@ def test_one_batch_was_in_flight_before_0_26(
 
 @pytest.mark.parametrize(
     ("version", "mode", "blocks"),
-    [((0, 16, 0), "align", 2), ((0, 28, 0), "align", 2), ((0, 31, 0), "align", 3)],
+    [((0, 16, 0), "align", 2), ((0, 31, 0), "align", 2), ((0, 32, 0), "align", 3)],
 )
 def test_states_a_request_held(
     version: Version,
@@ -95,8 +95,11 @@ def test_latent_hybrids_were_not_aligned_to_128(
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize(("version", "groups"), [((0, 9, 2), 1), ((0, 11, 2), 4)])
-def test_chunked_attention_was_first_kept_whole(
+@pytest.mark.parametrize(
+    ("version", "groups"),
+    [((0, 9, 2), 1), ((0, 10, 0), 4), ((0, 11, 2), 1), ((0, 13, 0), 1), ((0, 14, 0), 4)],
+)
+def test_chunked_attention_was_kept_whole_where_no_variable_asked_otherwise(
     version: Version, groups: int, architecture_of: ArchitectureOf, launch_of: LaunchOf
 ) -> None:
     architecture = architecture_of("meta-llama/Llama-4-Scout-17B-16E-Instruct")

@@ -80,7 +80,7 @@ def has_flashinfer_prefill(cache: StateCache, capability: ComputeCapability) -> 
 
 
 def state_checkpoints(cache: StateCache, capability: ComputeCapability) -> int:
-    """Extra states a request keeps while its prefill runs (vLLM 0.31 and later).
+    """Extra states a request keeps while its prefill runs, in releases that checkpoint them.
 
     Mamba-2 always one; gated-delta and bounded KDA layers with the checkpointing
     prefill; others none.

@@ -89,7 +89,7 @@ class KvPlan:
     """What vLLM makes of `available_bytes` of KV memory per GPU.
 
     `admissible_bytes` is what the admission check compares with `needed_bytes`: a block
-    less since 0.31. `tokens` and `max_concurrency` are as vLLM prints them; None for a
+    less since 0.29. `tokens` and `max_concurrency` are as vLLM prints them; None for a
     model that caches nothing. `estimated_max_model_len` is the longest request up to
     max_model_len that would start, 0 when not even one token fits.
     """

@@ -30,7 +30,7 @@ def kv_launch(
         block_size=launch.block_size,
         mamba_cache_mode=launch.mamba_cache_mode,
         mamba_ssm_cache_dtype=launch.mamba_ssm_cache_dtype,
-        state_checkpoint_blocks=rules.state_checkpoint_blocks,
+        checkpointed_states=rules.checkpointed_states,
         latent_hybrid_alignment=rules.latent_hybrid_alignment,
         windows_as_full=not _keeps_windows(launch, architecture),
         speculative_tokens=launch.speculative_tokens,

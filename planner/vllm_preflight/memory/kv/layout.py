@@ -76,8 +76,9 @@ def hybrid_block_size(architecture: Architecture, launch: KvLaunch, base: int) -
     """The attention block whose page holds a whole recurrent state.
 
     Hybrids share one pool, so attention blocks grow until they are as large as a
-    state, in steps of the kernel's block (at least 128 beside MLA since 0.28, and a
-    multiple of 64 where the state is checkpointed every 64 tokens).
+    state, in steps of the kernel's block (at least 128 beside MLA since 0.27, and a
+    multiple of 64 where the state is checkpointed every 64 tokens, of the scan's chunk
+    where every block keeps a state).
     """
     token_bytes = _paged_token_bytes(architecture, launch)
     if not token_bytes:
@@ -90,11 +91,14 @@ def hybrid_block_size(architecture: Architecture, launch: KvLaunch, base: int) -
         for cache in layer.caches
         if isinstance(cache, StateCache)
     }
-    checkpointed = launch.state_checkpoint_blocks and launch.mamba_cache_mode == "align"
-    if checkpointed and any(
-        has_flashinfer_prefill(cache, launch.compute_capability) for cache in states
+    if launch.mamba_cache_mode == "align" and any(
+        cache.kind in launch.checkpointed_states
+        and has_flashinfer_prefill(cache, launch.compute_capability)
+        for cache in states
     ):
         step = math.lcm(step, 64)
+    if launch.mamba_cache_mode == "all":
+        step = math.lcm(step, *(cache.chunk for cache in states))
     page = max(state_bytes(cache, launch) for cache in states)
     return step * ceil_div(page, step * token_bytes)
 
@@ -211,13 +215,13 @@ def _state_spec(
 ) -> StateSpec:
     """A state's page, padded to the attention's; how many a request holds by the mode.
 
-    "align" (0.16 and later) keeps the last two and a prefill checkpoint, "all" one for
+    "align" (0.15 and later) keeps the last two and a prefill checkpoint, "all" one for
     every block of tokens.
     """
     blocks = 1 + launch.speculative_tokens
     if launch.mamba_cache_mode == "align":
         blocks = 2 + launch.speculative_tokens
-        if launch.state_checkpoint_blocks:
+        if cache.kind in launch.checkpointed_states:
             blocks += state_checkpoints(cache, launch.compute_capability)
     size = state_bytes(cache, launch)
     page = block_size * _paged_token_bytes(architecture, launch)

@@ -45,7 +45,7 @@ class KvLaunch:
     block_size: int | None = None
     mamba_cache_mode: Literal["none", "align", "all"] = "align"
     mamba_ssm_cache_dtype: str | None = None
-    state_checkpoint_blocks: bool = True
+    checkpointed_states: frozenset[str] = frozenset({"kda", "mamba2", "gdn"})
     latent_hybrid_alignment: bool = True
     windows_as_full: bool = False
     speculative_tokens: int = 0

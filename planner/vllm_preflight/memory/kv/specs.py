@@ -150,7 +150,7 @@ class StateSpec(KvSpec):
         return ("StateSpec", self.state_bytes, self.blocks_per_request)
 
     def blocks_for(self, request: RequestShape) -> int:
-        """State copies one request holds; before 0.16 one per `tokens_per_block` tokens."""
+        """State copies one request holds, or one per `tokens_per_block` tokens."""
         if self.tokens_per_block:
             return ceil_div(request.max_model_len, self.tokens_per_block)
         return self.blocks_per_request

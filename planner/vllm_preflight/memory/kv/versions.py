@@ -1,10 +1,8 @@
 """How the KV cache's rules changed from one vLLM release to the next.
 
-Each row names the release a rule holds from. Releases between two that were read may
-already follow the later rule. Read from vLLM's source in 0.8.5.post1, 0.9.2, 0.11.2,
-0.14.1, 0.16.0, 0.19.1, 0.21.0, 0.22.1, 0.24.0, 0.26.0, 0.28.0, 0.31.0 and 0.33.0
-(v1/core/kv_cache_utils.py and kv_cache_planning.py, v1/kv_cache_interface.py,
-platforms/interface.py, config/vllm.py), 2026-11.
+Each row names the release a rule holds from. Read from the wheels of every release from
+0.8.0 to 0.33.0 (v1/core/kv_cache_utils.py and kv_cache_planning.py,
+v1/kv_cache_interface.py, platforms/interface.py, config/vllm.py, envs.py), 2026-11.
 """
 
 from __future__ import annotations
@@ -28,7 +26,8 @@ class KvRules:
         group_rule: how many layers share a group when kinds occur unequally often.
         report: what the printed number of tokens is made of.
         null_block: the admission check sets one block aside.
-        state_checkpoint_blocks: prefill checkpoints of recurrent states take a block.
+        checkpointed_states: kinds of recurrent states whose prefill may keep a checkpoint,
+            which takes a block.
         latent_hybrid_alignment: blocks of hybrids with latent attention are multiples of 128.
         windows_kept: models that mix windows with full attention keep them as windows.
         chunks_kept: the same for chunked local attention (Llama 4).
@@ -38,7 +37,7 @@ class KvRules:
     group_rule: GroupRule
     report: TokenReport
     null_block: bool
-    state_checkpoint_blocks: bool
+    checkpointed_states: frozenset[str]
     latent_hybrid_alignment: bool
     windows_kept: bool
     chunks_kept: bool
@@ -46,16 +45,26 @@ class KvRules:
 
 
 _GROUP_RULES: tuple[tuple[Version, GroupRule], ...] = (
-    ((0, 19, 0), "1.5"),
-    ((0, 14, 0), "1.25"),
+    ((0, 18, 0), "1.5"),
+    ((0, 12, 0), "1.25"),
     ((0, 0, 0), "min"),
 )
-_REPORT_BY_CONCURRENCY: Version = (0, 21, 0)
-_NULL_BLOCK: Version = (0, 31, 0)
-_STATE_CHECKPOINTS: Version = (0, 31, 0)
-_LATENT_HYBRID_ALIGNMENT: Version = (0, 28, 0)
-_WINDOWS: Version = (0, 9, 0)
-_CHUNKS: Version = (0, 11, 0)
+_REPORT_BY_CONCURRENCY: Version = (0, 20, 1)
+_NULL_BLOCK: Version = (0, 29, 0)
+_STATE_CHECKPOINTS: dict[str, Version] = {
+    "kda": (0, 29, 0),
+    "mamba2": (0, 32, 0),
+    "gdn": (0, 33, 0),
+}
+_LATENT_HYBRID_ALIGNMENT: Version = (0, 27, 0)
+_WINDOWS: Version = (0, 9, 1)
+# Chunks were kept, then by an environment variable alone, then again.
+_CHUNKS: tuple[tuple[Version, bool], ...] = (
+    ((0, 14, 0), True),
+    ((0, 10, 1), False),
+    ((0, 10, 0), True),
+    ((0, 0, 0), False),
+)
 _LOOKAHEAD: Version = (0, 28, 0)
 
 
@@ -66,9 +75,11 @@ def kv_rules(version: Version) -> KvRules:
         group_rule=next(rule for since, rule in _GROUP_RULES if version >= since),
         report="concurrency" if version >= _REPORT_BY_CONCURRENCY else "blocks",
         null_block=version >= _NULL_BLOCK,
-        state_checkpoint_blocks=version >= _STATE_CHECKPOINTS,
+        checkpointed_states=frozenset(
+            kind for kind, since in _STATE_CHECKPOINTS.items() if version >= since
+        ),
         latent_hybrid_alignment=version >= _LATENT_HYBRID_ALIGNMENT,
         windows_kept=version >= _WINDOWS,
-        chunks_kept=version >= _CHUNKS,
+        chunks_kept=next(kept for since, kept in _CHUNKS if version >= since),
         prediction_lookahead=version >= _LOOKAHEAD,
     )

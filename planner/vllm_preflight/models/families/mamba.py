@@ -66,6 +66,7 @@ def _mamba2(config: ConfigView, *, gated_norm: bool = True) -> Mamba2:
         conv_bias=config.flag("mamba_conv_bias", default=True),
         proj_bias=config.flag("mamba_proj_bias"),
         gated_norm=gated_norm,
+        chunk=config.integer("mamba_chunk_size", "chunk_size", default=256),
     )
 
 
@@ -248,6 +249,7 @@ def read_mamba2(config: ConfigView, outer: ConfigView | None = None) -> Architec
         config.integer("conv_kernel", "d_conv", default=4),
         conv_bias=config.flag("use_conv_bias", default=True),
         proj_bias=config.flag("use_bias"),
+        chunk=config.integer("mamba_chunk_size", "chunk_size", default=256),
     )
     return _recurrent_only(config, outer, Layer((mixer.cache(),), mixer.weights("mixer")))
 

@@ -87,6 +87,7 @@ def read_nemotron_h(config: ConfigView, outer: ConfigView | None = None) -> Arch
         conv_bias=config.flag("use_conv_bias", default=True),
         proj_bias=config.flag("mamba_proj_bias", "use_bias"),
         state_dtype=state_dtype(config, "mamba_ssm_cache_dtype", "float32"),
+        chunk=config.integer("mamba_chunk_size", "chunk_size", default=256),
     )
     built: dict[str, Layer] = {}
     layers = [_layer(kind, config, shape, mixer, built) for kind in kinds]

@@ -83,6 +83,7 @@ def read_zamba2(config: ConfigView, outer: ConfigView | None = None) -> Architec
         config.integer("mamba_d_conv", default=4),
         conv_bias=config.flag("use_conv_bias", default=True),
         proj_bias=config.flag("add_bias_linear"),
+        chunk=config.integer("mamba_chunk_size", "chunk_size", default=256),
     )
     intermediate = config.integer("intermediate_size", default=4 * hidden_size)
     num_layers = num_hidden_layers(config)

@@ -72,7 +72,7 @@ class Mamba1:
 class Mamba2:
     """One Mamba-2 mixer. Groups of B and C are replicated when ranks exceed them.
 
-    `gated_norm`: whether it ends in a norm with a scale.
+    `gated_norm`: whether it ends in a norm with a scale. `chunk`: tokens scanned at once.
     """
 
     hidden_size: int
@@ -85,6 +85,7 @@ class Mamba2:
     proj_bias: bool = False
     gated_norm: bool = True
     state_dtype: str | None = None
+    chunk: int = 256
 
     @property
     def intermediate_size(self) -> int:
@@ -101,6 +102,7 @@ class Mamba2:
             groups=self.num_groups,
             group_channels=2 * self.state_size,
             state_dtype=self.state_dtype,
+            chunk=self.chunk,
         )
 
     def weights(self, prefix: str = "mamba") -> tuple[Weight, ...]:
