@@ -77,7 +77,9 @@ class Launch:
     `pooling` marks embedding, scoring and classifying: no logits, no sampler.
     `compile_cache` says whether it is a first start: those compile, and take more.
     `version_assumed` says that nobody named a release. `cudagraph_sizes` and
-    `max_cudagraph_capture_size` are only set when the user gave them.
+    `max_cudagraph_capture_size` are only set when the user gave them, and so is
+    `max_image_pixels`, the largest image that the processor may make. `own_image` says that
+    it runs in vLLM's own image, with FlashInfer in it.
     """
 
     version: Version
@@ -123,6 +125,7 @@ class Launch:
     num_gpu_blocks_override: int | None = None
     free_bytes: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_image: bool = False
     problems: tuple[LaunchProblem, ...] = ()
     warnings: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])

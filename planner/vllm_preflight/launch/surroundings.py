@@ -46,6 +46,12 @@ def visible_gpus(parsed: ParsedCommand, there: int | None) -> int | None:
     return count
 
 
+def runs_own_image(parsed: ParsedCommand) -> bool:
+    """Whether the command runs in vLLM's own image for CUDA, with all that is in it."""
+    image = parsed.command.image if parsed.command is not None else None
+    return image is not None and _CUDA.search(image) is not None
+
+
 def surrounding_problems(
     parsed: ParsedCommand,
     launch: Launch,
@@ -65,12 +71,8 @@ def surrounding_problems(
     if parsed.platform is not None:
         yield _other_build(parsed.platform, gpu)
     image = parsed.command.image if parsed.command is not None else None
-    if (
-        parsed.platform is None
-        and image
-        and platform_of(gpu).name == "rocm"
-        and _CUDA.search(image)
-    ):
+    rocm = platform_of(gpu).name == "rocm"
+    if image and rocm and parsed.platform is None and runs_own_image(parsed):
         yield LaunchProblem(
             f"The image {image[:80]} is built for NVIDIA's GPUs; AMD's take vllm/vllm-openai-rocm.",
             kind="not_modelled",

@@ -233,9 +233,9 @@ def _open_points(runtime: RuntimeMemory, available: int) -> tuple[str, ...]:
         )
     if _notable(runtime.leaner_bytes, available):
         found.append(
-            "Where FlashInfer is installed its sampler leaves "
-            f"{bytes_to_gib(runtime.leaner_bytes)} GiB more for the KV cache; "
-            "VLLM_USE_FLASHINFER_SAMPLER=0 says that it is not."
+            "Where FlashInfer is installed, as in vLLM's own image, its sampler leaves "
+            f"{bytes_to_gib(runtime.leaner_bytes)} GiB more for the KV cache: a command that "
+            "starts the image says so, VLLM_USE_FLASHINFER_SAMPLER=0 that it is not."
         )
     return tuple(found)
 

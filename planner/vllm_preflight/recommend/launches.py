@@ -16,7 +16,7 @@ from vllm_preflight.launch.further import NOTHING_FURTHER, Further
 from vllm_preflight.launch.launch import Launch, LaunchProblem
 from vllm_preflight.launch.resolve import resolve_launch
 from vllm_preflight.launch.speculation.drafting import find_drafting
-from vllm_preflight.launch.surroundings import surrounding_problems
+from vllm_preflight.launch.surroundings import runs_own_image, surrounding_problems
 from vllm_preflight.memory.readings import answered_startup
 from vllm_preflight.memory.runtime.calibration import parse_calibration
 from vllm_preflight.memory.startup import Startup
@@ -48,6 +48,25 @@ def resolve_for(
     return replace(launch, problems=(*launch.problems, *found)) if found else launch
 
 
+def _resolve_parsed(
+    model: Model,
+    gpu: Gpu,
+    capability: ComputeCapability,
+    request: StartupRequest,
+    parsed: ParsedCommand,
+) -> Launch:
+    launch = resolve_for(
+        model,
+        gpu,
+        capability,
+        request,
+        extra=parsed.extra,
+        environment=parsed.environment,
+        batch_runner=parsed.batch_runner,
+    )
+    return replace(launch, own_image=True) if runs_own_image(parsed) else launch
+
+
 def simulate_parsed(
     model: Model, hardware: Hardware, parsed: ParsedCommand, request: StartupRequest
 ) -> Startup:
@@ -59,15 +78,7 @@ def simulate_parsed(
     if request.free_vram_gb is None and hardware.free_bytes is not None:
         request = request.model_copy(update={"free_vram_gb": hardware.free_bytes / 2**30})
     gpu, capability = hardware.gpu, hardware.capability
-    launch = resolve_for(
-        model,
-        gpu,
-        capability,
-        request,
-        extra=parsed.extra,
-        environment=parsed.environment,
-        batch_runner=parsed.batch_runner,
-    )
+    launch = _resolve_parsed(model, gpu, capability, request, parsed)
     there = None if hardware.nodes > 1 else hardware.gpus
     around = tuple(surrounding_problems(parsed, launch, model.architecture, gpu, there))
     if around:
@@ -142,9 +153,7 @@ def _startup(
     # Arguments of a checked request: nothing is validated again.
     request = StartupRequest.model_construct(**arguments)
     parsed = further.parsed
-    launch = resolve_for(
-        model, gpu, capability, request, extra=parsed.extra, environment=parsed.environment
-    )
+    launch = _resolve_parsed(model, gpu, capability, request, parsed)
     if parsed.refusal is not None:
         problem = LaunchProblem(parsed.refusal.message, tuple(parsed.refusal.remedies))
         launch = replace(launch, problems=(problem, *launch.problems))

@@ -385,3 +385,52 @@ def test_every_machine_that_shares_its_memory_counts_as_one(launch_of: LaunchOf)
         taken = next(term for term in memory.terms if term.name == "non_torch")
         assert (taken.bytes or 0) > 2 * 2**30, name
         assert memory.spread_bytes > 2**30, name
+
+
+def test_vllms_own_image_has_flashinfer(launch_of: LaunchOf) -> None:
+    # vLLM 0.11.0 on an H100: a peak of 2.12 GiB and 28.2 GiB of KV cache, as printed.
+    launch = launch_of(version=(0, 11, 0), model_runner="v1", max_model_len=16_000)
+    model = model_of("mistralai/Mistral-Small-3.2-24B-Instruct-2506")
+    unsaid, inside = (
+        runtime_memory(model, replace(launch, own_image=own), H100) for own in (False, True)
+    )
+    assert gib(inside.activation_bytes) == pytest.approx(2.12, abs=0.005)
+    assert unsaid.activation_bytes - unsaid.leaner_bytes == inside.activation_bytes
+    assert unsaid.leaner_bytes > 0 == inside.leaner_bytes
+
+
+def test_only_early_images_draw_with_flashinfer(launch_of: LaunchOf) -> None:
+    for version, same in (((0, 11, 0), False), ((0, 12, 0), True)):
+        launch = launch_of(version=version, model_runner="v1")
+        unsaid, inside = (
+            runtime_memory(model_of(LLAMA), replace(launch, own_image=own), H100)
+            for own in (False, True)
+        )
+        assert (unsaid.activation_bytes == inside.activation_bytes) is same
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "since"),
+    [
+        ("Qwen/Qwen3-30B-A3B-Base", (0, 13, 0), (0, 14, 0)),
+        ("openai/gpt-oss-20b", (0, 16, 0), (0, 17, 0)),
+    ],
+)
+def test_expert_workspaces_are_kept_since_experts_are_modular(
+    launch_of: LaunchOf, name: str, before: tuple[int, int, int], since: tuple[int, int, int]
+) -> None:
+    def terms(version: tuple[int, int, int]) -> set[str]:
+        launch = launch_of(version=version, model_runner="v1", max_num_seqs=8)
+        return {term.name for term in runtime_memory(model_of(name), launch, A100).terms}
+
+    assert "activation_expert_buffers" in terms(before)
+    assert "activation_expert_workspaces" in terms(since)
+
+
+def test_what_flashinfer_allocates_for_experts_is_counted(launch_of: LaunchOf) -> None:
+    model = model_of("mistralai/Mixtral-8x7B-Instruct-v0.1")
+    launch = launch_of(version=(0, 22, 0), model_runner="v1", tensor_parallel_size=2)
+    memory = runtime_memory(model, launch, H100)
+    inside = next(term for term in memory.terms if term.name == "activation_expert_library")
+    assert inside.bytes == 8192 * 2 * (14336 + 7168) * 2
+    assert "no run to compare with" in (inside.source or "")

@@ -118,11 +118,16 @@ def sampler_of(launch: Launch, gpu: Gpu, rules: ProfileRules) -> Sampler:
 def sampler_in_doubt(launch: Launch, gpu: Gpu, rules: ProfileRules) -> bool:
     """Whether another sampler runs where FlashInfer is installed, as in vLLM's own images."""
     early = rules.sampler == "sorted" and launch.version < _FLASHINFER_ASKED_FOR
-    return early and _flashinfer_wanted(launch) is None and _draws_with_flashinfer(gpu)
+    unsaid = _flashinfer_wanted(launch) is None and not launch.own_image
+    return early and unsaid and _draws_with_flashinfer(gpu)
 
 
 def _asked_for_flashinfer(launch: Launch, gpu: Gpu) -> bool:
-    return _flashinfer_wanted(launch) is True and _draws_with_flashinfer(gpu)
+    """Whether FlashInfer draws: asked to, or not asked and found in vLLM's own image."""
+    wanted = _flashinfer_wanted(launch)
+    if wanted is None:
+        wanted = launch.own_image and launch.version < _FLASHINFER_ASKED_FOR
+    return wanted and _draws_with_flashinfer(gpu)
 
 
 def _flashinfer_wanted(launch: Launch) -> bool | None:
