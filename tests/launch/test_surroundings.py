@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_preflight.launch.line import parse_command
+from vllm_preflight.launch.arguments import parse_command
 from vllm_preflight.launch.surroundings import runs_own_image
 
 
