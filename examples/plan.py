@@ -31,8 +31,9 @@ async def main() -> None:
             {"gpu": "RTX 4090", "command": "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 32k"},
         )
         print(start["verdict"]["sentence"])
-        for remedy in start["startup"].get("failure", {}).get("remedies", []):
-            print(f"  starts with {remedy}")
+        # Each change was simulated: made in the same call, it starts.
+        for remedy in start.get("remedies", []):
+            print(f"  starts with {remedy['set']}")
 
         for gpu in ("L40S", "H1000"):
             try:

@@ -34,7 +34,8 @@ const start = await ask("predict_startup", {
   command: "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 32k",
 });
 console.log(start.verdict.sentence);
-for (const remedy of start.startup.failure?.remedies ?? []) console.log(`  starts with ${remedy}`);
+// Each change was simulated: made in the same call, it starts.
+for (const { set } of start.remedies ?? []) console.log(`  starts with ${JSON.stringify(set)}`);
 
 for (const gpu of ["L40S", "H1000"]) {
   try {

@@ -38,7 +38,7 @@ def assert_answers(printed: str) -> None:
     assert lines[0].startswith("starts, and holds all 64 requests")
     assert lines[1].startswith("vllm serve Qwen/Qwen3-32B ")
     assert lines[2].startswith("does not start: To serve at least one request")
-    assert re.search(r"^  starts with --max-model-len \d+$", printed, re.MULTILINE)
+    assert re.search(r"^  starts with .*--max-model-len \d+['\"]\}$", printed, re.MULTILINE)
     assert re.search(r"^L40S: [\d,]+ tokens of KV cache$", printed, re.MULTILINE)
     assert 'H1000: No GPU called "H1000"' in lines[-1]
 

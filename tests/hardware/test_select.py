@@ -109,7 +109,7 @@ def test_of_shared_memory_only_a_part_counts_as_the_servers() -> None:
     hardware = chosen(gpu="DGX Spark")
     assert hardware.free_bytes is None
     assert hardware.usable_bytes == int(hardware.gpu.visible_bytes * 0.8)
-    assert any("shared with the CPU" in note for note in hardware.notes)
+    assert any("shares its memory with the CPU" in note for note in hardware.notes)
     assert chosen(gpu="H100").usable_bytes is None
 
 

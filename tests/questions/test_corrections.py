@@ -61,6 +61,17 @@ def test_a_remedy_keeps_every_flag_of_the_line() -> None:
         assert {"--served-model-name", "q", "--port", "80"} <= words
 
 
+def test_a_remedy_says_what_it_gives_up() -> None:
+    line = {"command": "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 32k", "gpu": "RTX 4090"}
+    costs = {remedy.change: remedy.gives_up for remedy in check(line).remedies or []}
+    shorter = next(change for change in costs if "--max-model-len" in change)
+    assert costs[shorter] == "the length that was asked for"
+    assert costs["--tensor-parallel-size 2"] == "1 more GPU"
+    # GPUs that are there cost nothing more, nor does a length that nobody asked for.
+    there = {"command": "vllm serve Qwen/Qwen3-32B-AWQ", "gpu": "RTX 4090", "gpus": 2}
+    assert {remedy.gives_up for remedy in check(there).remedies or []} == {None}
+
+
 def test_what_starts_and_what_nobody_can_say_have_no_remedies() -> None:
     assert check({"model": "Qwen/Qwen3-8B", "gpu": "H100"}).remedies is None
     assert check({"model": "Qwen/Qwen3-8B", "gpu": "TPU v6e"}).remedies is None

@@ -79,6 +79,13 @@ def test_a_target_decides_how_many_gpus_are_needed() -> None:
     assert reached is not None and reached.reached
 
 
+def test_a_missed_target_is_told_by_the_time_that_is_wanted() -> None:
+    response = plan(target_ttft_ms=20, gpus=1)
+    alone = plan(concurrency=1, gpus=1)
+    told = next(warning for warning in response.warnings if "is not reached" in warning)
+    assert told.endswith(f"about {speed(alone).ttft_ms:g} ms to the first token.")
+
+
 def test_a_target_nothing_reaches_is_said() -> None:
     response = plan(target_latency_ms=5)
     assert any("is not reached" in warning for warning in response.warnings)

@@ -65,12 +65,32 @@ class Corrections:
                     Remedy(
                         change=change,
                         effect=f"starts, {verdict.start_probability or 0:.0%}",
+                        gives_up=self._gives_up(flags),
                         tool=TOOL,
                         set=self._call(line, flags),
                         command=line,
                     )
                 )
         return found
+
+    def _gives_up(self, flags: str) -> str | None:
+        """What the change takes back of what was said, or costs; None where nothing."""
+        if not flags.startswith("--"):
+            return None
+        fields = self._fields(flags)
+        if "max_model_len" in fields and self.request.max_model_len not in (None, "auto"):
+            return "the length that was asked for"
+        if "tensor_parallel_size" not in fields or self.hardware.gpus is not None:
+            return None
+        before, stages = self.request.tensor_parallel_size, self.request.pipeline_parallel_size
+        groups = (stages or 1) * (self.request.data_parallel_size or 1)
+        more = (fields["tensor_parallel_size"] - (before or 1)) * groups
+        return f"{more} more GPU{'s' * (more > 1)}"
+
+    def _fields(self, flags: str) -> dict[str, Any]:
+        """The flags as arguments by name."""
+        named = parse_command(f"vllm serve {_ANY_MODEL} {flags}", self.request.vllm_version).fields
+        return {name: value for name, value in named.items() if name != "model"}
 
     def _verdict(self, line: str) -> Verdict | None:
         """What becomes of a whole line; None where it is no launch."""
@@ -100,8 +120,7 @@ class Corrections:
         if not flags.startswith("--"):
             name = flags.partition("--")[2].replace("-", "_")
             return {name: None} if name in given else {"command": line}
-        named = parse_command(f"vllm serve {_ANY_MODEL} {flags}", self.request.vllm_version).fields
-        fields = {name: value for name, value in named.items() if name != "model"}
+        fields = self._fields(flags)
         alone = self.asked.command is None and self.asked.vllm_args is None
         if fields and (fields.keys() <= given or (alone and fields.keys() <= _PUBLISHED)):
             return fields

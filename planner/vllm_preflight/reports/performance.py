@@ -212,7 +212,7 @@ def target_sentence(performance: Performance, where: str) -> str | None:
     if target.at_most is None:
         return (
             f"{wanted} is not reached on {where}: a request alone takes about "
-            f"{target.fastest_ms:,.0f} ms."
+            f"{_times(load, performance.at(1.0))}."
         )
     rate = f" ({target.max_requests_per_s:,.3g} requests per second)"
     if load.target_percentile is None:
@@ -224,8 +224,22 @@ def target_sentence(performance: Performance, where: str) -> str | None:
         )
     return (
         f"{wanted} is missed on {where} with {performance.speed.concurrency:,.0f} requests in "
-        f"flight ({performance.speed.latency_ms:,.0f} ms); it is reached with up to "
+        f"flight (on average {_times(load, performance.speed)}); it is reached with up to "
         f"{target.at_most:,}{rate}."
+    )
+
+
+def _times(load: Workload, speed: Speed) -> str:
+    """What comes of the wanted times, in the words in which they are wanted."""
+    pairs = (
+        (load.target_latency_ms, speed.latency_ms, "for a whole request"),
+        (load.target_ttft_ms, speed.ttft_ms, "to the first token"),
+        (load.target_tpot_ms, speed.tpot_ms, "per later token"),
+    )
+    return " and ".join(
+        f"{_plain(_rounded(found))} ms {what}"
+        for wanted, found, what in pairs
+        if wanted is not None
     )
 
 

@@ -83,6 +83,12 @@ def _refuse_beside_files(parsed: argparse.Namespace, command: Sequence[str] | No
             raise InvalidRequest(f"{what} and -f go not together.", "Ask for one of them.")
 
 
+def _line(remedy: Answer) -> str:
+    """The whole line, with what it gives up as the shell's own comment."""
+    costs = remedy.get("gives_up")
+    return remedy["command"] if costs is None else f"{remedy['command']}  # costs {costs}"
+
+
 def show_startup(answer: Answer) -> None:
     """A predicted start-up: verdict, one GPU's memory, what would help, the launch."""
     console = open_console()
@@ -91,7 +97,7 @@ def show_startup(answer: Answer) -> None:
     print_verdict(console, answer, name)
     print_memory(console, answer)
     remedies = answer.get("remedies", [])
-    print_section(console, "Starts with", [remedy["command"] for remedy in remedies])
+    print_section(console, "Starts with", [_line(remedy) for remedy in remedies])
     if not remedies:
         # What is no flag, such as another release.
         print_section(console, "vLLM would take", startup.get("failure", {}).get("remedies", []))

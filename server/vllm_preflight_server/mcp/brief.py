@@ -406,7 +406,11 @@ def _changes(request: PlanRequest, changes: Sequence[Remedy]) -> list[Answer]:
 def _calls(answer: VariedResponse) -> list[Answer]:
     """What makes a launch start, as calls; what `command` says already is none."""
     return [
-        {"tool": item.tool, "set": item.set}
+        {
+            **({} if item.gives_up is None else {"gives_up": item.gives_up}),
+            "tool": item.tool,
+            "set": item.set,
+        }
         for item in answer.remedies or []
         if item.set.get("command") != answer.command
     ][:_FIXES]
