@@ -30,6 +30,7 @@ from vllm_preflight.models.checkpoint_names import read_name
 from vllm_preflight.models.config_files import with_modelopt
 from vllm_preflight.models.config_reader import read_architecture
 from vllm_preflight.models.derived import base_of, derived_model
+from vllm_preflight.models.overrides import merge_config
 from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import read_quantization
 
@@ -184,7 +185,7 @@ def build(folder: Path, recipes: Path, date: str) -> tuple[list[Json], dict[str,
     quoted = quoted_entries(FACTS, index, configs, date)
     entries = [*(one for one in entries if one["id"] not in {row["id"] for row in quoted}), *quoted]
     evidence = Evidence(entries, index, read_recipes(recipes))
-    settled = with_stated([with_facts(entry, evidence) for entry in entries])
+    settled = with_completed(with_stated([with_facts(entry, evidence) for entry in entries]))
     return sorted(settled, key=lambda entry: entry["id"].lower()), unreadable
 
 
@@ -198,6 +199,22 @@ def with_stated(entries: list[Json]) -> list[Json]:
     return entries
 
 
+def with_completed(entries: list[Json]) -> list[Json]:
+    """The entries with keys that their parts of configs lack.
+
+    With them a config has to make exactly the published parameter total.
+    """
+    by_id = {entry["id"]: entry for entry in entries}
+    for row in json.loads(FACTS.read_text(encoding="utf-8"))["completed"]:
+        for model in row["models"]:
+            entry = by_id[model]
+            whole = merge_config(decode(entry["config"]), row["config"])
+            if count_parameters(read_architecture(whole)).total != entry["params_total"]:
+                raise ValueError(f"{model}: what completes it does not make its parameters")
+            entry.update(completed=encode(row["config"]), completed_by=row["source"])
+    return entries
+
+
 def quoted_entries(
     path: Path, index: Mapping[str, Json], configs: Mapping[str, Json], date: str
 ) -> list[Json]:
@@ -208,7 +225,7 @@ def quoted_entries(
     entries: list[Json] = []
     for row in json.loads(path.read_text(encoding="utf-8"))["configs"]:
         base = configs[row["like"]] if "like" in row else {}
-        config = merged(base, row["config"])
+        config = merge_config(base, row["config"])
         for model in row["models"]:
             total = index[model]["params_total"]
             if total and count_parameters(read_architecture(config)).total != total:
@@ -216,16 +233,6 @@ def quoted_entries(
             basis = row.get("basis") or ("composed" if base else "preset")
             entries.append(head(index[model], config, basis, row["source"], date))
     return entries
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
-    """`base` with `changes`, sections merged key by key."""
-    sections = {
-        key: merged(base[key], value)
-        for key, value in changes.items()
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-    }
-    return {**base, **changes, **sections}
 
 
 def stated(path: Path, fact: str) -> dict[str, str]:

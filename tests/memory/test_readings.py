@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vllm_preflight.contract.check import StartupRequest
+from vllm_preflight.contract.compare import CompareRequest
 from vllm_preflight.contract.plan import PlanRequest
 from vllm_preflight.contract.request import validate_request
 from vllm_preflight.models.catalog_models import LENGTH
@@ -14,6 +15,7 @@ from vllm_preflight.models.model import Assumption, Model
 from vllm_preflight.models.overrides import override_config, override_parameters
 from vllm_preflight.models.sources import load_model
 from vllm_preflight.questions.check import predict_startup
+from vllm_preflight.questions.compare import compare_hardware
 from vllm_preflight.questions.plan import plan_deployment
 
 SETTLE = "Give the folder that holds the model's config.json."
@@ -51,6 +53,25 @@ def test_where_the_readings_differ_nothing_is_said(model: Model) -> None:
     assert "With the one it does not start, with the other it starts" in answer.verdict.sentence
     failure = answer.startup.failure
     assert failure is not None and failure.remedies == [SETTLE]
+
+
+def test_of_shapes_that_are_contradicted_nothing_is_said(model: Model) -> None:
+    refuted = Assumption("config.json", "shapes", "The shapes are others.", SETTLE, refuted=True)
+    answer = check(replace(model, assumed=(refuted,)), "H100")
+    assert answer.verdict.sentence == "not modelled: The shapes are others."
+    assert answer.verdict.start_probability is None and answer.command is None
+    assert answer.startup.weights_gib is None and answer.startup.kv_bytes_per_token is None
+    assert answer.startup.failure is not None and answer.startup.failure.remedies == [SETTLE]
+
+
+def test_a_plan_says_what_settles_its_model_and_compare_the_same() -> None:
+    # Its class's defaults make twice the published parameters.
+    plan = plan_deployment(PlanRequest(model="allenai/OLMoE-1B-7B-0924", gpu="H100"))
+    assert plan.verdict.outcome == "not_modelled"
+    assert any("folder of its config.json" in step for step in plan.next_steps)
+    assert not any("would take" in step for step in plan.next_steps)
+    compared = compare_hardware(CompareRequest(model="allenai/OLMoE-1B-7B-0924", gpus="H100, L4"))
+    assert compared.verdict.outcome == "not_modelled"
 
 
 def test_a_fact_that_is_given_is_open_no_more(model: Model) -> None:

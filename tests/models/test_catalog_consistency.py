@@ -160,3 +160,25 @@ def test_parts_and_copies_count_the_published_parameters_or_are_marked() -> None
     # OLMoE's class defaults are not its checkpoint's, for one.
     assert "allenai/OLMoE-1B-7B-0924" in apart
     assert len(apart) <= 20
+
+
+def test_what_completes_a_config_makes_the_published_total() -> None:
+    completed = [entry for entry in ENTRIES if entry.completed]
+    assert {entry.id for entry in completed} >= {"ibm-granite/granite-4.0-h-small"}
+    for entry in completed:
+        assert count_parameters(catalog_model(entry).architecture).total == entry.params_total
+        assert entry.completed_by
+
+
+def test_shapes_that_count_too_much_are_refuted() -> None:
+    refuted: list[str] = []
+    for entry in ENTRIES:
+        model = catalog_model(entry)
+        if quantised(entry) or entry.completeness == "full" or not entry.params_total:
+            continue
+        if any(one.refuted for one in model.assumed):
+            refuted.append(entry.id)
+        elif not entry.pools:
+            counted = count_parameters(model.architecture).total
+            assert counted <= 1.02 * entry.params_total, entry.id
+    assert "allenai/OLMoE-1B-7B-0924" in refuted and len(refuted) < 10, refuted

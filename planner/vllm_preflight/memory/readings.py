@@ -3,7 +3,8 @@
 A catalogue entry that is part of a config may leave open how the weights are stored, or count
 other parameters than are published. Both readings are simulated: where they come to the same,
 the answer stands, with an interval over both; else nobody here can say, and what settles it is
-named. A length that is not known decides only a launch that asks for none.
+named. Of shapes that the published parameters contradict nothing is said. A length that is not
+known decides only a launch that asks for none.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def answered_startup(
     startup = simulate_startup(model, gpu, capability, launch, calibration=calibration)
     if launch.problems:
         return startup
+    refuted = next((one for one in model.assumed if one.refuted), None)
+    if refuted is not None:
+        return _open(startup, refuted.sentence, refuted.settle)
     for assumption in model.assumed:
         if assumption.other_weights == 1 or launch.quantization is not None:
             continue

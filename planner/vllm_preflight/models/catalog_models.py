@@ -19,6 +19,7 @@ from vllm_preflight.models.architecture import Architecture
 from vllm_preflight.models.catalog.entries import CatalogEntry
 from vllm_preflight.models.config_reader import read_architecture, states_key
 from vllm_preflight.models.model import Assumption, Model
+from vllm_preflight.models.overrides import merge_config
 from vllm_preflight.models.parameters import count_parameters
 from vllm_preflight.models.quantization import Quantization, read_quantization
 
@@ -44,6 +45,10 @@ LENGTH, STORAGE, SHAPES = "max_position_embeddings", "quantization_config", "con
 _EVERY_RELEASE = (0, 0, 0)
 # The share by which counted and published parameters may differ.
 _COUNTED_APART = 0.01
+# What a tower or a prediction layer that is not known may add to the counted parameters, in a
+# class's defaults the latter alone, and the little that they may be too many: beyond, other
+# shapes than these are published.
+_UNKNOWN_PART, _UNKNOWN_PART_OF_DEFAULTS, _TOO_MANY = 0.1, 0.03, 0.02
 _SETTLE = "Ask where the Hugging Face Hub can be reached, or give the folder of its config.json."
 # Names that suggest, and do not decide, that a checkpoint of a generating class embeds.
 _EMBEDDER = re.compile(r"embed|rerank|retriev|(^|[/-])(e5|gte|bge)-", re.IGNORECASE)
@@ -69,6 +74,9 @@ def catalog_model(entry: CatalogEntry) -> Model:
     remarks = [f"Of the config: {entry.note}."] if entry.note else []
     if entry.params_note:
         remarks.append(f"Of the published parameters: {entry.params_note}.")
+    if entry.completed:
+        remarks.append(f"Of the config besides, by {entry.completed_by}: {_keys(entry.completed)}.")
+        entry = replace(entry, config=merge_config(entry.config, entry.completed))
     config, architecture = entry.config, read_architecture(entry.config)
     if entry.completeness in ("subset", "preset"):
         config, architecture, found = _completed(entry, architecture)
@@ -103,6 +111,15 @@ def catalog_model(entry: CatalogEntry) -> Model:
         remarks=tuple(remarks),
         assumed=assumed,
     )
+
+
+def _keys(config: Mapping[str, Any]) -> str:
+    """The keys of a config, those of its sections in their place."""
+    names: list[str] = []
+    for key, value in config.items():
+        section = isinstance(value, Mapping)
+        names += cast(Mapping[str, Any], value) if section else [key]
+    return ", ".join(names)
 
 
 def _settled(entry: CatalogEntry) -> str:
@@ -165,11 +182,20 @@ def _shapes(
     # class builds and a model that embeds does not store, it does not count.
     head = architecture.vocab_size * architecture.hidden_size
     copies = (0, -head if entry.pools and not architecture.tied_embeddings else head)
-    if min(abs(counted + copy - published) for copy in copies) <= _COUNTED_APART * published:
+    apart = min((counted + copy - published for copy in copies), key=abs) / published
+    if abs(apart) <= _COUNTED_APART:
         return None
-    sentence = (
+    makes = (
         f"The catalogue's config of {entry.id} makes {counted / 1e9:.2f} billion parameters of "
-        f"{published / 1e9:.2f} published: a shape, a tower or a prediction layer is not known, "
+        f"{published / 1e9:.2f} published"
+    )
+    defaults = entry.completeness == "transformers-default"
+    part = _UNKNOWN_PART_OF_DEFAULTS if defaults else _UNKNOWN_PART
+    if not -part <= apart <= _TOO_MANY:
+        sentence = f"{makes}: its shapes are others, and its weights and KV cache are not known."
+        return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE, refuted=True)
+    sentence = (
+        f"{makes}: a shape, a tower or a prediction layer is not known, "
         "and the weights are uncertain by that share."
     )
     return Assumption(SHAPES, "the catalogue's shapes", sentence, _SETTLE, published / counted)

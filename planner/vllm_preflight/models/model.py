@@ -22,6 +22,7 @@ class Assumption:
         sentence: what is not known and what that touches, as a full sentence.
         settle: the one thing to do that settles it, as a full sentence.
         other_weights: the weights' bytes by the other reading, over those taken.
+        refuted: whether what is published contradicts what is taken: nothing is predicted of it.
     """
 
     fact: str
@@ -29,6 +30,7 @@ class Assumption:
     sentence: str
     settle: str
     other_weights: float = 1.0
+    refuted: bool = False
 
 
 @dataclass(frozen=True, eq=False)

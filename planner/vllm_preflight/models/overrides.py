@@ -26,7 +26,7 @@ def override_config(model: Model, overrides: Mapping[str, Any]) -> Model:
     if not overrides:
         return model
     before_strangers()
-    config = _merged(model.config, overrides)
+    config = merge_config(model.config, overrides)
     keys = ", ".join(sorted(overrides))
     before = model.architecture
     architecture = replace(
@@ -65,12 +65,13 @@ def override_parameters(model: Model, params_b: float | None) -> Model:
     )
 
 
-def _merged(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge_config(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with `overrides` in it: sections key by key, everything else replaced."""
     merged = dict(config)
     for key, value in overrides.items():
         current = merged.get(key)
         nested = key.endswith(_SECTION_SUFFIX) and isinstance(value, Mapping)
         if nested and isinstance(current, Mapping):
-            value = _merged(cast(Mapping[str, Any], current), cast(Mapping[str, Any], value))
+            value = merge_config(cast(Mapping[str, Any], current), cast(Mapping[str, Any], value))
         merged[key] = value
     return merged

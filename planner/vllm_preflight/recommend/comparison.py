@@ -66,11 +66,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Miss:
-    """Why up to `gpus` of a card do not do."""
+    """Why up to `gpus` of a card do not do; `known` is false where nobody here can say."""
 
     gpu: str
     gpus: int
     reason: str
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _carrying(
             if objective in ("fewest_gpus", "cheapest"):
                 return
     if best is not None and (found.miss is None or best.gpus > found.miss.gpus):
-        found.miss = Miss(gpu.name, best.gpus, _why(best))
+        found.miss = Miss(gpu.name, best.gpus, _why(best), best.outcome != "not_modelled")
 
 
 def quote_of(choice: Choice, prices: Prices | None) -> Quote | None:

@@ -65,6 +65,9 @@ def describe(row: Row) -> str:
 
 def _verdict(request: CompareRequest, cards: int, comparison: Comparison) -> Verdict:
     rows = comparison.rows
+    if not rows and not any(miss.known for miss in comparison.misses):
+        said = next((miss.reason for miss in comparison.misses), "no GPU was judged.")
+        return Verdict(outcome="not_modelled", sentence=f"not modelled: {said}")
     if not rows:
         tokens = request.max_model_len or request.prompt_tokens + request.gen_tokens
         several = "s" * (request.concurrency != 1)

@@ -206,6 +206,15 @@ def _price_warnings(
     ]
 
 
+def _left(remedy: str) -> str:
+    """What a failure proposes, as far as it leads: flags were tried, the rest was not."""
+    if remedy.endswith("."):
+        return remedy
+    if remedy.startswith("--"):
+        return f"vLLM would take {remedy}, but nothing that starts comes of it on these GPUs."
+    return f"vLLM would take {remedy}; plan or check whether that fits."
+
+
 def _next_steps(
     request: PlanRequest, choice: Choice, verdict: Verdict, remedies: Sequence[Remedy]
 ) -> list[str]:
@@ -221,13 +230,7 @@ def _next_steps(
         if remedies:
             steps.append(f"{remedies[0].change}: {remedies[0].effect}.")
         elif failure is not None and failure.remedies:
-            # What is a flag was tried; the rest is left to whoever asked.
-            steps += [
-                f"vLLM would take {remedy}, but nothing that starts comes of it on these GPUs."
-                if remedy.startswith("--")
-                else f"vLLM would take {remedy}; plan or check whether that fits."
-                for remedy in failure.remedies
-            ]
+            steps += map(_left, failure.remedies)
         elif verdict.outcome == "does_not_start":
             steps.append("Nothing that was tried makes it start; take a smaller model.")
         return steps

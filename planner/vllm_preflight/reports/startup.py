@@ -43,12 +43,13 @@ def startup_report(
     if failure is not None and alone and failure.kind not in _STOPPED_EARLY:
         known = failure.kind != "not_modelled"
         most = startup.most
+        refuted = any(one.refuted for one in model.assumed)
         return StartupReport(
             vllm_version=format_version(launch.version),
             starts=False,
             start_probability=startup.start_probability if known else None,
-            weights_gib=bytes_to_gib(startup.weights.fullest.allocated),
-            kv_bytes_per_token=round(startup.kv.pool.bytes_per_token),
+            weights_gib=None if refuted else bytes_to_gib(startup.weights.fullest.allocated),
+            kv_bytes_per_token=None if refuted else round(startup.kv.pool.bytes_per_token),
             kv_cache_tokens_at_most=None if most is None else most.tokens,
             max_model_len=launch.max_model_len,
             failure=reported,

@@ -99,8 +99,10 @@ def show_startup(answer: Answer) -> None:
     remedies = answer.get("remedies", [])
     print_section(console, "Starts with", [_line(remedy) for remedy in remedies])
     if not remedies:
-        # What is no flag, such as another release.
-        print_section(console, "vLLM would take", startup.get("failure", {}).get("remedies", []))
+        # What is no flag, such as another release, or what is not known.
+        open_point = answer["verdict"]["outcome"] == "not_modelled"
+        title = "What would settle it" if open_point else "vLLM would take"
+        print_section(console, title, startup.get("failure", {}).get("remedies", []))
     launches = answer.get("launches", [])
     if launches:
         print_rows(console, _VARIED, [{**row, "varied": _values(row)} for row in launches])

@@ -55,6 +55,8 @@ class CatalogEntry:
         facts: what settles a fact that is easily lost, by config key
             (`max_position_embeddings`, `quantization_config`): "published", "quoted", the
             sources that agree on it, or "unknown".
+        completed: keys that the part of a config lacks, with which it makes exactly the
+            published parameter total; `completed_by` says what they are known by.
     """
 
     id: str
@@ -72,6 +74,8 @@ class CatalogEntry:
     conflict: str = ""
     pools: str = ""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    completed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    completed_by: str = ""
 
 
 def catalog_ids() -> tuple[str, ...]:
@@ -98,7 +102,8 @@ def catalog_entry(model: str) -> CatalogEntry | None:
     if identifier is None:
         return None
     fields: dict[str, Any] = json.loads(_lines()[identifier.lower()][1])
-    return CatalogEntry(**{**fields, "config": decode(fields["config"])})
+    configs = {name: decode(fields[name]) for name in ("config", "completed") if name in fields}
+    return CatalogEntry(**{**fields, **configs})
 
 
 def ids_named(name: str) -> tuple[str, ...]:
