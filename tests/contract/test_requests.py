@@ -108,6 +108,13 @@ def test_json_arguments_may_be_objects(field: str) -> None:
     assert json.loads(getattr(request, field)) == {"image": 0}
 
 
+@pytest.mark.parametrize("field", ["concurrency", "gpus", "gpu_memory_utilization", "vram_gb"])
+def test_a_truth_value_is_no_number(field: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{field} is True, but must be a number"):
+        validate_request(PlanRequest, {"model": "m", field: True})
+    assert validate_request(PlanRequest, {"model": "m", "trust_remote_code": True})
+
+
 def test_requests_do_not_change() -> None:
     request = validate_request(PlanRequest, MODEL)
     with pytest.raises(ValueError, match="frozen"):

@@ -94,8 +94,15 @@ def test_what_is_no_object_is_refused(text: str) -> None:
 
 
 def test_an_unknown_gpu_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UnknownGpu):
+    with pytest.raises(UnknownGpu, match="H1OO") as raised:
         read_prices({**GOOD, "gpu_hour": {"H1OO": 2}})
+    assert "H100" in raised.value.hint and "vram_gb" not in raised.value.hint
+
+
+def test_a_name_with_two_prices_is_refused() -> None:
+    twice = '{"currency": "USD", "date": "2026-11-01", "gpu_hour": {"H100": 2.4, "H100": 9.9}}'
+    with pytest.raises(InvalidRequest, match="name 'H100' twice"):
+        parse_prices(twice)
 
 
 def test_the_own_price_wins_and_the_list_has_the_rest() -> None:

@@ -6,9 +6,18 @@ import difflib
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, TypeVar, cast
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from vllm_preflight.base.errors import InvalidRequest
 from vllm_preflight.base.units import scaled_int
@@ -78,7 +87,29 @@ _SPOKEN = {
 
 
 class RequestModel(BaseModel, extra="forbid", allow_inf_nan=False, frozen=True):
-    """A strict model: an unknown field or a non-finite number is an error."""
+    """A strict model: an unknown field, a non-finite number, true for 1 are errors."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and info.field_name in _numbers(cls):
+            raise PydanticCustomError("number_from_truth", "A truth value should be a number")
+        return value
+
+
+@cache
+def _numbers(request_class: type[BaseModel]) -> frozenset[str]:
+    """Fields that take numbers, and no truth value."""
+    kinds = {name: _kinds(field.annotation) for name, field in request_class.model_fields.items()}
+    return frozenset(
+        name for name, found in kinds.items() if found & {int, float} and bool not in found
+    )
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation names, at any depth."""
+    members = get_args(annotation)
+    return set[Any]().union(*map(_kinds, members)) if members else {annotation}
 
 
 def ordered_fields(request_class: type[RequestModel]) -> list[str]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
 
-from vllm_preflight.base.errors import InvalidRequest
-from vllm_preflight.hardware.spoken import read_hardware_name
+from vllm_preflight.base.errors import InvalidRequest, UnknownGpu
+from vllm_preflight.hardware.spoken import NamedHardware, read_hardware_name
 from vllm_preflight.recommend.quotes import (
     STALE_DAYS,
     ListPrices,
@@ -104,10 +105,21 @@ def parse_prices(text: str, providers: str = "") -> PriceList:
         InvalidRequest: no such object, an impossible price or date, an unknown GPU.
     """
     try:
-        data: object = json.loads(text)
+        data: object = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise InvalidRequest("The prices are no JSON object.", _HINT) from None
     return read_prices(data, providers)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object's members; two of one name are two prices, of which none is right."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise InvalidRequest(f"The prices name {twice[:60]!r} twice.", "Give one.")
+    return members
 
 
 def read_prices(data: object, providers: str = "") -> PriceList:
@@ -178,7 +190,7 @@ def _gpu_hours(value: object) -> dict[str, float]:
                 f"from {_LEAST:g} to {_MOST:,}.",
                 _HINT,
             )
-        named = read_hardware_name(str(name))
+        named = _named(str(name))
         if named.gpus is not None and named.gpus > 1:
             raise InvalidRequest(
                 f"gpu_hour is the price of one GPU, but {str(name)[:60]!r} is {named.gpus}.",
@@ -188,3 +200,11 @@ def _gpu_hours(value: object) -> dict[str, float]:
         if prices.setdefault(gpu, float(price)) != float(price):
             raise InvalidRequest(f"{gpu} has two prices.", "Give one.")
     return prices
+
+
+def _named(name: str) -> NamedHardware:
+    try:
+        return read_hardware_name(name)
+    except UnknownGpu as error:
+        # Of its hint what leads to a name; a card's memory is no help here.
+        raise UnknownGpu(error.message, error.hint.partition(" Give vram_gb")[0]) from None

@@ -32,11 +32,13 @@ def serve_http(settings: HttpSettings, opened: Callable[[str], None] | None = No
     host, port = bound.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}"
+    # Whoever reads the address may stop the server at once.
+    supervisor = Supervisor(settings, bound)
     if opened is None:
         print(f"vllm-preflight serves MCP at {address}{PATH}", file=sys.stderr, flush=True)
     else:
         opened(address)
-    return Supervisor(settings, bound).run()
+    return supervisor.run()
 
 
 def _bind(settings: HttpSettings) -> socket.socket:

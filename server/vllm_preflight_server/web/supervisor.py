@@ -38,7 +38,7 @@ class _Worker:
 
 
 class Supervisor:
-    """So many workers on one socket."""
+    """So many workers on one socket; SIGTERM and Ctrl-C are heeded from the first moment."""
 
     def __init__(self, settings: HttpSettings, bound: socket.socket) -> None:
         self._settings = settings
@@ -49,11 +49,11 @@ class Supervisor:
         self._workers: list[_Worker] = []
         self._failed = 0
         self._stopping = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
 
     def run(self) -> int:
         """Serve until SIGTERM or Ctrl-C; the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
         self._workers = [self._start() for _ in range(self._settings.workers)]
         turned = time.monotonic()
         while not self._stopping and self._failed < _MOST_TRIES:

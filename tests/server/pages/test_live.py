@@ -47,6 +47,16 @@ def address() -> Iterator[str]:
     assert process.returncode == 0
 
 
+def test_a_stop_is_heeded_from_the_first_moment() -> None:
+    command = [sys.executable, "-m", "vllm_preflight_server.cli", "ui", "--no-open"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_the_page_may_run_its_own_script_alone() -> None:
     tools = make_tools()
     app = api_app(tools, transport_security(()), WarmUp(tools))
