@@ -115,7 +115,8 @@ def test_longer_requests_are_worth_fewer_at_once_where_only_short_ones_start() -
     answer = plan("Qwen/Qwen3-32B-AWQ", "RTX 3090", gpus=1)
     config = answer.config
     assert config.max_model_len >= 4096 and config.max_num_seqs < 256
-    assert answer.feasibility.max_concurrency_at_context <= config.max_num_seqs
+    at_once = answer.feasibility.max_concurrency_at_context
+    assert at_once is not None and at_once <= config.max_num_seqs
     checked = predict_startup(
         StartupRequest(command=answer.artifacts.serve_command, gpu="RTX 3090", gpus=1)
     )

@@ -33,34 +33,44 @@ class PlanRequest(
 
 
 class FeasibilityReport(Report):
-    """The workload against the memory of one whole tensor-parallel group."""
+    """The workload against the memory of one whole tensor-parallel group.
+
+    Of a launch that is not modelled, what hangs on its overhead or its start is left out.
+    """
 
     fits: bool = Field(description="Whether the outcome is carries.")
-    oom_risk: OomRisk = Field(
-        description="low: starts with 0.95 or more; medium: with 0.5 or more; else high."
+    oom_risk: OomRisk | None = Field(
+        default=None,
+        description="low: starts with 0.95 or more; medium: with 0.5 or more; else high.",
     )
     vram_total_gib: float = Field(description="Memory of the group.")
     vram_target_alloc_gib: float = Field(description="What vLLM may use of it.")
     weights_gib: float = Field(description="Weights.")
     kv_cache_gib: float = Field(description="KV cache that the workload's requests need.")
-    overhead_gib: float = Field(description="Runtime overhead.")
+    overhead_gib: float | None = Field(default=None, description="Runtime overhead.")
     overhead_method: Literal["engine", "formula", "fixed"] = Field(
         description="Where the overhead comes from."
     )
     overhead_formula_gib: float = Field(description="What compute_overhead gives for the group.")
-    required_gib: float = Field(description="weights + kv_cache + overhead.")
-    headroom_gib: float = Field(description="Left over; negative when short.")
+    required_gib: float | None = Field(default=None, description="weights + kv_cache + overhead.")
+    headroom_gib: float | None = Field(default=None, description="Left over; negative when short.")
     context_tokens: int = Field(description="Tokens per request that were sized.")
     concurrency: int = Field(description="Requests that were sized.")
-    max_concurrency_at_context: int = Field(description="Requests of that length at once.")
-    max_concurrency_at_full_length: int = Field(description="Requests of max_model_len at once.")
-    max_concurrency_at_typical_length: int = Field(
-        description="Requests of prompt_tokens + gen_tokens at once."
+    max_concurrency_at_context: int | None = Field(
+        default=None, description="Requests of that length at once."
+    )
+    max_concurrency_at_full_length: int | None = Field(
+        default=None, description="Requests of max_model_len at once."
+    )
+    max_concurrency_at_typical_length: int | None = Field(
+        default=None, description="Requests of prompt_tokens + gen_tokens at once."
     )
     decided_by: Literal["max_model_len", "typical_length"] = Field(
         description="Which length the verdict is for."
     )
-    max_context_at_concurrency: int = Field(description="Longest request at the concurrency.")
+    max_context_at_concurrency: int | None = Field(
+        default=None, description="Longest request at the concurrency."
+    )
     warnings: list[str] = Field(default_factory=list, description="What to look out for.")
 
 

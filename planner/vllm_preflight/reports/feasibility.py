@@ -19,6 +19,15 @@ from vllm_preflight.memory.startup import Startup
 from vllm_preflight.models.model import Model
 from vllm_preflight.recommend.choose import Choice
 
+# What hangs on the start of a launch, and on what it needs beside weights and KV cache.
+_OF_A_START = (
+    "oom_risk",
+    "max_concurrency_at_context",
+    "max_concurrency_at_full_length",
+    "max_concurrency_at_typical_length",
+    "max_context_at_concurrency",
+)
+_OF_THE_ENGINE = ("overhead_gib", "required_gib", "headroom_gib")
 OverheadMethod = Literal["engine", "formula", "fixed"]
 
 # The formula knows nothing of blocks or intervals, and keeps a margin for both.
@@ -81,7 +90,18 @@ def feasibility(
         else 0,
         warnings=warnings,
     )
+    report = _as_far_as_known(report, choice)
+    # A sum with a part that is not known is none.
+    overhead = overhead if report.overhead_gib is not None else ()
     return report, partial(_terms, model, choice, budget, found, each, overhead)
+
+
+def _as_far_as_known(report: FeasibilityReport, choice: Choice) -> FeasibilityReport:
+    """The report without what nobody can say of a launch that is not modelled."""
+    if choice.outcome != "not_modelled":
+        return report
+    unknown = (*_OF_A_START, *(_OF_THE_ENGINE if report.overhead_method == "engine" else ()))
+    return report.model_copy(update=dict.fromkeys(unknown))
 
 
 def _method(request: PlanRequest) -> OverheadMethod:
@@ -153,6 +173,13 @@ def _terms(
 ) -> list[Term]:
     launch, gpu = choice.startup.launch, choice.hardware.gpu
     ranks, context = launch.tensor_parallel_size, choice.demand.context
+    left = Term(
+        name="headroom",
+        bytes=found.headroom_bytes,
+        formula="target − weights − KV cache − overhead",
+        basis="derived",
+        source="sizing formula",
+    )
     return [
         Term(
             name="vram_target_alloc",
@@ -177,12 +204,5 @@ def _terms(
             basis="derived",
             source="layers' caches; fragmentation factor of the request",
         ),
-        *overhead,
-        Term(
-            name="headroom",
-            bytes=found.headroom_bytes,
-            formula="target − weights − KV cache − overhead",
-            basis="derived",
-            source="sizing formula",
-        ),
+        *((*overhead, left) if overhead else ()),
     ]

@@ -128,7 +128,7 @@ def brief_plan(request: PlanRequest, plan: PlanResponse) -> Answer:
     fit = _pick(plan.feasibility, _FEASIBILITY)
     if not plan.verdict.good:
         fit = {name: value for name, value in fit.items() if name not in _WHEN_STARTED}
-    if plan.feasibility.headroom_gib < 0:
+    if (plan.feasibility.headroom_gib or 0) < 0:
         fit |= _pick(plan.feasibility, ("headroom_gib",))
     answer = _said(
         {
