@@ -166,10 +166,12 @@ def real_plans(rows: Iterable[Row]) -> Iterator[tuple[str, str | None]]:
 def _assumed(problem: LaunchProblem, row: Row, model: Model) -> bool:
     """Whether the simulation took for granted what a server checks.
 
-    It allowed deprecated methods, and had no tokenizer to say that RoBERTa's table of
-    positions is longer than a text may be.
+    It allowed deprecated methods, had no processor to say how many tokens an image takes, and
+    no tokenizer to say that RoBERTa's table of positions is longer than a text may be.
     """
     if "--allow-deprecated-quantization" in problem.remedies:
+        return True
+    if problem.message.startswith("Chunked MM input disabled"):
         return True
     whole_table = row["max_model_len"] == model.config.get("max_position_embeddings")
     return whole_table and row["max_model_len"] > model.architecture.max_position
