@@ -148,8 +148,9 @@ def contradictions(
     if command is not None:
         yield from _of_check(asked, plan, command)
     for remedy in plan.remedies or ():
-        if {"concurrency", "prompt_tokens", "gen_tokens", "max_model_len"} & remedy.set.keys():
-            yield f"the remedy {remedy.change} changes the question"
+        changed = {"concurrency", "prompt_tokens", "gen_tokens", "max_model_len"}
+        if changed & remedy.set.keys() and remedy.gives_up is None:
+            yield f"the remedy {remedy.change} changes the question and does not say so"
     if asked["gpus"] == 1 and verdict.outcome == "carries":
         yield from _of_compare(asked, workload, command)
 
